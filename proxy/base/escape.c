@@ -1,0 +1,129 @@
+#include "base/escape.h"
+
+static const char hex[] = "0123456789abcdef";
+
+/* The length of the UTF-8 sequence at s, or 0 if it is not one (RFC 3629 4). */
+static size_t utf8_length(struct str s)
+{
+	const unsigned char *p = (const unsigned char *)s.p;
+	size_t n = p[0] < 0x80 ? 1 : p[0] >= 0xc2 && p[0] < 0xe0 ? 2 : p[0] >= 0xe0 && p[0] < 0xf0 ? 3 : p[0] >= 0xf0 && p[0] < 0xf5 ? 4 : 0;
+
+	if (n == 0 || n > s.n)
+		return 0;
+	for (size_t i = 1; i < n; i++)
+		if ((p[i] & 0xc0) != 0x80)
+			return 0;
+	/* Overlong forms, surrogates, beyond U+10FFFF */
+	if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) || (p[0] == 0xf0 && p[1] < 0x90) ||
+		(p[0] == 0xf4 && p[1] > 0x8f))
+		return 0;
+	return n;
+}
+
+static void put_u00(struct text *t, unsigned char c)
+{
+	text_put(t, STR("\\u00"));
+	text_char(t, hex[c >> 4]);
+	text_char(t, hex[c & 15]);
+}
+
+void text_json(struct text *t, struct str s, size_t max)
+{
+	bool cut = s.n > max;
+	size_t plain = 0;
+
+	s = str_head(s, max);
+	for (size_t i = 0; i < s.n;) {
+		unsigned char c = (unsigned char)s.p[i];
+		size_t n = 1;
+
+		if (c >= 0x20 && c < 0x7f && c != '"' && c != '\\') {
+			i++;
+			continue;
+		}
+		text_put(t, (struct str){s.p + plain, i - plain});
+		if (c == '"' || c == '\\') {
+			text_char(t, '\\');
+			text_char(t, (char)c);
+		} else if (c < 0x20 || c == 0x7f || (n = utf8_length(str_skip(s, i))) == 0) {
+			put_u00(t, c);
+			n = 1;
+		} else {
+			text_put(t, (struct str){s.p + i, n});
+		}
+		i += n;
+		plain = i;
+	}
+	text_put(t, (struct str){s.p + plain, s.n - plain});
+	if (cut)
+		text_put(t, STR("..."));
+}
+
+void text_combined(struct text *t, struct str s, size_t max)
+{
+	bool cut = s.n > max;
+
+	s = str_head(s, max);
+	for (size_t i = 0; i < s.n; i++) {
+		unsigned char c = (unsigned char)s.p[i];
+
+		if (c >= 0x20 && c < 0x7f && c != '"' && c != '\\') {
+			text_char(t, (char)c);
+			continue;
+		}
+		text_put(t, STR("\\x"));
+		text_char(t, hex[c >> 4]);
+		text_char(t, hex[c & 15]);
+	}
+	if (cut)
+		text_put(t, STR("..."));
+}
+
+void text_logfmt(struct text *t, struct str s, size_t max)
+{
+	bool bare = s.n > 0 && s.n <= max;
+
+	for (size_t i = 0; i < s.n && bare; i++)
+		bare = s.p[i] > 0x20 && s.p[i] < 0x7f && s.p[i] != '"' && s.p[i] != '=' && s.p[i] != '\\';
+	if (bare) {
+		text_put(t, s);
+		return;
+	}
+	text_char(t, '"');
+	text_json(t, s, max);
+	text_char(t, '"');
+}
+
+void text_html(struct text *t, struct str s)
+{
+	for (size_t i = 0; i < s.n; i++) {
+		switch (s.p[i]) {
+		case '&':
+			text_put(t, STR("&amp;"));
+			break;
+		case '<':
+			text_put(t, STR("&lt;"));
+			break;
+		case '>':
+			text_put(t, STR("&gt;"));
+			break;
+		case '"':
+			text_put(t, STR("&quot;"));
+			break;
+		case '\'':
+			text_put(t, STR("&#39;"));
+			break;
+		default:
+			text_char(t, s.p[i]);
+		}
+	}
+}
+
+void text_ms(struct text *t, uint64_t us)
+{
+	text_u64(t, us / 1000);
+	text_char(t, '.');
+	text_char(t, (char)('0' + us / 100 % 10));
+	text_char(t, (char)('0' + us / 10 % 10));
+	text_char(t, (char)('0' + us % 10));
+}

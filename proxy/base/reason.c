@@ -1,0 +1,27 @@
+#include "base/reason.h"
+
+#define REASON(name, status, h2, retry, text) [REASON_##name] = {STR(#name), status, H2_##h2, RETRY_##retry, STR(text)},
+/* clang-format off */
+const struct reason_row reason_rows[REASONS] = {
+	[REASON_NONE] = {STR(""), 0, 0, 0, STR("")},
+#include "base/reason.def"
+};
+/* clang-format on */
+#undef REASON
+
+struct str reason_name(enum reason r, char buf[REASON_NAME_MAX])
+{
+	struct str name = reason_rows[r].name;
+
+	for (size_t i = 0; i < name.n; i++)
+		buf[i] = str_lower_char(name.p[i]);
+	return (struct str){buf, name.n};
+}
+
+enum reason reason_from_name(struct str name)
+{
+	for (int r = REASON_NONE + 1; r < REASONS; r++)
+		if (str_case_eq(reason_rows[r].name, name))
+			return (enum reason)r;
+	return REASON_NONE;
+}

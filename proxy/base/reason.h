@@ -1,0 +1,58 @@
+/* base/reason.h - why something failed: the enum and the facts of reason.def. */
+#ifndef WEIR_BASE_REASON_H
+#define WEIR_BASE_REASON_H
+
+#include <stdint.h>
+#include "base/str.h"
+
+enum reason {
+	REASON_NONE,
+#define REASON(name, status, h2, retry, text) REASON_##name,
+#include "base/reason.def"
+#undef REASON
+	REASONS
+};
+
+enum retry_rule { RETRY_NEVER, RETRY_SAFE, RETRY_ALWAYS };
+
+/* RFC 9113 7 */
+enum h2_error {
+	H2_NO_ERROR,
+	H2_PROTOCOL_ERROR,
+	H2_INTERNAL_ERROR,
+	H2_FLOW_CONTROL_ERROR,
+	H2_SETTINGS_TIMEOUT,
+	H2_STREAM_CLOSED,
+	H2_FRAME_SIZE_ERROR,
+	H2_REFUSED_STREAM,
+	H2_CANCEL,
+	H2_COMPRESSION_ERROR,
+	H2_CONNECT_ERROR,
+	H2_ENHANCE_YOUR_CALM,
+	H2_INADEQUATE_SECURITY,
+	H2_HTTP_1_1_REQUIRED,
+};
+
+struct reason_row {
+	struct str name; /* as in reason.def; users see it in lower case, through reason_name() */
+	uint16_t status;
+	uint8_t h2; /* enum h2_error */
+	uint8_t retry; /* enum retry_rule */
+	struct str text;
+};
+
+/* REASON_NONE has a row too: empty name, status 0. */
+extern const struct reason_row reason_rows[REASONS];
+
+static inline const struct reason_row *reason_row(enum reason r)
+{
+	return &reason_rows[r];
+}
+
+/* The lower-case name that users see, written into buf. */
+#define REASON_NAME_MAX 48
+struct str reason_name(enum reason r, char buf[REASON_NAME_MAX]);
+/* REASON_NONE when there is no such name (any case). */
+enum reason reason_from_name(struct str name);
+
+#endif

@@ -1,0 +1,53 @@
+/* cli/explain.h - what weir would do with a request, and why; found from a snapshot, without sending anything. */
+#ifndef WEIR_CLI_EXPLAIN_H
+#define WEIR_CLI_EXPLAIN_H
+
+#include "cli/command.h"
+#include "exchange/snapshot.h"
+#include "route/split.h"
+
+/* The request that is asked about, as a codec would have delivered it. */
+struct explain_request {
+	struct arena arena;
+	struct str url; /* as written */
+	struct head head;
+	bool tls;
+	uint16_t port; /* that it would be sent to */
+	struct addr client;
+};
+
+/* A route of the tenant whose path and host match as well, but that does not get the request. */
+struct rival {
+	const struct route *route;
+	bool matches; /* it would get the request if there were no better one */
+	const char *why;
+};
+
+struct explanation {
+	struct explain_request *request; /* its arena also holds what is found */
+	const struct snapshot *snapshot;
+	const struct conf_listener *listener; /* NULL: none speaks the request's scheme */
+	bool listener_guessed; /* none has the request's port; it is the first of that scheme */
+	bool to_https; /* the listener redirects everything */
+	struct str host; /* of the tenant's hosts, the one that matches */
+	struct routed routed;
+	struct rival *rivals; /* in the request's arena */
+	uint32_t rival_n;
+	struct split_result split; /* with a service only; pool NULL: any, by weight */
+	bool found; /* it is answered by a backend or a redirect */
+};
+
+/* explain_request.c: fills r from what stands on the command line. False, with a text in err, when it makes no request. r must be
+ * freed either way. headers: "name: value"; method, ip: NULL for GET and 127.0.0.1. */
+bool explain_request_parse(struct explain_request *r, const char *url, const char *method, const struct cli_list *headers,
+	const char *ip, char *err, size_t err_n);
+void explain_request_free(struct explain_request *r);
+
+/* explain_find.c: everything of e but request and snapshot, which are set by the caller. */
+void explain_find(struct explanation *e);
+
+/* explain_print.c: to standard output. */
+void explain_print_text(const struct explanation *e);
+void explain_print_json(const struct explanation *e);
+
+#endif

@@ -1,0 +1,243 @@
+#include "cli/explain.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include "base/obj.h"
+
+static const char *const kind_names[] = {
+	[CONF_PATH_PREFIX] = "prefix",
+	[CONF_PATH_EXACT] = "exact",
+	[CONF_PATH_REGEX] = "regex",
+};
+
+static struct str place_text(const struct explanation *e, struct conf_place at)
+{
+	return arena_fmt(&e->request->arena, STR_FMT ":%u:%u", STR_ARG(e->snapshot->conf->names[at.file]),
+		at.line, at.col);
+}
+
+/* What counts of a pool's weight when nothing is known of its backends' health. */
+static uint64_t weight_of(const struct pool *p)
+{
+	return p->conf->spill && p->n == 0 ? 0 : p->conf->weight;
+}
+
+/* Of the service's requests, in percent. */
+static double share_of(const struct service *s, const struct pool *p)
+{
+	uint64_t sum = 0;
+
+	for (uint32_t i = 0; i < s->n; i++)
+		sum += weight_of(&s->pools[i]);
+	return sum ? 100.0 * (double)weight_of(p) / (double)sum : 0;
+}
+
+static const struct service *service_of(const struct explanation *e)
+{
+	return e->routed.route ? e->routed.route->service : NULL;
+}
+
+/* May the request go to this pool? */
+static bool is_candidate(const struct explanation *e, const struct pool *p)
+{
+	return e->split.pool ? e->split.pool == p : e->split.why != SPLIT_NONE && weight_of(p) > 0;
+}
+
+static const char *split_text(const struct explanation *e)
+{
+	return e->split.issue_id ? "a new user: its id is made now, and its place among the weights follows from it" :
+				   split_why_text(e->split.why);
+}
+
+/* Why nothing answers; only if e->found is false. */
+static enum reason failure(const struct explanation *e)
+{
+	return e->routed.why != REASON_NONE ? e->routed.why : REASON_NO_POOL;
+}
+
+/* -- text -- */
+
+static void print_listener(const struct explanation *e)
+{
+	const struct conf_listener *l = e->listener;
+
+	if (!l) {
+		printf("listener  none speaks %s\n", e->request->tls ? "https" : "http");
+		return;
+	}
+	printf("listener  " STR_FMT ", " STR_FMT "\n", STR_ARG(l->name), STR_ARG(l->address));
+	if (e->listener_guessed)
+		printf("            no listener has port %u; this is the first that speaks %s\n", e->request->port,
+			e->request->tls ? "https" : "http");
+	if (e->to_https)
+		printf("redirect  308 to https, port %u: the listener has redirect_https\n", l->redirect_port);
+}
+
+static void print_route(const struct explanation *e)
+{
+	const struct route *r = e->routed.route;
+
+	if (r && r->conf->place.line)
+		printf("route     %s " STR_FMT ", " STR_FMT "\n", kind_names[r->conf->path_kind], STR_ARG(r->conf->path),
+			STR_ARG(place_text(e, r->conf->place)));
+	else if (r)
+		printf("route     the tenant has none and one service: it gets everything\n");
+	else
+		printf("route     none matches\n");
+	for (uint32_t i = 0; i < e->rival_n; i++) {
+		const struct rival *v = &e->rivals[i];
+
+		printf("            not %s " STR_FMT ", " STR_FMT ": %s\n", kind_names[v->route->conf->path_kind],
+			STR_ARG(v->route->conf->path), STR_ARG(place_text(e, v->route->conf->place)), v->why);
+	}
+	if (r && r->conf->redirect.on)
+		printf("redirect  %u to " STR_FMT "\n", r->conf->redirect.status, STR_ARG(r->conf->redirect.to));
+}
+
+static void print_pool(const struct explanation *e, const struct pool *p)
+{
+	const struct conf_policy *policy = &p->conf->policy;
+
+	printf("pool      " STR_FMT, STR_ARG(p->conf->name));
+	if (!e->split.pool)
+		printf(" %.4g%%", share_of(service_of(e), p));
+	printf(", %s over %u backend%s, %s\n", conf_balance_name(policy->balance), p->n, p->n == 1 ? "" : "s",
+		conf_protocol_name(policy->protocol));
+	for (uint32_t i = 0; i < p->n; i++)
+		printf("            " STR_FMT " weight %u\n", STR_ARG(p->backends[i]->address), p->conf->backends[i].weight);
+}
+
+void explain_print_text(const struct explanation *e)
+{
+	const struct service *s = service_of(e);
+
+	printf("request   " STR_FMT " " STR_FMT "\n", STR_ARG(e->request->head.method), STR_ARG(e->request->url));
+	print_listener(e);
+	if (!e->listener || e->to_https)
+		return;
+	if (e->routed.tenant) {
+		printf("tenant    " STR_FMT ", by its host \"" STR_FMT "\"\n", STR_ARG(e->routed.tenant->conf->name),
+			STR_ARG(e->host));
+		print_route(e);
+	}
+	if (s) {
+		printf("service   " STR_FMT "\n", STR_ARG(s->slot->key));
+		printf("split     %s", split_text(e));
+		if (e->split.why == SPLIT_STABLE)
+			printf(" (%.4f of 1)", e->split.point);
+		putchar('\n');
+		for (uint32_t i = 0; i < s->n; i++)
+			if (is_candidate(e, &s->pools[i]))
+				print_pool(e, &s->pools[i]);
+	}
+	if (!e->found) {
+		const struct reason_row *row = reason_row(failure(e));
+
+		printf("answer    %u: " STR_FMT "\n", row->status, STR_ARG(row->text));
+	}
+}
+
+/* -- JSON -- */
+
+static json_t *json_str(struct str s)
+{
+	json_t *j = json_stringn(s.p ? s.p : "", s.n);
+
+	/* Bytes of the command line that are not UTF-8. */
+	return j ? j : json_string("?");
+}
+
+static json_t *json_route(const struct explanation *e, const struct route *r)
+{
+	json_t *j;
+
+	if (!r->conf->place.line)
+		return json_pack("{s:s, s:s}", "kind", "implicit", "path", "/");
+	j = json_pack("{s:s, s:o, s:o}", "kind", kind_names[r->conf->path_kind], "path", json_str(r->conf->path), "place",
+		json_str(place_text(e, r->conf->place)));
+	if (r->conf->redirect.on)
+		json_object_set_new(j, "redirect",
+			json_pack("{s:i, s:o}", "status", r->conf->redirect.status, "to", json_str(r->conf->redirect.to)));
+	return j;
+}
+
+static json_t *json_pool(const struct explanation *e, const struct pool *p)
+{
+	json_t *backends = json_array();
+
+	for (uint32_t i = 0; i < p->n; i++)
+		json_array_append_new(backends, json_pack("{s:o, s:I}", "address", json_str(p->backends[i]->address), "weight",
+							(json_int_t)p->conf->backends[i].weight));
+	return json_pack("{s:o, s:I, s:f, s:b, s:s, s:s, s:o}", "name", json_str(p->conf->name), "weight",
+		(json_int_t)p->conf->weight, "share", share_of(service_of(e), p) / 100, "candidate", is_candidate(e, p),
+		"balance", conf_balance_name(p->conf->policy.balance), "protocol",
+		conf_protocol_name(p->conf->policy.protocol), "backends", backends);
+}
+
+static void json_service(const struct explanation *e, json_t *j)
+{
+	static const char *const why[] = {
+		[SPLIT_NONE] = "none",
+		[SPLIT_OVERRIDE] = "override",
+		[SPLIT_STABLE] = "stable",
+		[SPLIT_TURN] = "turn",
+	};
+	const struct service *s = service_of(e);
+	json_t *split = json_pack("{s:s, s:s}", "why", e->split.issue_id ? "new_user" : why[e->split.why], "text", split_text(e));
+	json_t *pools = json_array();
+
+	if (e->split.why == SPLIT_STABLE)
+		json_object_set_new(split, "point", json_real(e->split.point));
+	for (uint32_t i = 0; i < s->n; i++)
+		json_array_append_new(pools, json_pool(e, &s->pools[i]));
+	json_object_set_new(j, "service", json_str(s->slot->key));
+	json_object_set_new(j, "split", split);
+	json_object_set_new(j, "pool", e->split.pool ? json_str(e->split.pool->conf->name) : json_null());
+	json_object_set_new(j, "pools", pools);
+}
+
+static json_t *json_rivals(const struct explanation *e)
+{
+	json_t *all = json_array();
+
+	for (uint32_t i = 0; i < e->rival_n; i++) {
+		json_t *j = json_route(e, e->rivals[i].route);
+
+		json_object_set_new(j, "matches", json_boolean(e->rivals[i].matches));
+		json_object_set_new(j, "why", json_string(e->rivals[i].why));
+		json_array_append_new(all, j);
+	}
+	return all;
+}
+
+void explain_print_json(const struct explanation *e)
+{
+	json_t *j = json_pack("{s:o, s:o, s:b}", "method", json_str(e->request->head.method), "url",
+		json_str(e->request->url), "found", e->found);
+	char name[REASON_NAME_MAX];
+	char *text;
+
+	json_object_set_new(j, "listener",
+		e->listener ? json_pack("{s:o, s:o, s:b, s:b}", "name", json_str(e->listener->name), "address",
+				      json_str(e->listener->address), "guessed", e->listener_guessed, "redirect_https",
+				      e->listener->redirect_https) :
+			      json_null());
+	if (e->routed.tenant) {
+		json_object_set_new(j, "tenant", json_str(e->routed.tenant->conf->name));
+		json_object_set_new(j, "host", json_str(e->host));
+		json_object_set_new(j, "route", e->routed.route ? json_route(e, e->routed.route) : json_null());
+		json_object_set_new(j, "other_routes", json_rivals(e));
+	}
+	if (service_of(e))
+		json_service(e, j);
+	if (!e->found && e->listener) {
+		json_object_set_new(j, "status", json_integer(reason_row(failure(e))->status));
+		json_object_set_new(j, "reason", json_str(reason_name(failure(e), name)));
+	}
+	text = json_dumps(j, JSON_INDENT(2));
+	MUST(text);
+	puts(text);
+	free(text);
+	json_decref(j);
+}

@@ -1,0 +1,100 @@
+/* cli/print.c - the commands that print what is generated from tables. */
+#include "cli/command.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include "base/reason.h"
+#include "config/conf.h"
+
+static int print_text(char *text)
+{
+	fputs(text, stdout);
+	free(text);
+	return CLI_DONE;
+}
+
+static int run_schema(const void *parsed, const struct cli_list *arguments)
+{
+	(void)parsed;
+	(void)arguments;
+	print_text(conf_schema_json());
+	putchar('\n');
+	return CLI_DONE;
+}
+
+const struct cli_command schema_command = {
+	.name = "schema",
+	.synopsis = "> FILE",
+	.summary = "print the JSON Schema of the configuration",
+	.help = "Prints a JSON Schema of the configuration file, made from the same tables that parse it. Editors with a YAML\n"
+		"language server complete keys and show their meaning with it:\n\n"
+		"  weir schema > weir.schema.json\n"
+		"  and as the first line of the configuration:\n"
+		"  # yaml-language-server: $schema=weir.schema.json",
+	.run = run_schema,
+};
+
+static int run_reference(const void *parsed, const struct cli_list *arguments)
+{
+	(void)parsed;
+	(void)arguments;
+	return print_text(conf_reference_md());
+}
+
+const struct cli_command reference_command = {
+	.name = "reference",
+	.synopsis = "> docs/configuration.md",
+	.summary = "print the reference of the configuration",
+	.help = "Prints docs/configuration.md; \"make docs\" calls it.",
+	.hidden = true,
+	.run = run_reference,
+};
+
+/* -- docs/reasons.md -- */
+
+static const char *retry_text(uint8_t retry)
+{
+	switch ((enum retry_rule)retry) {
+	case RETRY_ALWAYS:
+		return "always";
+	case RETRY_SAFE:
+		return "if idempotent";
+	case RETRY_NEVER:
+		break;
+	}
+	return "no";
+}
+
+static int run_reasons(const void *parsed, const struct cli_list *arguments)
+{
+	(void)parsed;
+	(void)arguments;
+	puts("# Reasons\n\n"
+	     "Every way in which a request or a connection can fail has a name. It stands as `reason` in the access log and in\n"
+	     "error answers. *Status* is what the client is answered, if it can still be answered: \"cut\" means that it\n"
+	     "cannot, and that the connection or stream is closed so that nothing incomplete looks complete. *Tried again* says\n"
+	     "whether another backend may have the request: \"always\" when it was certainly not processed, \"if idempotent\" when\n"
+	     "it may have been (RFC 9110 9.2.2), as far as `retries` of the service allows.\n\n"
+	     "This page is made by `make docs` from `proxy/base/reason.def`.\n\n"
+	     "| reason | status | tried again | what happened |\n"
+	     "|---|---|---|---|");
+	for (int r = REASON_NONE + 1; r < REASONS; r++) {
+		const struct reason_row *row = reason_row((enum reason)r);
+		char name[REASON_NAME_MAX], status[8] = "cut";
+
+		if (row->status)
+			snprintf(status, sizeof(status), "%u", row->status);
+		printf("| `" STR_FMT "` | %s | %s | " STR_FMT " |\n", STR_ARG(reason_name((enum reason)r, name)), status,
+			retry_text(row->retry), STR_ARG(row->text));
+	}
+	return CLI_DONE;
+}
+
+const struct cli_command reasons_command = {
+	.name = "reasons",
+	.synopsis = "> docs/reasons.md",
+	.summary = "print the table of reasons",
+	.help = "Prints docs/reasons.md; \"make docs\" calls it.",
+	.hidden = true,
+	.run = run_reasons,
+};

@@ -1,0 +1,328 @@
+/* config/conf.h - the configuration as values: what config/fields_*.c fill from YAML and everything else reads as const.
+ *
+ * Everything lies in the conf's arena; arrays are pointer and count. Durations are milliseconds, sizes bytes, shares
+ * parts per 10,000 (20% is 2000). Strings are NUL-terminated as well. Names in the file are the contract with users; the member
+ * behind each is in the table beside it. */
+#ifndef WEIR_CONFIG_CONF_H
+#define WEIR_CONFIG_CONF_H
+
+#include "base/addr.h"
+#include "base/arena.h"
+#include "base/map.h"
+#include "base/str.h"
+
+/* Where a value stood, for errors that are found after parsing. file is an index into conf.files. */
+struct conf_place {
+	uint16_t file;
+	uint16_t col; /* from 1; 0: not from a file */
+	uint32_t line; /* from 1 */
+};
+
+struct conf_strs {
+	struct str *v;
+	uint32_t n;
+};
+
+struct conf_header {
+	struct str name, value; /* the value may hold ${...} templates in later versions: taken literally */
+};
+
+struct conf_headers { /* request_headers, response_headers */
+	struct conf_header *set, *add;
+	uint32_t set_n, add_n;
+	struct conf_strs remove;
+};
+
+/* -- listeners -- */
+struct conf_cert {
+	struct str cert, key, ocsp; /* paths, absolute; ocsp optional: a DER response to staple */
+	struct conf_place place;
+};
+
+enum conf_tls_version { CONF_TLS_1_2, CONF_TLS_1_3 };
+enum conf_client_auth { CONF_CLIENT_OPTIONAL, CONF_CLIENT_REQUIRED };
+
+struct conf_listener_tls {
+	struct conf_cert *certs; /* the first is the default: for clients without SNI, or with one that no certificate has */
+	uint32_t cert_n;
+	struct str directory; /* every NAME.pem|crt with NAME.key in it; NAME.ocsp if there */
+	uint8_t min_version; /* enum conf_tls_version */
+	struct str client_ca; /* path; empty: client certificates are not asked for */
+	uint8_t client_auth; /* enum conf_client_auth; with client_ca */
+	struct str client_subject_header; /* default X-Client-Cert-Subject; carries the verified subject, removed from clients */
+	struct str ciphers; /* TLS 1.2, OpenSSL's syntax; empty: ours */
+	struct conf_place place;
+};
+
+struct conf_listener {
+	struct str name;
+	struct str address; /* as written: "0.0.0.0:8080", "[::]:8443", "unix:/run/weir/http.sock" */
+	struct addr addr; /* family ADDR_UNIX: unix_path */
+	struct str unix_path;
+	uint32_t unix_mode; /* 0660 */
+	bool has_tls;
+	struct conf_listener_tls tls;
+	bool redirect_https;
+	uint16_t redirect_port; /* of the https: target; 443 */
+	struct str hsts; /* the header's value ("max-age=31536000"); empty: none. TLS listeners only */
+	bool http2; /* ALPN h2 on TLS, prior knowledge on plain */
+	uint32_t max_concurrent_streams;
+	bool proxy_protocol; /* required, from trusted_proxies */
+	struct cidr *trusted; /* trusted_proxies; a unix listener trusts its peers */
+	uint32_t trusted_n;
+	uint32_t backlog;
+	struct conf_place place;
+};
+
+struct conf_timeouts { /* ms; 0: none */
+	uint32_t client_header, client_body, client_idle, connect, response, upstream_idle, drain, shutdown;
+};
+
+struct conf_limits {
+	uint32_t connections;
+	uint32_t header_bytes, header_count;
+	uint64_t body; /* 0: unlimited */
+	uint64_t memory; /* 0: none */
+};
+
+/* -- services -- */
+enum conf_sticky { CONF_STICKY_NONE, CONF_STICKY_COOKIE, CONF_STICKY_IP, CONF_STICKY_HEADER };
+
+struct conf_split {
+	uint8_t sticky; /* enum conf_sticky */
+	struct str sticky_header; /* header:NAME */
+	struct str override_header, override_cookie; /* empty: no override */
+	struct cidr *override_from; /* who may override; none listed: everybody */
+	uint32_t override_from_n;
+};
+
+enum conf_balance { CONF_ROUND_ROBIN, CONF_LEAST_REQUEST, CONF_RANDOM, CONF_HASH, CONF_EWMA };
+enum conf_protocol { CONF_HTTP1, CONF_H2, CONF_H2C, CONF_AUTO };
+enum conf_check { CONF_CHECK_NONE, CONF_CHECK_HTTP, CONF_CHECK_TCP, CONF_CHECK_TLS, CONF_CHECK_GRPC };
+
+struct conf_health {
+	uint8_t kind; /* enum conf_check; NONE: always healthy */
+	struct str path, host, method, body, grpc_service;
+	struct {
+		uint16_t from, to;
+	} *status;
+	uint32_t status_n;
+	uint32_t interval, timeout, rise, fall, slow_start;
+};
+
+struct conf_outlier {
+	bool on;
+	uint32_t consecutive_errors, interval, ejection, max_ejected;
+};
+
+/* Why an attempt may be repeated: bits of conf_retries.on */
+enum conf_retry_on {
+	CONF_RETRY_CONNECT = 1,
+	CONF_RETRY_RESET = 2,
+	CONF_RETRY_REFUSED_STREAM = 4,
+	CONF_RETRY_502 = 8,
+	CONF_RETRY_503 = 16,
+	CONF_RETRY_504 = 32,
+	CONF_RETRY_TIMEOUT = 64,
+};
+
+struct conf_retries {
+	uint32_t attempts; /* in all, the first included; 1: no retry */
+	uint32_t budget; /* share of requests that may be retries at once */
+	uint32_t per_try_timeout;
+	uint32_t on; /* bits of enum conf_retry_on */
+};
+
+struct conf_breaker {
+	uint32_t connections, requests, pending, pending_timeout;
+};
+
+struct conf_upstream_tls {
+	bool on;
+	bool verify;
+	struct str ca; /* path; empty: the system's */
+	struct str server_name; /* SNI and the name to verify; empty: the backend's host, if it is a name */
+	struct str cert, key;
+	struct conf_place place;
+};
+
+/* Everything that a service says about how its backends are used, and that a pool may say differently: the pool's copy
+ * starts as the service's. */
+struct conf_policy {
+	uint8_t balance; /* enum conf_balance */
+	struct str hash_header, hash_cookie; /* CONF_HASH; both empty: the client's address */
+	struct conf_health health;
+	struct conf_outlier outlier;
+	uint32_t panic_threshold;
+	struct conf_retries retries;
+	struct conf_breaker breaker;
+	uint8_t protocol; /* enum conf_protocol */
+	struct conf_upstream_tls tls;
+	uint8_t proxy_protocol; /* 0 off, 1, 2 */
+};
+
+struct conf_backend {
+	struct str address; /* as written, the key of its identity: "127.0.0.1:9001", "[::1]:80", "dns:name:80", "unix:/path" */
+	struct addr addr; /* family ADDR_NONE: a dns: name that has to be resolved; ADDR_UNIX: unix_path */
+	struct str host; /* of dns: */
+	uint16_t port;
+	struct str unix_path;
+	uint32_t weight; /* 1 to 1000, default 1 */
+	struct conf_place place;
+};
+
+struct conf_pool {
+	struct str name;
+	uint32_t weight; /* 0 to 1000000; shares are relative to the sum */
+	bool spill; /* default true */
+	struct conf_backend *backends;
+	uint32_t backend_n;
+	struct conf_policy policy;
+	struct conf_place place;
+};
+
+struct conf_service {
+	struct str name;
+	struct conf_split split;
+	struct conf_policy policy;
+	struct conf_pool *pools; /* in declared order */
+	uint32_t pool_n;
+	struct conf_place place;
+};
+
+/* -- routes -- */
+enum conf_path_kind { CONF_PATH_PREFIX, CONF_PATH_EXACT, CONF_PATH_REGEX };
+
+/* A header or query condition. Values: exact, or present with any value. */
+struct conf_match {
+	struct str name;
+	struct str value;
+	bool regex; /* value is PCRE2 */
+	bool any; /* value does not matter */
+};
+
+struct conf_route {
+	uint8_t path_kind; /* enum conf_path_kind */
+	struct str path; /* starts with '/', but for regex */
+	struct conf_strs hosts; /* narrows the tenant's; empty: all of the tenant's */
+	struct conf_strs methods; /* empty: any */
+	struct conf_match *headers, *query;
+	uint32_t header_n, query_n;
+	struct str service; /* a service of the tenant; empty with redirect */
+	uint32_t service_index; /* in the tenant's services */
+	struct {
+		bool on;
+		struct str to; /* absolute path or URL; a prefix route appends the rest of the path if it ends with '/' or `to` has none */
+		uint16_t status; /* 301 302 303 307 308 */
+	} redirect;
+	bool strip_prefix;
+	struct conf_headers request_headers, response_headers;
+	uint32_t timeout; /* of the whole request, ms; 0: none */
+	bool websocket; /* default true */
+	struct conf_place place;
+};
+
+struct conf_error_page {
+	uint16_t from, to; /* statuses */
+	struct str body; /* read from the file at load */
+	struct str content_type;
+};
+
+struct conf_tenant_limits { /* 0: none */
+	uint32_t requests_per_second, burst, concurrent_requests, connections;
+};
+
+struct conf_tenant {
+	struct str name;
+	struct conf_strs hosts; /* lower case; "acme.test", "*.acme.test", "*" */
+	struct conf_tenant_limits limits;
+	struct conf_service *services;
+	uint32_t service_n;
+	struct conf_route *routes;
+	uint32_t route_n;
+	struct conf_error_page *errors;
+	uint32_t error_n;
+	struct conf_place place;
+};
+
+/* -- the rest -- */
+enum conf_log_format { CONF_LOG_OFF, CONF_LOG_JSON, CONF_LOG_COMBINED, CONF_LOG_LOGFMT };
+enum conf_log_level { CONF_LEVEL_DEBUG, CONF_LEVEL_INFO, CONF_LEVEL_WARNING, CONF_LEVEL_ERROR };
+
+struct conf_log {
+	struct str access_path; /* "stdout", "stderr" or a file */
+	uint8_t access_format; /* enum conf_log_format */
+	struct str events_path;
+	uint8_t events_level; /* enum conf_log_level */
+};
+
+struct conf_token {
+	struct str name;
+	uint8_t role; /* 0 viewer, 1 operator, 2 admin */
+	struct conf_strs tenants; /* empty: all */
+	uint8_t sha256[32];
+};
+
+struct conf_admin {
+	struct str socket;
+	struct str listen;
+	struct addr listen_addr;
+	bool has_tls;
+	struct conf_cert tls; /* of listen; beyond loopback it must be there */
+	struct conf_token *tokens;
+	uint32_t token_n;
+};
+
+struct conf {
+	struct arena arena;
+	struct str *files; /* every file that was read; [0] is the one given. Absolute */
+	struct str *names; /* the same files as messages show them: relative to where weir was started, if given so */
+	uint32_t file_n;
+	uint32_t workers; /* 0: auto */
+	struct str user, state_dir;
+	struct conf_log log;
+	struct conf_admin admin;
+	struct conf_listener *listeners;
+	uint32_t listener_n;
+	struct conf_timeouts timeouts;
+	struct conf_limits limits;
+	struct conf_tenant *tenants;
+	uint32_t tenant_n;
+	struct map hosts; /* every tenant's hosts, lower case, wildcards as written -> struct conf_tenant; duplicates were errors */
+};
+
+/* Every problem, in order of place. */
+struct conf_problem {
+	struct conf_place place;
+	struct str file;
+	bool warning; /* does not make the configuration bad */
+	struct str text;
+};
+
+struct conf_report {
+	struct arena arena; /* the texts; survives the conf */
+	struct conf_problem *v;
+	uint32_t n, cap, errors;
+};
+
+/* Reads FILE and what it includes. Never NULL-checks for the caller: on errors returns NULL and the report says all of
+ * them; warnings may be there either way. The report is initialised by the call and freed by the caller. */
+struct conf *conf_load(const char *path, struct conf_report *report);
+/* The same with the main file's text given; name is shown in messages, and relative paths start from its directory. */
+struct conf *conf_load_text(const char *name, struct str text, struct conf_report *report);
+void conf_free(struct conf *c);
+void conf_report_free(struct conf_report *r);
+/* For later checks (certificates, ports). printf-like; at a place in c's files. */
+__attribute__((format(printf, 5, 6))) void conf_report_add(struct conf_report *r, const struct conf *c, struct conf_place at,
+	bool warning, const char *fmt, ...);
+/* "FILE:LINE:COL: text\n" for each, or a JSON array of {file, line, column, severity, message}. malloc'ed. */
+char *conf_report_text(const struct conf_report *r);
+char *conf_report_json(const struct conf_report *r);
+/* The JSON Schema and docs/configuration.md, from the field tables. malloc'ed. */
+char *conf_schema_json(void);
+char *conf_reference_md(void);
+
+const char *conf_balance_name(uint8_t balance);
+const char *conf_protocol_name(uint8_t protocol);
+
+#endif

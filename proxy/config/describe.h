@@ -1,0 +1,16 @@
+/* config/describe.h - reading the tables aloud: what the JSON Schema and the reference have in common. */
+#ifndef WEIR_CONFIG_DESCRIBE_H
+#define WEIR_CONFIG_DESCRIBE_H
+
+#include "config/field.h"
+
+#define DEFAULT_TEXT_MAX 128
+
+/* Every object that can be reached from o, by id; the others NULL. `all` starts zeroed. */
+void describe_objects(const struct config_object *o, const struct config_object *all[OBJECTS]);
+/* The default as it would be written in a file. Empty: there is none to speak of. */
+struct str describe_default(const struct config_field *f, char buf[DEFAULT_TEXT_MAX]);
+/* What the row's number may be at most: the range, or what the member holds. */
+uint64_t describe_max(const struct config_field *f);
+
+#endif

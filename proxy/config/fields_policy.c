@@ -1,0 +1,464 @@
+/* What a service says about how its backends are used, and a pool may say otherwise. */
+#include "base/obj.h"
+#include "config/fields.h"
+
+/* -- balance -- */
+
+static const char *const balance_names[] = {
+	[CONF_ROUND_ROBIN] = "round_robin",
+	[CONF_LEAST_REQUEST] = "least_request",
+	[CONF_RANDOM] = "random",
+	[CONF_HASH] = "hash",
+	[CONF_EWMA] = "ewma",
+	NULL,
+};
+
+const char *conf_balance_name(uint8_t balance)
+{
+	return balance_names[balance];
+}
+
+static const bool balance_inert[] = {[CONF_RANDOM] = true, [CONF_HASH] = true, [CONF_EWMA] = true};
+
+static const struct config_field balance_name_field =
+	ENUM("balance", struct conf_policy, balance, balance_names, "");
+
+static const struct config_field hash_header_field = STRING("header", struct conf_policy, hash_header, "");
+static const struct config_field hash_cookie_field = STRING("cookie", struct conf_policy, hash_cookie, "");
+
+/* {hash: {header: NAME}} or {hash: {cookie: NAME}}; what was inherited is forgotten. */
+static bool parse_hash(struct parse *p, const struct node *v, struct conf_policy *policy)
+{
+	const struct node *hash = v->kind == NODE_MAP && v->n == 1 ? node_get(v, STR("hash")) : NULL;
+	const struct node *key = hash && hash->kind == NODE_MAP && hash->n == 1 ? hash->first : NULL;
+	bool header = key && str_eq(node_str(key), STR("header"));
+
+	if (!key || (!header && !str_eq(node_str(key), STR("cookie"))))
+		return false;
+	policy->balance = CONF_HASH;
+	if (parse_text(p, header ? &hash_header_field : &hash_cookie_field, &type_token, key->next,
+		    header ? &policy->hash_header : &policy->hash_cookie))
+		*(header ? &policy->hash_cookie : &policy->hash_header) = STR_NONE;
+	return true;
+}
+
+static void parse_balance(struct parse *p, const struct config_field *f, const struct node *v, void *obj)
+{
+	struct conf_policy *policy = obj;
+
+	if (v->kind == NODE_SCALAR) {
+		policy->hash_header = policy->hash_cookie = STR_NONE;
+		type_enum.parse(p, &balance_name_field, v, obj);
+	} else if (!parse_hash(p, v, policy)) {
+		parse_bad(p, f, v, f->type->expects);
+		return;
+	}
+	if (balance_inert[policy->balance])
+		parse_inert(p, &balance_inert[policy->balance],
+			arena_fmt(&p->scratch, "balance: %s", conf_balance_name(policy->balance)).p, v);
+}
+
+static const struct config_type type_balance = {
+	.name = "round_robin, least_request, random, ewma, hash, or {hash: {header: NAME}} or {hash: "
+		"{cookie: NAME}}",
+	.expects = "round_robin, least_request, random, ewma, hash, {hash: {header: NAME}} or {hash: "
+		   "{cookie: NAME}}",
+	.schema = "{\"anyOf\": [{\"enum\": [\"round_robin\", \"least_request\", \"random\", \"ewma\", "
+		  "\"hash\"]},"
+		  "{\"type\": \"object\", \"additionalProperties\": false, \"required\": [\"hash\"], "
+		  "\"properties\":"
+		  "{\"hash\": {\"type\": \"object\", \"additionalProperties\": false, \"minProperties\": 1,"
+		  "\"maxProperties\": 1, \"properties\": {\"header\": {\"type\": \"string\"}, \"cookie\":"
+		  "{\"type\": \"string\"}}}}}]}",
+	.parse = parse_balance,
+	.init = type_number_init,
+};
+
+/* -- health -- */
+
+#define STATUS_LOWEST  100
+#define STATUS_HIGHEST 599
+
+/* "200-399" or "204" */
+static bool status_range(struct str s, uint16_t *from, uint16_t *to)
+{
+	size_t dash = str_find(s, '-');
+	uint64_t low, high;
+
+	if (!str_to_u64(str_trim(str_head(s, dash)), &low))
+		return false;
+	high = low;
+	if (dash < s.n && !str_to_u64(str_trim(str_skip(s, dash + 1)), &high))
+		return false;
+	*from = (uint16_t)low;
+	*to = (uint16_t)high;
+	return low >= STATUS_LOWEST && low <= high && high <= STATUS_HIGHEST;
+}
+
+static void each_status(struct parse *p, const struct config_field *f, const struct node *e, void *obj)
+{
+	struct conf_health *h = obj;
+	struct str list = e->kind == NODE_SCALAR ? node_str(e) : STR_NONE, s;
+	__typeof__(h->status) all;
+	uint32_t n = h->status_n + 1;
+
+	for (size_t i = 0; i < list.n; i++)
+		n += list.p[i] == ',';
+	all = arena_alloc(&p->conf->arena, n * sizeof(*all));
+	if (h->status_n)
+		memcpy(all, h->status, h->status_n * sizeof(*all));
+	h->status = all;
+	if (list.n == 0)
+		parse_bad(p, f, e, f->type->expects);
+	while (str_next_element(&list, &s)) {
+		if (!status_range(s, &all[h->status_n].from, &all[h->status_n].to)) {
+			parse_bad(p, f, e, f->type->expects);
+			return;
+		}
+		h->status_n++;
+	}
+}
+
+static void parse_status(struct parse *p, const struct config_field *f, const struct node *v, void *obj)
+{
+	((struct conf_health *)obj)->status_n = 0;
+	parse_list(p, f, v, each_status, obj);
+}
+
+static void init_status(struct parse *p, const struct config_field *f, void *obj)
+{
+	struct conf_health *h = obj;
+
+	h->status = arena_alloc(&p->conf->arena, sizeof(*h->status));
+	h->status_n = 1;
+	MUST(status_range(str_of(f->text), &h->status->from, &h->status->to));
+}
+
+static const struct config_type type_status = {
+	.name = "statuses",
+	.expects = "statuses such as 200-399 or 200,204",
+	.schema = "{\"anyOf\": [{\"type\": [\"string\", \"integer\"]}, {\"type\": \"array\", \"items\":"
+		  "{\"type\": [\"string\", \"integer\"]}}]}",
+	.parse = parse_status,
+	.init = init_status,
+};
+
+static const struct config_field http_check_fields[] = {
+	CUSTOM("path", type_route_path, struct conf_health, path, "what is asked for", .text = "/"),
+	STRING("host", struct conf_health, host, "the Host that is sent; unset: the backend's address",
+		NULLABLE),
+	CUSTOM("method", type_method, struct conf_health, method, "how it is asked for", .text = "GET"),
+	{.key = "status", .type = &type_status, .text = "200-399", .doc = "what a healthy backend answers"},
+	STRING("body", struct conf_health, body, "a text that the answer must contain; null: any answer",
+		NULLABLE),
+	END,
+};
+
+static const struct config_object http_check_object = {
+	.id = OBJECT_HEALTH_HTTP,
+	.path = "health.http",
+	.what = "http",
+	.doc = "Healthy is who answers a request as expected.",
+	.size = sizeof(struct conf_health),
+	.fields = http_check_fields,
+};
+
+static const struct config_field no_fields[] = {END};
+
+static const struct config_object tcp_check_object = {
+	.id = OBJECT_HEALTH_TCP,
+	.path = "health.tcp",
+	.what = "tcp",
+	.doc = "Healthy is who accepts a connection.",
+	.size = sizeof(struct conf_health),
+	.fields = no_fields,
+};
+
+static const struct config_object tls_check_object = {
+	.id = OBJECT_HEALTH_TLS,
+	.path = "health.tls",
+	.what = "tls",
+	.doc = "Healthy is who completes a TLS handshake.",
+	.size = sizeof(struct conf_health),
+	.fields = no_fields,
+};
+
+static const struct config_field grpc_check_fields[] = {
+	STRING("service", struct conf_health, grpc_service,
+		"the service that is asked about; empty: the server as a whole"),
+	END,
+};
+
+static const struct config_object grpc_check_object = {
+	.id = OBJECT_HEALTH_GRPC,
+	.path = "health.grpc",
+	.what = "grpc",
+	.doc = "Healthy is who answers SERVING to grpc.health.v1.",
+	.size = sizeof(struct conf_health),
+	.fields = grpc_check_fields,
+};
+
+static const struct config_field health_fields[] = {
+	CHOICE("http", struct conf_health, kind, CONF_CHECK_HTTP, http_check_object, "by a request"),
+	CHOICE("tcp", struct conf_health, kind, CONF_CHECK_TCP, tcp_check_object, "by a connection"),
+	CHOICE("tls", struct conf_health, kind, CONF_CHECK_TLS, tls_check_object, "by a TLS handshake"),
+	CHOICE("grpc", struct conf_health, kind, CONF_CHECK_GRPC, grpc_check_object, "by grpc.health.v1"),
+	DURATION("interval", struct conf_health, interval, "between two probes of one backend", .dflt = 2000,
+		.min = 100),
+	DURATION("timeout", struct conf_health, timeout, "after which a probe has failed", .dflt = 2000,
+		.min = 10),
+	COUNT("rise", struct conf_health, rise, "successes in a row before a backend is up", .dflt = 2,
+		.min = 1, .max = 100),
+	COUNT("fall", struct conf_health, fall, "failures in a row before a backend is down", .dflt = 3,
+		.min = 1, .max = 100),
+	DURATION("slow_start", struct conf_health, slow_start,
+		"over which a backend that came up takes a growing share; 0: its whole share at once",
+		.dflt = 0),
+	END,
+};
+
+static void health_check(struct parse *p, const struct node *v, void *obj)
+{
+	const struct conf_health *h = obj;
+	const struct node *first = NULL;
+
+	for (const struct node *k = v->first; k; k = k->next->next) {
+		struct str s = node_str(k);
+
+		if (!str_eq(s, STR("http")) && !str_eq(s, STR("tcp")) && !str_eq(s, STR("tls")) &&
+			!str_eq(s, STR("grpc")))
+			continue;
+		if (first)
+			parse_error(p, k,
+				"\"health\" has one of http, tcp, tls and grpc; \"%s\" stands on line %u "
+				"already",
+				first->text, first->line);
+		else
+			first = k;
+	}
+	if (h->kind == CONF_CHECK_NONE)
+		parse_error(p, v, "\"health\" needs one of http, tcp, tls and grpc");
+}
+
+static const struct config_object health_object = {
+	.id = OBJECT_HEALTH,
+	.path = "health",
+	.what = "health",
+	.doc = "Probing of backends. Exactly one of `http`, `tcp`, `tls` and `grpc` says how.",
+	.size = sizeof(struct conf_health),
+	.fields = health_fields,
+	.check = health_check,
+};
+
+static void parse_health(struct parse *p, const struct config_field *f, const struct node *v, void *obj)
+{
+	if (node_is_null(v))
+		((struct conf_health *)field_member(f, obj))->kind = CONF_CHECK_NONE;
+	else
+		type_object.parse(p, f, v, obj);
+}
+
+static void init_health(struct parse *p, const struct config_field *f, void *obj)
+{
+	type_object.init(p, f, obj);
+}
+
+static const struct config_type type_health = {.name = "mapping", .parse = parse_health, .init = init_health};
+
+/* -- outlier, retries, breaker -- */
+
+static const struct config_field outlier_fields[] = {
+	COUNT("consecutive_errors", struct conf_outlier, consecutive_errors,
+		"failures in a row after which a backend is ejected", .dflt = 5, .min = 1),
+	DURATION("interval", struct conf_outlier, interval, "between two looks at who may come back",
+		.dflt = 10000, .min = 100),
+	DURATION("ejection", struct conf_outlier, ejection,
+		"of the first ejection; each further one is longer", .dflt = 30000, .min = 100),
+	SHARE("max_ejected", struct conf_outlier, max_ejected, "of a pool's backends that may be out at once",
+		.dflt = 1000),
+	END,
+};
+
+static const struct config_object outlier_object = {
+	.id = OBJECT_OUTLIER,
+	.path = "outlier",
+	.what = "outlier",
+	.doc = "Ejection of backends that fail real requests.",
+	.size = sizeof(struct conf_outlier),
+	.fields = outlier_fields,
+};
+
+static const struct {
+	struct str name;
+	uint32_t bit;
+} retry_on[] = {
+	{STR("connect"), CONF_RETRY_CONNECT},
+	{STR("reset"), CONF_RETRY_RESET},
+	{STR("refused_stream"), CONF_RETRY_REFUSED_STREAM},
+	{STR("502"), CONF_RETRY_502},
+	{STR("503"), CONF_RETRY_503},
+	{STR("504"), CONF_RETRY_504},
+	{STR("timeout"), CONF_RETRY_TIMEOUT},
+};
+
+static void each_retry_on(struct parse *p, const struct config_field *f, const struct node *e, void *obj)
+{
+	for (size_t i = 0; e->kind == NODE_SCALAR && i < COUNT_OF(retry_on); i++) {
+		if (str_eq(node_str(e), retry_on[i].name)) {
+			((struct conf_retries *)obj)->on |= retry_on[i].bit;
+			return;
+		}
+	}
+	parse_bad(p, f, e, f->type->expects);
+}
+
+static void parse_retry_on(struct parse *p, const struct config_field *f, const struct node *v, void *obj)
+{
+	((struct conf_retries *)obj)->on = 0;
+	parse_list(p, f, v, each_retry_on, obj);
+}
+
+static const struct config_type type_retry_on = {
+	.name = "list of connect, reset, refused_stream, 502, 503, 504, timeout",
+	.expects = "a list of connect, reset, refused_stream, 502, 503, 504 and timeout",
+	.schema = "{\"type\": \"array\", \"items\": {\"enum\": [\"connect\", \"reset\", \"refused_stream\", "
+		  "502, 503,"
+		  "504, \"502\", \"503\", \"504\", \"timeout\"]}}",
+	.parse = parse_retry_on,
+	.init = type_number_init,
+};
+
+static const struct config_field retries_fields[] = {
+	COUNT("attempts", struct conf_retries, attempts, "in all, the first included; 1: no retry", .dflt = 2,
+		.min = 1, .max = 10),
+	SHARE("budget", struct conf_retries, budget, "of the requests in flight that may be retries",
+		.dflt = 2000),
+	DURATION("per_try_timeout", struct conf_retries, per_try_timeout,
+		"for one attempt to begin its answer; 0: `timeouts.response`", .dflt = 0),
+	CUSTOM("on", type_retry_on, struct conf_retries, on, "what is tried again, if the request allows it",
+		.text = "[connect, reset, refused_stream, 503]",
+		.dflt = CONF_RETRY_CONNECT | CONF_RETRY_RESET | CONF_RETRY_REFUSED_STREAM | CONF_RETRY_503),
+	END,
+};
+
+static const struct config_object retries_object = {
+	.id = OBJECT_RETRIES,
+	.path = "retries",
+	.what = "retries",
+	.doc = "A request is tried again only while that is provably safe: nothing was processed, or it is "
+	       "idempotent "
+	       "and nothing of the answer was seen.",
+	.size = sizeof(struct conf_retries),
+	.fields = retries_fields,
+};
+
+static const struct config_field breaker_fields[] = {
+	COUNT("connections", struct conf_breaker, connections, "to one backend", .dflt = 1024, .min = 1),
+	COUNT("requests", struct conf_breaker, requests, "in flight to one backend", .dflt = 1024, .min = 1),
+	COUNT("pending", struct conf_breaker, pending,
+		"requests that wait for a connection; more are answered 503", .dflt = 1024),
+	DURATION("pending_timeout", struct conf_breaker, pending_timeout, "after which waiting ends in 503",
+		.dflt = 10000),
+	END,
+};
+
+static const struct config_object breaker_object = {
+	.id = OBJECT_BREAKER,
+	.path = "breaker",
+	.what = "breaker",
+	.doc = "What weir lets through to one backend.",
+	.size = sizeof(struct conf_breaker),
+	.fields = breaker_fields,
+};
+
+/* -- protocol, TLS -- */
+
+static const char *const protocol_names[] = {
+	[CONF_HTTP1] = "http1",
+	[CONF_H2] = "h2",
+	[CONF_H2C] = "h2c",
+	[CONF_AUTO] = "auto",
+	NULL,
+};
+
+const char *conf_protocol_name(uint8_t protocol)
+{
+	return protocol_names[protocol];
+}
+
+static const char *const proxy_protocol_names[] = {"off", "v1", "v2", NULL};
+
+static const struct config_field upstream_tls_fields[] = {
+	BOOL("verify", struct conf_upstream_tls, verify, "refuse backends whose certificate does not hold",
+		.dflt = true),
+	INPUT("ca", struct conf_upstream_tls, ca,
+		"the authorities that are trusted, PEM; unset: the system's", NULLABLE),
+	STRING("server_name", struct conf_upstream_tls, server_name,
+		"SNI, and the name that is verified; unset: the backend's own name", NULLABLE),
+	INPUT("cert", struct conf_upstream_tls, cert, "a client certificate, PEM; with `key`", NULLABLE),
+	INPUT("key", struct conf_upstream_tls, key, "its private key, PEM", NULLABLE),
+	END,
+};
+
+static void upstream_tls_check(struct parse *p, const struct node *v, void *obj)
+{
+	const struct conf_upstream_tls *t = obj;
+
+	if (!t->cert.n != !t->key.n)
+		parse_error(p, v, "\"cert\" and \"key\" go together; \"%s\" is missing",
+			t->cert.n ? "key" : "cert");
+}
+
+static const struct config_object upstream_tls_object = {
+	.id = OBJECT_UPSTREAM_TLS,
+	.path = "tls",
+	.what = "tls",
+	.doc = "TLS towards backends.",
+	.size = sizeof(struct conf_upstream_tls),
+	.place_offset = offsetof(struct conf_upstream_tls, place),
+	.fields = upstream_tls_fields,
+	.check = upstream_tls_check,
+};
+
+/* -- all of it -- */
+
+static const struct config_field policy_fields[] = {
+	CUSTOM("balance", type_balance, struct conf_policy, balance,
+		"which backend of the pool; plain `hash` is by the client's address",
+		.dflt = CONF_LEAST_REQUEST, .text = "least_request"),
+	CUSTOM("health", type_health, struct conf_policy, health,
+		"probing of backends; null: they are taken for healthy", .object = &health_object, NULLABLE,
+		INERT),
+	OBJECT("outlier", struct conf_policy, outlier, outlier_object,
+		"ejection of backends that fail real requests; null: none",
+		.present = offsetof(struct conf_policy, outlier.on), NULLABLE, INERT),
+	SHARE("panic_threshold", struct conf_policy, panic_threshold,
+		"of a pool's backends: with fewer healthy, all are used", .dflt = 5000, INERT),
+	OBJECT("retries", struct conf_policy, retries, retries_object, "what is tried again"),
+	OBJECT("breaker", struct conf_policy, breaker, breaker_object, "what is let through"),
+	ENUM("protocol", struct conf_policy, protocol, protocol_names,
+		"to the backends; h2 needs `tls`, h2c has none, auto asks by ALPN", .dflt = CONF_HTTP1),
+	OBJECT("tls", struct conf_policy, tls, upstream_tls_object, "TLS to the backends; null: plain",
+		.present = offsetof(struct conf_policy, tls.on), NULLABLE),
+	ENUM("proxy_protocol", struct conf_policy, proxy_protocol, proxy_protocol_names,
+		"tell backends the client's address this way", .dflt = 0),
+	END,
+};
+
+const struct config_object policy_object = {
+	.id = OBJECT_POLICY,
+	.path = "policy",
+	.what = "policy",
+	.doc = "Keys of services and, to override them, of pools.",
+	.size = sizeof(struct conf_policy),
+	.fields = policy_fields,
+};
+
+void policy_check(struct parse *p, const struct node *at, const struct conf_policy *policy)
+{
+	if (policy->protocol == CONF_H2 && !policy->tls.on)
+		parse_error(p, at, "\"protocol: h2\" needs \"tls\"; HTTP/2 without TLS is \"h2c\"");
+	if (policy->protocol == CONF_H2C && policy->tls.on)
+		parse_error(p, at,
+			"\"protocol: h2c\" is HTTP/2 without TLS, but \"tls\" is set; with TLS it is \"h2\"");
+}

@@ -1,0 +1,214 @@
+#include "config/fields.h"
+
+#include "base/obj.h"
+
+/* -- timeouts, limits -- */
+
+static const struct config_field timeouts_fields[] = {
+	DURATION("client_header", struct conf_timeouts, client_header,
+		"for a client to send a request's head, from its first byte; also for the TLS handshake",
+		.dflt = 15000),
+	DURATION("client_body", struct conf_timeouts, client_body,
+		"without progress while a client sends a body or reads an answer", .dflt = 30000),
+	DURATION("client_idle", struct conf_timeouts, client_idle,
+		"between requests on a client's connection", .dflt = 60000),
+	DURATION("connect", struct conf_timeouts, connect,
+		"for a connection to a backend, TLS handshake included", .dflt = 3000),
+	DURATION("response", struct conf_timeouts, response,
+		"for a backend to begin its answer, and between two parts of it", .dflt = 60000),
+	DURATION("upstream_idle", struct conf_timeouts, upstream_idle,
+		"that an unused connection to a backend is kept; less than the backend's own", .dflt = 30000),
+	DURATION("drain", struct conf_timeouts, drain,
+		"that requests in flight are given when something drains", .dflt = 60000),
+	DURATION("shutdown", struct conf_timeouts, shutdown,
+		"after which a stopping weir closes what is left", .dflt = 300000),
+	END,
+};
+
+const struct config_object timeouts_object = {
+	.id = OBJECT_TIMEOUTS,
+	.path = "timeouts",
+	.what = "timeouts",
+	.doc = "How long weir waits. 0 waits for ever.",
+	.size = sizeof(struct conf_timeouts),
+	.fields = timeouts_fields,
+};
+
+static const struct config_field limits_fields[] = {
+	COUNT("connections", struct conf_limits, connections,
+		"client connections at once; above it the oldest idle one is closed", .dflt = 100000,
+		.min = 1),
+	SIZE("header_bytes", struct conf_limits, header_bytes, "of a request's head, or of its trailers",
+		.dflt = 65536, .min = 1024, .max = 1048576),
+	COUNT("header_count", struct conf_limits, header_count, "header lines of a request", .dflt = 100,
+		.min = 1, .max = 10000),
+	SIZE("body", struct conf_limits, body, "of a request's body; 0: any", .dflt = 104857600),
+	SIZE("memory", struct conf_limits, memory,
+		"that buffers may take before new work is answered 503; 0: no limit", .dflt = 0),
+	END,
+};
+
+const struct config_object limits_object = {
+	.id = OBJECT_LIMITS,
+	.path = "limits",
+	.what = "limits",
+	.doc = "What weir accepts from all clients together.",
+	.size = sizeof(struct conf_limits),
+	.fields = limits_fields,
+};
+
+/* -- the root -- */
+
+#define WORKERS_MAX 1024
+
+static void parse_workers(struct parse *p, const struct config_field *f, const struct node *v, void *obj)
+{
+	struct str s = v->kind == NODE_SCALAR ? node_str(v) : STR_NONE;
+	uint64_t n = 0;
+
+	if (!str_eq(s, STR("auto")) && (!str_to_u64(s, &n) || n < 1 || n > WORKERS_MAX))
+		parse_bad(p, f, v, f->type->expects);
+	else
+		*(uint32_t *)field_member(f, obj) = (uint32_t)n;
+}
+
+static const struct config_type type_workers = {
+	.name = "auto, or a count",
+	.expects = "auto, or a number from 1 to 1024",
+	.schema = "{\"anyOf\": [{\"const\": \"auto\"}, {\"type\": \"integer\", \"minimum\": 1, \"maximum\": "
+		  "1024}]}",
+	.parse = parse_workers,
+};
+
+static void each_include(struct parse *p, const struct config_field *f, const struct node *e, void *obj)
+{
+	(void)obj;
+	if (e->kind != NODE_SCALAR || e->n == 0) {
+		parse_bad(p, f, e, f->type->expects);
+		return;
+	}
+	p->includes[p->include_n].pattern = arena_str(&p->scratch, node_str(e));
+	p->includes[p->include_n++].place = node_place(e);
+}
+
+/* Only remembered: the files are read when this one is done. */
+static void parse_include(struct parse *p, const struct config_field *f, const struct node *v, void *obj)
+{
+	p->includes = arena_array(&p->scratch, struct include, v->kind == NODE_LIST ? v->n : 1);
+	parse_list(p, f, v, each_include, obj);
+}
+
+static const struct config_type type_include = {
+	.name = "list of paths or patterns",
+	.expects = "a list of paths or patterns such as tenants.d/*.yaml",
+	.schema = "{\"type\": \"array\", \"items\": {\"type\": \"string\"}}",
+	.parse = parse_include,
+};
+
+static void parse_modules(struct parse *p, const struct config_field *f, const struct node *v, void *obj)
+{
+	(void)obj;
+	if (v->kind != NODE_MAP) {
+		parse_bad(p, f, v, f->type->expects);
+		return;
+	}
+	for (const struct node *k = v->first; k; k = k->next->next)
+		conf_report_add(p->report, p->conf, node_place(k), true,
+			"module %s is not available in this version", parse_quote(p, node_str(k)));
+}
+
+static const struct config_type type_modules = {
+	.name = "mapping of modules",
+	.expects = "a mapping of module names to their configurations",
+	.schema = "{\"type\": \"object\", \"additionalProperties\": true}",
+	.parse = parse_modules,
+};
+
+static void parse_tenants(struct parse *p, const struct config_field *f, const struct node *v, void *obj)
+{
+	(void)obj;
+	if (v->kind != NODE_MAP && !node_is_null(v)) {
+		parse_bad(p, f, v, "a mapping of names");
+		return;
+	}
+	if (v->kind == NODE_MAP)
+		for (const struct node *k = v->first; k; k = k->next->next)
+			tenant_add(p, k, k->next);
+}
+
+const struct config_type type_tenants = {.name = "mapping of names", .parse = parse_tenants};
+
+#define TENANTS \
+	{ \
+		.key = "tenants", .type = &type_tenants, .object = &tenant_object, .element = &type_name, \
+		.doc = "the customers of the platform, by name" \
+	}
+
+static const struct config_field root_fields[] = {
+	CUSTOM("workers", type_workers, struct conf, workers, "worker threads; auto: one for each usable CPU",
+		.text = "auto"),
+	STRING("user", struct conf, user,
+		"the user that weir becomes once its sockets are bound, if started as root", NULLABLE, INERT),
+	PATH("state_dir", struct conf, state_dir,
+		"where runtime weights, shifts and events are kept; made if missing", .text = "/var/lib/weir",
+		INERT),
+	OBJECT("log", struct conf, log, log_object, "where logs go"),
+	OBJECT("admin", struct conf, admin, admin_object, "how a running weir is talked to", INERT),
+	MAP_OF("listeners", struct conf, listeners, listener_n, listener_object,
+		"the addresses that clients connect to", REQUIRED),
+	OBJECT("timeouts", struct conf, timeouts, timeouts_object, "how long weir waits"),
+	OBJECT("limits", struct conf, limits, limits_object, "what weir accepts"),
+	TENANTS,
+	{.key = "include",
+		.type = &type_include,
+		.doc = "files with more `tenants`; patterns may match none; relative to this file"},
+	{.key = "modules", .type = &type_modules, .doc = "modules, by name, and their configuration"},
+	END,
+};
+
+static void root_check(struct parse *p, const struct node *v, void *obj)
+{
+	const struct conf *c = obj;
+
+	(void)v;
+	for (uint32_t i = 0; i < c->listener_n; i++) {
+		const struct conf_listener *a = &c->listeners[i];
+
+		for (uint32_t j = 0; j < i; j++) {
+			const struct conf_listener *b = &c->listeners[j];
+
+			/* Port 0 is another port each time. */
+			if (!str_eq(a->address, b->address) ||
+				(a->addr.family != ADDR_UNIX && a->addr.port == 0))
+				continue;
+			conf_report_add(p->report, c, a->place, false,
+				"listener \"" STR_FMT "\" has the address of listener \"" STR_FMT
+				"\", " STR_FMT,
+				STR_ARG(a->name), STR_ARG(b->name), STR_ARG(a->address));
+		}
+	}
+}
+
+const struct config_object root_object = {
+	.id = OBJECT_ROOT,
+	.path = "",
+	.what = "configuration",
+	.doc = "The file given with `-c`.",
+	.size = sizeof(struct conf),
+	.fields = root_fields,
+	.check = root_check,
+};
+
+static const struct config_field included_fields[] = {
+	TENANTS,
+	END,
+};
+
+const struct config_object included_object = {
+	.id = OBJECT_INCLUDED,
+	.path = "include",
+	.what = "included file",
+	.doc = "A file that `include` names.",
+	.size = sizeof(struct conf),
+	.fields = included_fields,
+};

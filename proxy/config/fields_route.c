@@ -1,0 +1,394 @@
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include <pcre2.h>
+
+#include "base/obj.h"
+#include "config/fields.h"
+
+/* -- paths and methods -- */
+
+/* Routing sees the path's bytes as the client sent them: what no client can send is a mistake. */
+static bool is_route_path(struct str s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if ((unsigned char)s.p[i] <= 0x20 || (unsigned char)s.p[i] >= 0x7f || strchr("?#\\", s.p[i]))
+			return false;
+	return s.n > 0 && s.p[0] == '/';
+}
+
+static bool is_method(struct str s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if ((s.p[i] < 'A' || s.p[i] > 'Z') && s.p[i] != '-' && s.p[i] != '_')
+			return false;
+	return s.n > 0 && !str_eq(s, STR("CONNECT"));
+}
+
+const struct config_type type_route_path = {
+	.name = "path of a URL",
+	.expects = "the path of a URL: it begins with /, has no ? or #, and other characters are %-encoded",
+	.schema = "{\"type\": \"string\", \"pattern\": \"^/[^?#]*$\"}",
+	.valid = is_route_path,
+	.parse = type_text_parse,
+	.init = type_text_init,
+};
+
+const struct config_type type_method = {
+	.name = "method",
+	.expects = "an HTTP method in capital letters, and not CONNECT",
+	.schema = "{\"type\": \"string\", \"pattern\": \"^[A-Z_-]+$\"}",
+	.valid = is_method,
+	.parse = type_text_parse,
+	.init = type_text_init,
+};
+
+static bool regex_compiles(struct parse *p, const struct node *v)
+{
+	int code;
+	PCRE2_SIZE offset;
+	pcre2_code *re = pcre2_compile(
+		(PCRE2_SPTR)v->text, v->n, PCRE2_UTF | PCRE2_MATCH_INVALID_UTF, &code, &offset, NULL);
+	char why[128];
+
+	if (re) {
+		pcre2_code_free(re);
+		return true;
+	}
+	pcre2_get_error_message(code, (PCRE2_UCHAR *)why, sizeof(why));
+	parse_error(p, v, "the regular expression %s is broken at character %zu: %s",
+		parse_quote(p, node_str(v)), (size_t)offset + 1, why);
+	return false;
+}
+
+/* path, exact, regex: the row's `choice` says which; all fill the same member. */
+static void parse_route_path(struct parse *p, const struct config_field *f, const struct node *v, void *obj)
+{
+	struct conf_route *r = obj;
+
+	r->path_kind = (uint8_t)f->choice;
+	if (f->choice != CONF_PATH_REGEX)
+		type_text_parse(p, f, v, obj);
+	else if (v->kind != NODE_SCALAR || v->n == 0)
+		parse_bad(p, f, v, "a regular expression");
+	else if (regex_compiles(p, v))
+		r->path = arena_str(&p->conf->arena, node_str(v));
+}
+
+static const struct config_type type_path_match = {
+	.name = "path of a URL",
+	.expects = "the path of a URL: it begins with /, has no ? or #, and other characters are %-encoded",
+	.schema = "{\"type\": \"string\", \"pattern\": \"^/[^?#]*$\"}",
+	.valid = is_route_path,
+	.parse = parse_route_path,
+};
+
+static const struct config_type type_path_regex = {
+	.name = "regular expression",
+	.schema = "{\"type\": \"string\", \"minLength\": 1}",
+	.parse = parse_route_path,
+};
+
+/* -- conditions on headers and query parameters -- */
+
+static bool parse_match(
+	struct parse *p, const struct config_field *f, const struct node *key, struct conf_match *m)
+{
+	const struct node *v = key->next, *how;
+
+	m->name = arena_str(&p->conf->arena, node_str(key));
+	if (v->kind == NODE_MAP && v->n == 1) {
+		how = v->first;
+		v = how->next;
+		m->regex = str_eq(node_str(how), STR("regex"));
+		m->any = str_eq(node_str(how), STR("present"));
+		if ((m->any && v->kind == NODE_SCALAR && str_eq(node_str(v), STR("true"))))
+			return true;
+		if (m->any || (!m->regex && !str_eq(node_str(how), STR("exact"))))
+			v = key->next;
+	}
+	if (v->kind != NODE_SCALAR || node_is_null(v)) {
+		parse_error(p, v,
+			"%s in \"%s\" must be a text, {exact: TEXT}, {regex: PATTERN} or {present: true}",
+			parse_quote(p, node_str(key)), f->key);
+		return false;
+	}
+	m->value = arena_str(&p->conf->arena, node_str(v));
+	return !m->regex || regex_compiles(p, v);
+}
+
+static void parse_matches(struct parse *p, const struct config_field *f, const struct node *v, void *obj)
+{
+	struct conf_match *all;
+	uint32_t n = 0;
+
+	if (v->kind != NODE_MAP) {
+		parse_bad(p, f, v, f->type->expects);
+		return;
+	}
+	all = arena_array(&p->conf->arena, struct conf_match, v->n);
+	for (const struct node *k = v->first; k; k = k->next->next) {
+		if (f->element->valid(node_str(k)))
+			n += parse_match(p, f, k, &all[n]);
+		else
+			parse_error(p, k, "a name in \"%s\" must be %s, not %s", f->key, f->element->expects,
+				parse_quote(p, node_str(k)));
+	}
+	*(struct conf_match **)field_member(f, obj) = all;
+	*field_count(f, obj) = n;
+}
+
+#define MATCH_SCHEMA \
+	"{\"type\": \"object\", \"additionalProperties\": {\"anyOf\": [{\"type\": [\"string\", \"number\"," \
+	"\"boolean\"]}, {\"type\": \"object\", \"additionalProperties\": false, \"minProperties\": 1," \
+	"\"maxProperties\": 1, \"properties\": {\"exact\": {\"type\": \"string\"}, \"regex\": {\"type\":" \
+	"\"string\"}, \"present\": {\"const\": true}}}]}}"
+
+static const struct config_type type_matches = {
+	.name = "mapping of names to a text, {regex: PATTERN} or {present: true}",
+	.expects = "a mapping of names to what they must be",
+	.schema = MATCH_SCHEMA,
+	.parse = parse_matches,
+};
+
+/* -- header changes -- */
+
+/* These belong to one connection, or say where a message ends: weir writes them itself (RFC 9110 7.6.1). */
+static const struct str own_headers[] = {
+	STR("connection"),
+	STR("content-length"),
+	STR("host"),
+	STR("http2-settings"),
+	STR("keep-alive"),
+	STR("proxy-connection"),
+	STR("te"),
+	STR("trailer"),
+	STR("transfer-encoding"),
+	STR("upgrade"),
+};
+
+static bool is_changeable(struct str name)
+{
+	for (size_t i = 0; i < COUNT_OF(own_headers); i++)
+		if (str_case_eq(name, own_headers[i]))
+			return false;
+	return type_token.valid(name);
+}
+
+static const struct config_type type_header_name = {
+	.name = "header name",
+	.expects = "a header name, and none that weir writes itself (Host, Content-Length, Connection and "
+		   "the like)",
+	.schema = "{\"type\": \"string\", \"pattern\": \"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$\"}",
+	.valid = is_changeable,
+	.parse = type_text_parse,
+	.init = type_text_init,
+};
+
+static void parse_header_map(struct parse *p, const struct config_field *f, const struct node *v, void *obj)
+{
+	struct conf_header *all;
+	uint32_t n = 0;
+
+	if (v->kind != NODE_MAP) {
+		parse_bad(p, f, v, f->type->expects);
+		return;
+	}
+	all = arena_array(&p->conf->arena, struct conf_header, v->n);
+	for (const struct node *k = v->first; k; k = k->next->next) {
+		struct config_field named;
+
+		if (!type_header_name.valid(node_str(k))) {
+			parse_error(p, k, "a name in \"%s\" must be %s, not %s", f->key,
+				type_header_name.expects, parse_quote(p, node_str(k)));
+			continue;
+		}
+		for (uint32_t i = 0; i < n; i++)
+			if (str_case_eq(all[i].name, node_str(k)))
+				parse_error(p, k, "%s is written twice in \"%s\"",
+					parse_quote(p, node_str(k)), f->key);
+		all[n].name = arena_str(&p->conf->arena, node_str(k));
+		named = (struct config_field){.key = all[n].name.p};
+		n += parse_text(p, &named, &type_header_value, k->next, &all[n].value);
+	}
+	*(struct conf_header **)field_member(f, obj) = all;
+	*field_count(f, obj) = n;
+}
+
+static const struct config_type type_header_map = {
+	.name = "mapping of header names to values",
+	.expects = "a mapping of header names to values",
+	.schema = "{\"type\": \"object\", \"additionalProperties\": {\"type\": [\"string\", \"number\", "
+		  "\"boolean\"]}}",
+	.parse = parse_header_map,
+};
+
+static const struct config_field headers_fields[] = {
+	CUSTOM("set", type_header_map, struct conf_headers, set, "in place of what is there",
+		.count_offset = offsetof(struct conf_headers, set_n)),
+	CUSTOM("add", type_header_map, struct conf_headers, add, "beside what is there",
+		.count_offset = offsetof(struct conf_headers, add_n)),
+	STRINGS("remove", struct conf_headers, remove, type_header_name, "names that are taken out"),
+	END,
+};
+
+static const struct config_object headers_object = {
+	.id = OBJECT_HEADERS,
+	.path = "routes.headers",
+	.what = "headers",
+	.doc = "Changes to the headers of a request or an answer: `remove`, then `set`, then `add`.",
+	.size = sizeof(struct conf_headers),
+	.fields = headers_fields,
+};
+
+/* -- redirect -- */
+
+static bool is_target(struct str s)
+{
+	return (str_starts(s, STR("/")) || str_starts(s, STR("http://")) || str_starts(s, STR("https://"))) &&
+	       type_header_value.valid(s) && str_find(s, ' ') == s.n;
+}
+
+static const struct config_type type_target = {
+	.name = "path or URL",
+	.expects = "a path that begins with /, or an http:// or https:// URL",
+	.schema = "{\"type\": \"string\", \"pattern\": \"^(/|https?://)\"}",
+	.valid = is_target,
+	.parse = type_text_parse,
+	.init = type_text_init,
+};
+
+static void parse_redirect_status(
+	struct parse *p, const struct config_field *f, const struct node *v, void *obj)
+{
+	struct str s = v->kind == NODE_SCALAR ? node_str(v) : STR_NONE;
+	uint64_t n = 0;
+
+	str_to_u64(s, &n);
+	if (n == 301 || n == 302 || n == 303 || n == 307 || n == 308)
+		*(uint16_t *)field_member(f, obj) = (uint16_t)n;
+	else
+		parse_bad(p, f, v, f->type->expects);
+}
+
+static const struct config_type type_redirect_status = {
+	.name = "301, 302, 303, 307 or 308",
+	.expects = "301, 302, 303, 307 or 308",
+	.schema = "{\"enum\": [301, 302, 303, 307, 308]}",
+	.parse = parse_redirect_status,
+	.init = type_number_init,
+};
+
+static const struct config_field redirect_fields[] = {
+	CUSTOM("to", type_target, struct conf_route, redirect.to,
+		"where to; a prefix route appends the rest of the path if this is a path", REQUIRED),
+	CUSTOM("status", type_redirect_status, struct conf_route, redirect.status, "of the answer",
+		.dflt = 308, .text = "308"),
+	END,
+};
+
+static const struct config_object redirect_object = {
+	.id = OBJECT_REDIRECT,
+	.path = "routes.redirect",
+	.what = "redirect",
+	.doc = "An answer that sends the client elsewhere.",
+	.size = sizeof(struct conf_route),
+	.fields = redirect_fields,
+};
+
+static void parse_redirect(struct parse *p, const struct config_field *f, const struct node *v, void *obj)
+{
+	((struct conf_route *)obj)->redirect.on = true;
+	type_within.parse(p, f, v, obj);
+}
+
+static const struct config_type type_redirect = {
+	.name = "mapping",
+	.parse = parse_redirect,
+	.init = object_init_within,
+};
+
+/* -- routes -- */
+
+static const struct config_field route_fields[] = {
+	CUSTOM("path", type_path_match, struct conf_route, path,
+		"prefix, on segment borders: /a is /a and /a/b, not /ab; the default, as `/`",
+		.choice = CONF_PATH_PREFIX),
+	CUSTOM("exact", type_path_match, struct conf_route, path, "the whole path",
+		.choice = CONF_PATH_EXACT),
+	CUSTOM("regex", type_path_regex, struct conf_route, path, "PCRE2, matched against the path",
+		.choice = CONF_PATH_REGEX),
+	STRINGS("hosts", struct conf_route, hosts, type_host, "some of the tenant's; empty: all of them"),
+	STRINGS("methods", struct conf_route, methods, type_method, "empty: any"),
+	CUSTOM("headers", type_matches, struct conf_route, headers, "all of them must match",
+		.count_offset = offsetof(struct conf_route, header_n), .element = &type_token),
+	CUSTOM("query", type_matches, struct conf_route, query, "all of these parameters must match",
+		.count_offset = offsetof(struct conf_route, query_n), .element = &type_string),
+	CUSTOM("service", type_name, struct conf_route, service, "who answers: a service of this tenant"),
+	{.key = "redirect",
+		.type = &type_redirect,
+		.object = &redirect_object,
+		.doc = "instead of a service: send the client elsewhere"},
+	BOOL("strip_prefix", struct conf_route, strip_prefix,
+		"take the prefix off the path before it is sent on", .dflt = false),
+	OBJECT("request_headers", struct conf_route, request_headers, headers_object,
+		"changes on the way to the backend"),
+	OBJECT("response_headers", struct conf_route, response_headers, headers_object,
+		"changes on the way to the client"),
+	DURATION("timeout", struct conf_route, timeout, "for the whole request, retries included; 0: none",
+		.dflt = 0),
+	BOOL("websocket", struct conf_route, websocket, "allow WebSocket", .dflt = true),
+	END,
+};
+
+static const struct node *second_path(const struct node *v, const struct node **first)
+{
+	*first = NULL;
+	for (const struct node *k = v->first; k; k = k->next->next) {
+		struct str s = node_str(k);
+
+		if (!str_eq(s, STR("path")) && !str_eq(s, STR("exact")) && !str_eq(s, STR("regex")))
+			continue;
+		if (*first)
+			return k;
+		*first = k;
+	}
+	return NULL;
+}
+
+static void route_check(struct parse *p, const struct node *v, void *obj)
+{
+	struct conf_route *r = obj;
+	const struct node *first, *second = second_path(v, &first);
+	const struct node *service = node_get(v, STR("service"));
+
+	if (second)
+		parse_error(p, second,
+			"a route has one of path, exact and regex; \"%s\" stands on line %u already",
+			first->text, first->line);
+	if (!first)
+		r->path = STR("/");
+	if (service && r->redirect.on)
+		parse_error(p, service, "a route has a \"service\" or a \"redirect\", not both");
+	if (!service && !r->redirect.on)
+		parse_error(p, v, "a route needs a \"service\" or a \"redirect\"");
+	if (r->strip_prefix && r->path_kind != CONF_PATH_PREFIX)
+		parse_error(p, node_get(v, STR("strip_prefix")),
+			"\"strip_prefix\" is for routes with a \"path\"");
+	for (uint32_t i = 0; i < r->hosts.n; i++) {
+		const char *why;
+
+		host_parse(&p->conf->arena, r->hosts.v[i], &r->hosts.v[i], &why);
+	}
+}
+
+const struct config_object route_object = {
+	.id = OBJECT_ROUTE,
+	.path = "routes",
+	.what = "route",
+	.doc = "Where requests go. The most specific route wins, as in the Gateway API: exact, longest "
+	       "prefix, regex; then "
+	       "method, headers, query. The order in the file does not matter.",
+	.size = sizeof(struct conf_route),
+	.place_offset = offsetof(struct conf_route, place),
+	.fields = route_fields,
+	.check = route_check,
+};

@@ -1,0 +1,255 @@
+#include "config/load.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glob.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "base/obj.h"
+#include "config/fields.h"
+#include "config/report.h"
+#include "config/tree.h"
+
+#define CONFIG_MAX (256u * 1024 * 1024)
+
+static bool read_all(int fd, char *out, size_t n, const char **why)
+{
+	for (size_t at = 0; at < n;) {
+		ssize_t got = read(fd, out + at, n - at);
+
+		if (got > 0) {
+			at += (size_t)got;
+		} else if (got == 0) {
+			*why = "it became shorter while it was read";
+			return false;
+		} else if (errno != EINTR) {
+			*why = strerror(errno);
+			return false;
+		}
+	}
+	return true;
+}
+
+bool load_file(struct arena *a, const char *path, size_t max, struct str *text, const char **why)
+{
+	/* Without O_NONBLOCK opening a FIFO would wait for a writer. */
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	struct stat st;
+	bool ok = false;
+	char *out;
+
+	if (fd < 0 || fstat(fd, &st) != 0) {
+		*why = strerror(errno);
+	} else if (!S_ISREG(st.st_mode)) {
+		*why = S_ISDIR(st.st_mode) ? "it is a directory" : "it is not a regular file";
+	} else if ((uint64_t)st.st_size > max) {
+		*why = "it is too large";
+	} else {
+		out = arena_bytes(a, (size_t)st.st_size + 1);
+		out[st.st_size] = '\0';
+		*text = (struct str){out, (size_t)st.st_size};
+		ok = read_all(fd, out, text->n, why);
+	}
+	if (fd >= 0)
+		close(fd);
+	return ok;
+}
+
+/* -- the files of a conf -- */
+
+#define FILES_MAX UINT16_MAX
+
+static struct str absolute(struct arena *a, struct str name)
+{
+	char *cwd;
+	struct str s;
+
+	if (str_starts(name, STR("/")))
+		return arena_str(a, name);
+	cwd = getcwd(NULL, 0);
+	s = arena_fmt(a, "%s/" STR_FMT, cwd ? cwd : "", STR_ARG(name));
+	free(cwd);
+	return s;
+}
+
+/* files and names grow by doubling: what they leave behind in the arena is less than they are. */
+static uint16_t add_file(struct conf *c, struct str name)
+{
+	uint32_t n = c->file_n;
+
+	if ((n & (n - 1)) == 0) {
+		struct str *files = arena_array(&c->arena, struct str, n ? 2 * n : 1);
+		struct str *names = arena_array(&c->arena, struct str, n ? 2 * n : 1);
+
+		if (n) {
+			memcpy(files, c->files, n * sizeof(*files));
+			memcpy(names, c->names, n * sizeof(*names));
+		}
+		c->files = files;
+		c->names = names;
+	}
+	c->files[n] = absolute(&c->arena, name);
+	c->names[n] = arena_str(&c->arena, name);
+	c->file_n++;
+	return (uint16_t)n;
+}
+
+/* -- reading -- */
+
+/* Tenants are the bulk of a large file: each is read, taken over and forgotten before the next. */
+static void read_tenants(struct parse *p, struct tree *t)
+{
+	struct node *key, *value;
+
+	while ((key = tree_key(t)) && (value = tree_value(t))) {
+		tenant_add(p, key, value);
+		tree_forget(t);
+	}
+}
+
+static void read_text(struct parse *p, const struct config_object *o, uint16_t file, struct str text)
+{
+	struct tree *t = tree_open(p->conf, p->report, &p->scratch, file, text);
+	struct object_pass pass;
+	struct node *key, *value = NULL;
+
+	if (tree_enter(t)) {
+		object_begin(p, &pass, o, STR_NONE, p->conf);
+		while ((key = tree_key(t))) {
+			const struct config_field *f = object_key(p, &pass, key);
+
+			if (f && f->type == &type_tenants && tree_enter_value(t, &value))
+				read_tenants(p, t);
+			else if (!f || f->type != &type_tenants)
+				value = tree_value(t);
+			if (f && value)
+				object_value(p, &pass, value);
+			tree_forget(t);
+		}
+		if (tree_broken(t))
+			pass.seen = ~0ull;
+		object_end(p, &pass, NULL, (struct conf_place){file, 1, 1});
+	}
+	tree_close(&t);
+}
+
+static void include_file(struct parse *p, const struct include *from, struct str name)
+{
+	struct conf *c = p->conf;
+	struct arena bytes;
+	struct str text;
+	const char *why;
+
+	if (c->file_n == FILES_MAX) {
+		conf_report_add(p->report, c, from->place, false, "more than %d files", FILES_MAX);
+		return;
+	}
+	arena_init(&bytes, NULL);
+	if (load_file(&bytes, arena_str(&p->scratch, name).p, CONFIG_MAX, &text, &why))
+		read_text(p, &included_object, add_file(c, name), text);
+	else
+		conf_report_add(
+			p->report, c, from->place, false, "cannot read " STR_FMT ": %s", STR_ARG(name), why);
+	arena_free(&bytes);
+}
+
+static void include(struct parse *p, const struct include *from)
+{
+	struct str dir = p->conf->names[0], path = from->pattern;
+	glob_t found = {0};
+	int failed;
+
+	if (!str_starts(path, STR("/"))) {
+		while (dir.n && dir.p[dir.n - 1] != '/')
+			dir.n--;
+		path = arena_fmt(&p->scratch, STR_FMT STR_FMT, STR_ARG(dir), STR_ARG(path));
+	}
+	if (!strpbrk(from->pattern.p, "*?[")) {
+		include_file(p, from, path);
+		return;
+	}
+	failed = glob(path.p, 0, NULL, &found);
+	if (failed && failed != GLOB_NOMATCH)
+		conf_report_add(
+			p->report, p->conf, from->place, false, "cannot look for " STR_FMT, STR_ARG(path));
+	for (size_t i = 0; i < found.gl_pathc; i++)
+		include_file(p, from, str_of(found.gl_pathv[i]));
+	globfree(&found);
+}
+
+/* -- a load -- */
+
+static struct conf *begin(struct parse *p, const char *name, struct conf_report *report)
+{
+	struct conf *c = calloc(1, sizeof(*c));
+
+	MUST(c);
+	report_init(report);
+	*p = (struct parse){.conf = c, .report = report};
+	arena_init(&p->scratch, NULL);
+	object_init(p, &root_object, c);
+	arena_init(&c->arena, NULL);
+	add_file(c, str_of(name));
+	return c;
+}
+
+static struct conf *finish(struct parse *p)
+{
+	struct conf *c = p->conf;
+
+	c->tenants = arena_array(&c->arena, struct conf_tenant, c->tenant_n);
+	if (c->tenant_n)
+		memcpy(c->tenants, p->tenants, c->tenant_n * sizeof(*c->tenants));
+	for (struct map_entry *e = map_next(&c->hosts, NULL); e; e = map_next(&c->hosts, e))
+		e->value = &c->tenants[((const struct host_claim *)e->value)->tenant];
+	parse_inert_report(p);
+	report_sort(p->report);
+	free(p->tenants);
+	map_free(&p->tenant_places);
+	arena_free(&p->scratch);
+	if (p->report->errors == 0)
+		return c;
+	conf_free(c);
+	return NULL;
+}
+
+struct conf *conf_load_text(const char *name, struct str text, struct conf_report *report)
+{
+	struct parse p;
+
+	begin(&p, name, report);
+	read_text(&p, &root_object, 0, text);
+	for (uint32_t i = 0; i < p.include_n; i++)
+		include(&p, &p.includes[i]);
+	return finish(&p);
+}
+
+struct conf *conf_load(const char *path, struct conf_report *report)
+{
+	struct arena bytes;
+	struct str text;
+	struct parse p;
+	struct conf *c;
+	const char *why;
+
+	arena_init(&bytes, NULL);
+	if (load_file(&bytes, path, CONFIG_MAX, &text, &why)) {
+		c = conf_load_text(path, text, report);
+	} else {
+		c = begin(&p, path, report);
+		conf_report_add(report, c, (struct conf_place){0}, false, "cannot be read: %s", why);
+		c = finish(&p);
+	}
+	arena_free(&bytes);
+	return c;
+}
+
+void conf_free(struct conf *c)
+{
+	if (!c)
+		return;
+	map_free(&c->hosts);
+	arena_free(&c->arena);
+	free(c);
+}

@@ -1,0 +1,71 @@
+/* control/control.h - the control thread: owns the configuration, the listening sockets, the identities and the other threads;
+ * answers signals. Everything that changes what workers do begins here and reaches them as mail. */
+#ifndef WEIR_CONTROL_CONTROL_H
+#define WEIR_CONTROL_CONTROL_H
+
+#include "control/discovery.h"
+#include "control/io_thread.h"
+#include "exchange/snapshot.h"
+#include "io/cert_store.h"
+#include "io/listener.h"
+#include "io/tickets.h"
+#include "worker/worker.h"
+
+enum control_state {
+	CONTROL_STARTING, /* the first configuration is not served yet */
+	CONTROL_SERVING,
+	CONTROL_INSTALLING, /* workers are taking on a new configuration */
+	CONTROL_DRAINING, /* told to stop: open requests finish */
+	CONTROL_STOPPING, /* told to stop now */
+	CONTROL_STATES
+};
+
+/* The certificates of each TLS listener of a configuration, beside conf->listeners; NULL where it is plain. */
+struct cert_stores {
+	struct cert_store **v;
+	uint32_t n;
+};
+
+struct control {
+	uint8_t state; /* enum control_state */
+	bool reload_again; /* another SIGHUP came while a configuration was being installed */
+	const char *config; /* the file */
+	struct loop loop;
+	struct mailbox box;
+	struct event *box_event;
+	struct event *signal_event;
+	int signal_fd;
+	struct io_thread io;
+	struct worker *workers;
+	uint32_t worker_n;
+	uint32_t workers_waited_for; /* that have not answered the last order yet */
+	struct listener_sockets sockets;
+	struct backend_registry backends;
+	struct slots pool_slots, service_slots;
+	struct snapshot *snapshot; /* the current one */
+	uint32_t snapshots_alive;
+	uint64_t fingerprint; /* of the files it was made from */
+	struct cert_stores stores;
+	struct ticket_keys *keys; /* NULL until there is a TLS listener */
+	struct deadline key_rotation;
+	struct discovery discovery;
+	struct deadline stop_deadline;
+};
+
+struct control_options {
+	const char *config;
+};
+
+/* Runs weir until it is told to stop. The exit code: 0 stopped in order, 1 it could not start (said on standard error). */
+int control_run(const struct control_options *options);
+
+/* -- between the files of control/ -- */
+void control_set_state(struct control *c, enum control_state to);
+/* reload.c: loads the file and gives it to the workers; the outcome is an event. At the start (no snapshot yet) errors go to standard
+ * error and false is returned. */
+bool reload(struct control *c);
+/* All workers serve the new configuration. */
+void reload_installed(struct control *c);
+void cert_stores_free(struct cert_stores *s);
+
+#endif

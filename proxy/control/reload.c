@@ -1,0 +1,342 @@
+/* control/reload.c - from the file to the workers: everything that can be wrong is found before anything is changed. */
+#include <stdio.h>
+#include <stdlib.h>
+#include "base/obj.h"
+#include "control/control.h"
+
+/* What is being put together; on any error it is dropped, and nothing has happened. */
+struct candidate {
+	struct conf *conf;
+	struct conf_report report;
+	struct cert_stores stores;
+	uint64_t fingerprint;
+};
+
+void cert_stores_free(struct cert_stores *s)
+{
+	for (uint32_t i = 0; i < s->n; i++)
+		cert_store_unref(s->v[i]);
+	free(s->v);
+	*s = (struct cert_stores){0};
+}
+
+/* -- is it new? -- */
+
+static uint64_t hash_file(struct str path, uint64_t seed)
+{
+	FILE *f = fopen(path.p, "re");
+	char buf[16384];
+	size_t n;
+
+	seed = hash_bytes(path.p, path.n, seed);
+	while (f && (n = fread(buf, 1, sizeof(buf), f)) > 0)
+		seed = hash_bytes(buf, n, seed);
+	if (f)
+		fclose(f);
+	return seed;
+}
+
+/* The bytes of everything that was read, but for certificates, which tell by themselves whether they are the same. */
+static uint64_t fingerprint(const struct conf *conf)
+{
+	uint64_t h = 0;
+
+	for (uint32_t i = 0; i < conf->file_n; i++)
+		h = hash_file(conf->files[i], h);
+	for (uint32_t t = 0; t < conf->tenant_n; t++)
+		for (uint32_t e = 0; e < conf->tenants[t].error_n; e++)
+			h = hash_bytes(conf->tenants[t].errors[e].body.p, conf->tenants[t].errors[e].body.n, h);
+	return h;
+}
+
+static bool same_certs(const struct cert_store *a, const struct cert_store *b)
+{
+	if (!a || !b || a->cert_n != b->cert_n)
+		return a == b;
+	for (uint32_t i = 0; i < a->cert_n; i++)
+		if (a->certs[i] != b->certs[i])
+			return false;
+	return true;
+}
+
+static bool is_unchanged(const struct control *c, const struct candidate *next)
+{
+	if (!c->snapshot || next->fingerprint != c->fingerprint || next->stores.n != c->stores.n)
+		return false;
+	for (uint32_t i = 0; i < next->stores.n; i++)
+		if (!same_certs(next->stores.v[i], c->stores.v[i]))
+			return false;
+	return true;
+}
+
+/* -- certificates -- */
+
+struct sayer {
+	struct candidate *next;
+};
+
+static void say(void *ctx, struct conf_place place, bool warning, const char *text)
+{
+	struct sayer *s = ctx;
+
+	conf_report_add(&s->next->report, s->next->conf, place, warning, "%s", text);
+}
+
+/* The certificates that this listener has now: what has not changed is taken over. */
+static const struct cert_store *previous_store(const struct control *c, const struct conf_listener *l)
+{
+	for (uint32_t i = 0; c->snapshot && i < c->stores.n; i++)
+		if (c->stores.v[i] && str_eq(c->snapshot->conf->listeners[i].address, l->address))
+			return c->stores.v[i];
+	return NULL;
+}
+
+/* A TLS context is made for trial: what would fail in a worker fails here, where it can be refused. */
+static void try_tls(struct candidate *next, const struct conf_listener *l, struct cert_store *store, struct ticket_keys *keys)
+{
+	char err[512];
+	struct tls_server *trial = tls_server_new(&l->tls, store, keys, l->http2, err, sizeof(err));
+
+	if (!trial)
+		conf_report_add(&next->report, next->conf, l->tls.place, false, "%s", err);
+	tls_server_release(trial);
+}
+
+static void load_certs(struct control *c, struct candidate *next)
+{
+	struct sayer s = {next};
+
+	next->stores.n = next->conf->listener_n;
+	next->stores.v = calloc(next->conf->listener_n + 1, sizeof(*next->stores.v));
+	MUST(next->stores.v);
+	for (uint32_t i = 0; i < next->conf->listener_n; i++) {
+		const struct conf_listener *l = &next->conf->listeners[i];
+
+		if (!l->has_tls)
+			continue;
+		if (!c->keys)
+			c->keys = ticket_keys_rotate(NULL);
+		next->stores.v[i] = cert_store_new(&l->tls, previous_store(c, l), say, &s);
+		if (next->stores.v[i])
+			try_tls(next, l, next->stores.v[i], c->keys);
+	}
+}
+
+static void try_upstream_tls(struct candidate *next)
+{
+	const struct conf_upstream_tls *last = NULL;
+	char err[512];
+
+	for (uint32_t t = 0; t < next->conf->tenant_n; t++) {
+		for (uint32_t i = 0; i < next->conf->tenants[t].service_n; i++) {
+			const struct conf_service *service = &next->conf->tenants[t].services[i];
+
+			for (uint32_t p = 0; p < service->pool_n; p++) {
+				const struct conf_policy *policy = &service->pools[p].policy;
+				struct tls_client *trial;
+
+				/* Pools mostly inherit one and the same. */
+				if (!policy->tls.on || (last && str_eq(last->ca, policy->tls.ca) &&
+							       str_eq(last->cert, policy->tls.cert) &&
+							       str_eq(last->key, policy->tls.key)))
+					continue;
+				last = &policy->tls;
+				trial = tls_client_new(&policy->tls, policy->protocol, err, sizeof(err));
+				if (!trial)
+					conf_report_add(&next->report, next->conf, policy->tls.place, false, "%s", err);
+				tls_client_release(trial);
+			}
+		}
+	}
+}
+
+/* -- listening sockets -- */
+
+static void open_sockets(struct control *c, struct candidate *next)
+{
+	char err[512];
+
+	for (uint32_t i = 0; i < next->conf->listener_n; i++) {
+		const struct conf_listener *l = &next->conf->listeners[i];
+
+		if (!listener_sockets_open(&c->sockets, l, c->worker_n, err, sizeof(err)))
+			conf_report_add(&next->report, next->conf, l->place, false, "%s", err);
+	}
+}
+
+static bool has_address(const struct conf *conf, const char *address)
+{
+	for (uint32_t i = 0; i < conf->listener_n; i++)
+		if (str_eq(conf->listeners[i].address, str_of(address)))
+			return true;
+	return false;
+}
+
+/* Closes the sockets that no listener of conf uses. */
+static void close_unused_sockets(struct control *c, const struct conf *conf)
+{
+	list_each_safe(link, &c->sockets.all)
+	{
+		struct listener_socket *ls = CONTAINER(link, struct listener_socket, link);
+
+		if (!has_address(conf, ls->address))
+			listener_socket_close(&ls, false);
+	}
+}
+
+/* -- installing -- */
+
+static void order_install(struct control *c, struct worker *w)
+{
+	const struct conf *conf = c->snapshot->conf;
+	struct worker_install *order = calloc(1, sizeof(*order));
+
+	MUST(order);
+	order->snapshot = c->snapshot;
+	order->backend_slots = c->backends.slots.n;
+	order->pool_slots = c->pool_slots.n;
+	order->service_slots = c->service_slots.n;
+	order->workers = c->worker_n;
+	order->listener_n = conf->listener_n;
+	order->listeners = calloc(conf->listener_n + 1, sizeof(*order->listeners));
+	MUST(order->listeners);
+	for (uint32_t i = 0; i < conf->listener_n; i++) {
+		order->listeners[i].conf = &conf->listeners[i];
+		order->listeners[i].socket = listener_sockets_find(&c->sockets, conf->listeners[i].address);
+		order->listeners[i].store = c->stores.v[i] ? cert_store_ref(c->stores.v[i]) : NULL;
+	}
+	order->keys = c->keys ? ticket_keys_ref(c->keys) : NULL;
+	worker_install(w, order);
+}
+
+static void install(struct control *c, struct candidate *next)
+{
+	uint64_t generation = c->snapshot ? c->snapshot->generation + 1 : 1;
+
+	c->snapshot = snapshot_build(&next->conf, generation, &c->backends, &c->pool_slots, &c->service_slots);
+	c->snapshot->workers_left = c->worker_n;
+	c->snapshots_alive++;
+	c->fingerprint = next->fingerprint;
+	cert_stores_free(&c->stores);
+	c->stores = next->stores;
+	next->stores = (struct cert_stores){0};
+	io_thread_configure(&c->io, &c->snapshot->conf->log);
+	c->workers_waited_for = c->worker_n;
+	for (uint32_t i = 0; i < c->worker_n; i++)
+		order_install(c, &c->workers[i]);
+	discovery_follow(&c->discovery, c->snapshot);
+}
+
+/* -- outcomes -- */
+
+static json_t *problems(const struct conf_report *report, bool warnings)
+{
+	char *text = conf_report_json(report);
+	json_t *all = json_loads(text, 0, NULL), *some = json_array(), *one;
+	size_t i;
+
+	json_array_foreach(all, i, one)
+		if ((strcmp(json_string_value(json_object_get(one, "severity")), "warning") == 0) == warnings)
+			json_array_append(some, one);
+	json_decref(all);
+	free(text);
+	return some;
+}
+
+static void tell_refused(struct control *c, const struct candidate *next)
+{
+	if (!c->snapshot) {
+		char *text = conf_report_text(&next->report);
+
+		fprintf(stderr, "%sweir: not started: %u error%s in %s\n", text, next->report.errors,
+			next->report.errors == 1 ? "" : "s", c->config);
+		free(text);
+		return;
+	}
+	event_emit(&c->io, CONF_LEVEL_ERROR, "reload",
+		json_pack("{s:s, s:I, s:o}", "outcome", "refused", "generation", (json_int_t)c->snapshot->generation, "errors",
+			problems(&next->report, false)));
+}
+
+static void tell_warnings(struct control *c, const struct candidate *next)
+{
+	if (next->report.n > next->report.errors)
+		event_emit(&c->io, CONF_LEVEL_WARNING, "config_warnings",
+			json_pack("{s:o}", "warnings", problems(&next->report, true)));
+}
+
+bool reload(struct control *c)
+{
+	struct candidate next = {0};
+	bool good = false;
+
+	next.conf = conf_load(c->config, &next.report);
+	if (next.conf) {
+		load_certs(c, &next);
+		try_upstream_tls(&next);
+		next.fingerprint = fingerprint(next.conf);
+	}
+	if (next.conf && next.report.errors == 0 && is_unchanged(c, &next)) {
+		event_emit(&c->io, CONF_LEVEL_INFO, "reload",
+			json_pack("{s:s, s:I}", "outcome", "unchanged", "generation", (json_int_t)c->snapshot->generation));
+		good = true;
+	} else if (next.conf && next.report.errors == 0) {
+		open_sockets(c, &next);
+		if (next.report.errors == 0) {
+			tell_warnings(c, &next);
+			install(c, &next);
+			control_set_state(c, c->state == CONTROL_STARTING ? CONTROL_STARTING : CONTROL_INSTALLING);
+			good = true;
+		} else if (c->snapshot) {
+			close_unused_sockets(c, c->snapshot->conf);
+		}
+	}
+	if (!good)
+		tell_refused(c, &next);
+	if (next.conf)
+		conf_free(next.conf);
+	cert_stores_free(&next.stores);
+	conf_report_free(&next.report);
+	return good;
+}
+
+/* One event for each listener that was not there before. */
+static void tell_listening(struct control *c)
+{
+	char text[ADDR_TEXT_MAX];
+
+	for (uint32_t i = 0; i < c->snapshot->conf->listener_n; i++) {
+		const struct conf_listener *l = &c->snapshot->conf->listeners[i];
+		struct listener_socket *ls = listener_sockets_find(&c->sockets, l->address);
+
+		if (ls->told)
+			continue;
+		ls->told = true;
+		event_emit(&c->io, CONF_LEVEL_INFO, "listening",
+			json_pack("{s:s, s:s, s:b}", "listener", l->name.p, "address",
+				ls->unix_path ? l->address.p : addr_text(&ls->addr, text).p, "tls", l->has_tls));
+	}
+}
+
+void reload_installed(struct control *c)
+{
+	json_int_t generation = (json_int_t)c->snapshot->generation;
+
+	/* The workers have let go of what is no longer named. */
+	close_unused_sockets(c, c->snapshot->conf);
+	tell_listening(c);
+	if (c->state == CONTROL_STARTING)
+		event_emit(&c->io, CONF_LEVEL_INFO, "ready",
+			json_pack("{s:I, s:i, s:i, s:s}", "generation", generation, "workers", (int)c->worker_n, "tenants",
+				(int)c->snapshot->conf->tenant_n, "version", WEIR_VERSION));
+	else
+		event_emit(&c->io, CONF_LEVEL_INFO, "reload",
+			json_pack("{s:s, s:I, s:i}", "outcome", "applied", "generation", generation, "generations_alive",
+				(int)c->snapshots_alive));
+	if (c->state == CONTROL_STARTING || c->state == CONTROL_INSTALLING)
+		control_set_state(c, CONTROL_SERVING);
+	if (c->reload_again && c->state == CONTROL_SERVING) {
+		c->reload_again = false;
+		reload(c);
+	}
+}

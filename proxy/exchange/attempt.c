@@ -1,0 +1,239 @@
+/* exchange/attempt.c - the upstream side of an exchange: pool, backend, connection, and what is tried again when one fails.
+ *
+ * Tried again is only what cannot do harm: what the reason's row says was not processed, or an idempotent request; only while
+ * all that was sent can be sent again; never once an answer has begun. */
+#include "base/obj.h"
+#include "exchange/exchange.h"
+#include "io/transport.h"
+
+/* Which bit of retries.on a reason stands under. */
+static uint32_t retry_bit(enum reason why)
+{
+	switch (why) {
+	case REASON_UPSTREAM_RESOLVE:
+	case REASON_UPSTREAM_REFUSED:
+	case REASON_UPSTREAM_UNREACHABLE:
+	case REASON_UPSTREAM_CONNECT:
+	case REASON_UPSTREAM_CONNECT_TIMEOUT:
+	case REASON_UPSTREAM_TLS:
+	case REASON_UPSTREAM_TLS_VERIFY:
+	case REASON_UPSTREAM_ALPN:
+		return CONF_RETRY_CONNECT;
+	case REASON_UPSTREAM_STALE:
+	case REASON_UPSTREAM_RESET:
+	case REASON_UPSTREAM_CLOSED:
+	case REASON_UPSTREAM_RESET_STREAM:
+	case REASON_UPSTREAM_H2_PROTOCOL:
+		return CONF_RETRY_RESET;
+	case REASON_UPSTREAM_REFUSED_STREAM:
+	case REASON_UPSTREAM_GOAWAY:
+		return CONF_RETRY_REFUSED_STREAM;
+	case REASON_UPSTREAM_TIMEOUT:
+		return CONF_RETRY_TIMEOUT;
+	case REASON_UPSTREAM_UNAVAILABLE:
+		return CONF_RETRY_503 | CONF_RETRY_502 | CONF_RETRY_504;
+	default:
+		return 0;
+	}
+}
+
+static uint32_t status_bit(unsigned status)
+{
+	return status == 502 ? CONF_RETRY_502 : status == 503 ? CONF_RETRY_503 : status == 504 ? CONF_RETRY_504 : 0;
+}
+
+static bool was_tried(const struct exchange *x, const struct backend *b)
+{
+	for (uint8_t i = 0; i < x->tried_n; i++)
+		if (x->tried[i] == b)
+			return true;
+	return false;
+}
+
+static bool backend_usable(const void *ctx, const struct backend *b)
+{
+	const struct exchange *x = ctx;
+	const struct conn_pool *p = edge_backend(x->edge, b);
+
+	return p && conn_pool_reachable(p) && !was_tried(x, b);
+}
+
+static uint32_t backend_load(const void *ctx, const struct backend *b)
+{
+	const struct exchange *x = ctx;
+
+	return edge_backend(x->edge, b)->streams;
+}
+
+static bool pool_usable(const void *ctx, const struct pool *pool)
+{
+	for (uint32_t i = 0; i < pool->n; i++)
+		if (backend_usable(ctx, pool->backends[i]))
+			return true;
+	return false;
+}
+
+static const struct backend *pick_backend(struct exchange *x)
+{
+	const struct candidates c = {x->pool, x->edge->loop, backend_usable, backend_load, x};
+	struct balance_state *state = &x->edge->balance[x->pool->slot->number];
+	uint32_t i = balancer_of(x->pool->conf->policy.balance)->pick(state, &c);
+
+	return i == BALANCE_NOBODY ? NULL : x->pool->backends[i];
+}
+
+static void pick_pool(struct exchange *x)
+{
+	struct split_state *state = &x->edge->split[x->service->slot->number];
+	const struct split_request rq = {x->service, &x->request, &x->client_addr, pool_usable, x};
+	struct split_result result = split_pick(state, x->edge->loop, &rq);
+
+	if (result.issue_id) {
+		x->sticky_id = (struct str){arena_bytes(&x->arena, SPLIT_ID_CHARS), SPLIT_ID_CHARS};
+		split_new_id(x->edge->loop, (char *)(uintptr_t)x->sticky_id.p);
+		result = split_pick_id(&rq, x->sticky_id);
+	}
+	x->pool = result.pool;
+	x->pool_why = (uint8_t)result.why;
+}
+
+static bool may_be_repeated(const struct exchange *x, enum retry_rule rule)
+{
+	if (!x->replayable || x->response_begun || x->client_dead)
+		return false;
+	return rule == RETRY_ALWAYS || (rule == RETRY_SAFE && method_is_idempotent((enum method)x->request.method_id));
+}
+
+bool attempt_retries_status(const struct exchange *x, unsigned status)
+{
+	const struct conf_retries *retries = &x->pool->conf->policy.retries;
+
+	if (!(retries->on & status_bit(status)) || x->attempts >= retries->attempts || !may_be_repeated(x, RETRY_SAFE))
+		return false;
+	/* Only if there is somebody else to ask: the answer at hand is better than none. */
+	for (uint32_t i = 0; i < x->pool->n; i++)
+		if (x->pool->backends[i] != x->backend && backend_usable(x, x->pool->backends[i]))
+			return true;
+	return false;
+}
+
+void attempt_drop(struct exchange *x)
+{
+	conn_waiter_cancel(&x->waiter);
+	if (!x->upstream)
+		return;
+	conn_pool_done(x->conn_pool);
+	stream_release(&x->upstream);
+	x->conn_pool = NULL;
+}
+
+/* What was sent, again, in front of what has not been sent yet. */
+static void rewind_body(struct exchange *x)
+{
+	chain_move(&x->replay, &x->request_body);
+	chain_move(&x->request_body, &x->replay);
+	x->request_given = false;
+	x->sent_up = 0;
+}
+
+static void attempt_send(struct exchange *x, struct http_conn *c)
+{
+	struct loop *l = x->edge->loop;
+	bool last = x->request_last && x->request_body.n == 0 && !x->request_trailers;
+
+	x->connected_us = l->now_us;
+	x->upstream_reused = !c->unused;
+	x->upstream = conn_pool_open(x->conn_pool, c, &exchange_upstream_ops, x);
+	if (!x->upstream) {
+		attempt_failed(x, REASON_UPSTREAM_STALE);
+		return;
+	}
+	x->upstream_version = c->version;
+	x->upstream_tls = transport_tls(c->transport) != NULL;
+	/* The scheme is that of this hop: backends check it against how they were reached. */
+	x->request.scheme = x->upstream_tls ? STR("https") : STR("http");
+	exchange_set_state(x, EXCHANGE_AWAITING);
+	x->request_given = last;
+	stream_send_head(x->upstream, &x->request, last);
+	exchange_pump_request(x);
+	deadline_arm(l, &x->deadline, x->use->snapshot->conf->timeouts.response);
+}
+
+static void on_ready(struct conn_waiter *w, struct http_conn *c)
+{
+	attempt_send(CONTAINER(w, struct exchange, waiter), c);
+}
+
+static void on_failed(struct conn_waiter *w, enum reason why)
+{
+	attempt_failed(CONTAINER(w, struct exchange, waiter), why);
+}
+
+static void connect_to(struct exchange *x, const struct backend *b)
+{
+	struct http_conn *c;
+	enum reason why;
+
+	x->backend = b;
+	x->attempts++;
+	x->conn_pool = edge_backend(x->edge, b);
+	x->wait_us = x->edge->loop->now_us;
+	c = conn_pool_take(x->conn_pool);
+	if (c) {
+		attempt_send(x, c);
+		return;
+	}
+	exchange_set_state(x, EXCHANGE_CONNECTING);
+	x->waiter.ready = on_ready;
+	x->waiter.failed = on_failed;
+	x->waiter.client = &x->client_addr;
+	x->waiter.client_local = &x->client->conn->transport->local;
+	why = conn_pool_wait(x->conn_pool, &x->waiter);
+	if (why != REASON_NONE)
+		attempt_failed(x, why);
+}
+
+void attempt_begin(struct exchange *x)
+{
+	const struct backend *b;
+
+	pick_pool(x);
+	if (!x->pool) {
+		exchange_fail(x, REASON_NO_POOL);
+		return;
+	}
+	b = pick_backend(x);
+	if (!b) {
+		exchange_fail(x, REASON_NO_BACKEND);
+		return;
+	}
+	forward_request(x);
+	connect_to(x, b);
+}
+
+void attempt_failed(struct exchange *x, enum reason why)
+{
+	const struct conf_retries *retries = &x->pool->conf->policy.retries;
+	enum retry_rule rule = (enum retry_rule)reason_row(why)->retry;
+	const struct backend *next = NULL;
+	/* A kept-alive connection that closed under the request says nothing of the backend: one more try, on the same if need be. */
+	bool stale = why == REASON_UPSTREAM_STALE && x->stale_replays == 0;
+
+	attempt_drop(x);
+	deadline_disarm(x->edge->loop, &x->deadline);
+	if (x->first_reason == REASON_NONE)
+		x->first_reason = (uint16_t)why;
+	if (may_be_repeated(x, rule) && (stale || (x->attempts < retries->attempts && (retries->on & retry_bit(why))))) {
+		if (stale)
+			x->stale_replays++;
+		else if (x->tried_n < EXCHANGE_TRIED_MAX)
+			x->tried[x->tried_n++] = x->backend;
+		next = pick_backend(x);
+	}
+	if (!next) {
+		exchange_fail(x, why);
+		return;
+	}
+	rewind_body(x);
+	connect_to(x, next);
+}

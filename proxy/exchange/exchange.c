@@ -1,0 +1,416 @@
+#include "exchange/exchange.h"
+
+#include "base/obj.h"
+
+static const uint8_t legal[EXCHANGE_STATES] = {
+	[EXCHANGE_ROUTING] = BIT(EXCHANGE_CONNECTING) | BIT(EXCHANGE_AWAITING) | BIT(EXCHANGE_REPLYING) | BIT(EXCHANGE_ENDED),
+	[EXCHANGE_CONNECTING] = BIT(EXCHANGE_CONNECTING) | BIT(EXCHANGE_AWAITING) | BIT(EXCHANGE_REPLYING) | BIT(EXCHANGE_ENDED),
+	[EXCHANGE_AWAITING] = BIT(EXCHANGE_CONNECTING) | BIT(EXCHANGE_AWAITING) | BIT(EXCHANGE_RELAYING) |
+			      BIT(EXCHANGE_REPLYING) | BIT(EXCHANGE_ENDED),
+	[EXCHANGE_RELAYING] = BIT(EXCHANGE_ENDED),
+	[EXCHANGE_REPLYING] = BIT(EXCHANGE_ENDED),
+};
+
+void exchange_set_state(struct exchange *x, enum exchange_state to)
+{
+	MUST(legal[x->state] & BIT(to));
+	x->state = (uint8_t)to;
+}
+
+/* -- the life of an exchange -- */
+
+static void on_total_timeout(struct deadline *d)
+{
+	exchange_fail(CONTAINER(d, struct exchange, total), REASON_DEADLINE);
+}
+
+static void on_response_timeout(struct deadline *d)
+{
+	struct exchange *x = CONTAINER(d, struct exchange, deadline);
+
+	if (x->state == EXCHANGE_AWAITING)
+		attempt_failed(x, REASON_UPSTREAM_TIMEOUT);
+	else
+		exchange_fail(x, REASON_UPSTREAM_BODY_TIMEOUT);
+}
+
+void exchange_begin(struct entry *entry, struct stream *client)
+{
+	struct edge *e = entry->edge;
+	struct exchange *x = mem_obj(&e->loop->mem, sizeof(*x));
+
+	x->magic = EXCHANGE_MAGIC;
+	x->edge = e;
+	x->entry = entry;
+	entry_ref(entry);
+	x->use = e->use;
+	x->use->exchanges++;
+	list_push_back(&e->exchanges, &x->link);
+	e->exchange_n++;
+	arena_init(&x->arena, &e->loop->mem);
+	x->start_us = e->loop->now_us;
+	x->peer = client->conn->transport->peer;
+	x->client_addr = x->peer;
+	x->replayable = true;
+	x->deadline.fire = on_response_timeout;
+	x->total.fire = on_total_timeout;
+	x->client = client;
+	client->owner_ops = &exchange_client_ops;
+	client->owner = x;
+}
+
+static void let_go_of_snapshot(struct exchange *x)
+{
+	struct snapshot_use *use = TAKE(&x->use);
+
+	if (--use->exchanges == 0 && !use->current)
+		x->edge->let_go(x->edge, use);
+}
+
+void exchange_end(struct exchange *x)
+{
+	struct edge *e = x->edge;
+	struct mem *mem = &e->loop->mem;
+
+	OBJ_CHECK(x, EXCHANGE_MAGIC);
+	exchange_set_state(x, EXCHANGE_ENDED);
+	if (e->access)
+		access_log_write(x);
+	attempt_drop(x);
+	stream_release(&x->client);
+	deadline_disarm(e->loop, &x->deadline);
+	deadline_disarm(e->loop, &x->total);
+	chain_clear(mem, &x->request_body);
+	chain_clear(mem, &x->replay);
+	list_remove(&x->link);
+	e->exchange_n--;
+	let_go_of_snapshot(x);
+	entry_unref(&x->entry);
+	arena_free(&x->arena);
+	x->magic = 0;
+	mem_obj_free(mem, x, sizeof(*x));
+}
+
+void exchange_end_all(struct edge *e)
+{
+	struct list *link;
+
+	while ((link = list_first(&e->exchanges))) {
+		struct exchange *x = CONTAINER(link, struct exchange, link);
+
+		if (x->reason == REASON_NONE)
+			x->reason = REASON_SHUTDOWN;
+		exchange_end(x);
+	}
+}
+
+void exchange_fail(struct exchange *x, enum reason why)
+{
+	if (x->reason == REASON_NONE)
+		x->reason = (uint16_t)why;
+	if (x->state == EXCHANGE_RELAYING || x->state == EXCHANGE_REPLYING || reason_row(why)->status == 0) {
+		if (!x->client_dead)
+			stream_reset(x->client, why);
+		exchange_end(x);
+		return;
+	}
+	attempt_drop(x);
+	reply_error(x, why);
+}
+
+/* -- the request -- */
+
+/* The ways in which a request needs no backend. True when it was answered. */
+static bool answered_by_listener(struct exchange *x)
+{
+	const struct conf_listener *l = &x->entry->conf;
+	struct str host = authority_host(x->request.authority);
+	struct str location;
+
+	if (!l->redirect_https)
+		return false;
+	if (l->redirect_port == 443)
+		location = arena_fmt(&x->arena, "https://" STR_FMT STR_FMT, STR_ARG(host), STR_ARG(x->request.path));
+	else
+		location = arena_fmt(&x->arena, "https://" STR_FMT ":%u" STR_FMT, STR_ARG(host), l->redirect_port,
+			STR_ARG(x->request.path));
+	reply_redirect(x, 308, location);
+	return true;
+}
+
+/* RFC 9110 7.4: a request for a tenant whose name the connection's certificate was not chosen for goes to another connection. */
+static bool is_misdirected(const struct exchange *x)
+{
+	const struct tls_info *tls = transport_tls(x->client->conn->transport);
+	const struct tenant *of_sni;
+
+	if (!tls || tls->sni.n == 0 || !x->tenant)
+		return false;
+	of_sni = router_tenant(x->use->snapshot->router, tls->sni);
+	return of_sni != x->tenant;
+}
+
+static void route(struct exchange *x)
+{
+	struct routed routed = router_find(x->use->snapshot->router, &x->request);
+	const struct conf_limits *limits = &x->use->snapshot->conf->limits;
+	const struct conf_route *conf;
+
+	x->tenant = routed.tenant;
+	if (is_misdirected(x)) {
+		exchange_fail(x, REASON_MISDIRECTED);
+		return;
+	}
+	if (routed.why != REASON_NONE) {
+		exchange_fail(x, routed.why);
+		return;
+	}
+	if (forward_loops(x)) {
+		exchange_fail(x, REASON_LOOP);
+		return;
+	}
+	x->route = routed.route;
+	x->service = routed.route->service;
+	conf = x->route->conf;
+	if (conf->redirect.on) {
+		reply_redirect(x, conf->redirect.status, STR_NONE);
+		return;
+	}
+	if (x->request.body == BODY_TUNNEL) {
+		if (!conf->websocket) {
+			exchange_fail(x, REASON_WEBSOCKET_OFF);
+			return;
+		}
+		x->tunnel = true;
+	}
+	if (limits->body && x->request.has_length && x->request.length > limits->body) {
+		exchange_fail(x, REASON_CLIENT_BODY_TOO_LARGE);
+		return;
+	}
+	deadline_arm(x->edge->loop, &x->total, conf->timeout);
+	attempt_begin(x);
+}
+
+static void client_on_head(struct stream *s, const struct head *head, bool last)
+{
+	struct exchange *x = s->owner;
+
+	OBJ_CHECK(x, EXCHANGE_MAGIC);
+	head_copy(&x->arena, &x->request, head);
+	x->host = x->request.authority;
+	x->path = x->request.path;
+	x->request_last = last;
+	forward_identify(x);
+	if (head->reject != REASON_NONE) {
+		exchange_fail(x, (enum reason)head->reject);
+		return;
+	}
+	if (x->edge->memory_max && x->edge->loop->mem.in_use > x->edge->memory_max) {
+		exchange_fail(x, REASON_OVERLOADED);
+		return;
+	}
+	if (answered_by_listener(x))
+		return;
+	if (!last)
+		stream_credit(s, EXCHANGE_WINDOW_UP);
+	route(x);
+}
+
+/* What the client has sent goes to the backend, or waits for one: no more than the window. */
+void exchange_pump_request(struct exchange *x)
+{
+	struct mem *mem = &x->edge->loop->mem;
+	bool last = x->request_last && !x->request_trailers;
+
+	if (!x->upstream || x->request_given)
+		return;
+	if (x->request_body.n || last) {
+		if (x->replayable && x->replay.n + x->request_body.n <= EXCHANGE_REPLAY_MAX) {
+			chain_share(mem, &x->replay, &x->request_body);
+		} else {
+			x->replayable = false;
+			chain_clear(mem, &x->replay);
+		}
+		stream_send_body(x->upstream, &x->request_body, last);
+	}
+	if (x->request_last && x->request_trailers)
+		stream_send_trailers(x->upstream, x->request_trailers);
+	x->request_given = x->request_last;
+}
+
+static void client_on_body(struct stream *s, struct chain *chain, bool last)
+{
+	struct exchange *x = s->owner;
+	uint64_t limit = x->use->snapshot->conf->limits.body;
+
+	OBJ_CHECK(x, EXCHANGE_MAGIC);
+	x->bytes_in += chain->n;
+	x->request_last |= last;
+	if (x->state == EXCHANGE_REPLYING)
+		return; /* the answer does not depend on it */
+	if (limit && !x->tunnel && x->bytes_in > limit) {
+		exchange_fail(x, REASON_CLIENT_BODY_TOO_LARGE);
+		return;
+	}
+	chain_move(&x->request_body, chain);
+	exchange_pump_request(x);
+}
+
+static void client_on_trailers(struct stream *s, const struct fields *trailers)
+{
+	struct exchange *x = s->owner;
+
+	OBJ_CHECK(x, EXCHANGE_MAGIC);
+	x->request_last = true;
+	if (x->state == EXCHANGE_REPLYING)
+		return;
+	if (trailers->n) {
+		x->request_trailers = arena_new(&x->arena, struct fields);
+		fields_copy(&x->arena, x->request_trailers, trailers);
+	}
+	exchange_pump_request(x);
+}
+
+/* -- the answer -- */
+
+static void arm_stall(struct exchange *x)
+{
+	uint32_t ms = x->use->snapshot->conf->timeouts.response;
+
+	/* A tunnel may be silent; a backend that has no credit is waiting for the client, not the client for it. */
+	deadline_arm(x->edge->loop, &x->deadline, x->tunnel || x->credit_down == 0 || x->response_last ? 0 : ms);
+}
+
+static void client_on_sent(struct stream *s, size_t n)
+{
+	struct exchange *x = s->owner;
+
+	OBJ_CHECK(x, EXCHANGE_MAGIC);
+	x->bytes_out += n;
+	if (x->state == EXCHANGE_RELAYING && x->upstream && !x->response_last && n) {
+		bool was_stuck = x->credit_down == 0;
+
+		x->credit_down += n;
+		stream_credit(x->upstream, n);
+		if (was_stuck)
+			arm_stall(x);
+	}
+	/* A tunnel is over when both directions are; an answer does not wait for the rest of its request. */
+	if (s->sent_all && (!x->tunnel || x->request_given || x->state == EXCHANGE_REPLYING))
+		exchange_end(x);
+}
+
+static void client_on_reset(struct stream *s, enum reason why)
+{
+	struct exchange *x = s->owner;
+
+	OBJ_CHECK(x, EXCHANGE_MAGIC);
+	x->client_dead = true;
+	if (x->reason == REASON_NONE)
+		x->reason = (uint16_t)why;
+	/* The codec may still get an answer across (a body that came too slowly, or malformed): try, unless the client is gone. */
+	if (reason_row(why)->status >= 400 && reason_row(why)->status != 499 && !x->response_begun &&
+		x->state != EXCHANGE_REPLYING && !x->tunnel) {
+		attempt_drop(x);
+		reply_error(x, why);
+		return;
+	}
+	if (!x->response_begun && reason_row(why)->status == 499)
+		x->status = 499;
+	exchange_end(x);
+}
+
+const struct stream_owner_ops exchange_client_ops = {
+	client_on_head, client_on_body, client_on_trailers, client_on_sent, client_on_reset};
+
+static void upstream_on_head(struct stream *s, const struct head *head, bool last)
+{
+	struct exchange *x = s->owner;
+	struct head answer;
+
+	OBJ_CHECK(x, EXCHANGE_MAGIC);
+	if (head->status < 200) {
+		stream_send_head(x->client, head, false);
+		return;
+	}
+	if (attempt_retries_status(x, head->status)) {
+		attempt_failed(x, REASON_UPSTREAM_UNAVAILABLE);
+		return;
+	}
+	/* A backend that declines the tunnel answers like any other. */
+	x->tunnel = x->tunnel && head->body == BODY_TUNNEL;
+	x->first_byte_us = x->edge->loop->now_us;
+	x->status = head->status;
+	x->response_begun = true;
+	x->response_last = last;
+	chain_clear(&x->edge->loop->mem, &x->replay);
+	x->replayable = false;
+	exchange_set_state(x, EXCHANGE_RELAYING);
+	forward_response(x, &answer, head);
+	stream_send_head(x->client, &answer, last);
+	if (!last) {
+		x->credit_down = EXCHANGE_WINDOW_DOWN;
+		stream_credit(s, EXCHANGE_WINDOW_DOWN);
+	}
+	arm_stall(x);
+}
+
+static void upstream_on_body(struct stream *s, struct chain *chain, bool last)
+{
+	struct exchange *x = s->owner;
+
+	OBJ_CHECK(x, EXCHANGE_MAGIC);
+	x->credit_down -= MIN(x->credit_down, chain->n);
+	x->response_last = last;
+	stream_send_body(x->client, chain, last);
+	arm_stall(x);
+}
+
+static void upstream_on_trailers(struct stream *s, const struct fields *trailers)
+{
+	struct exchange *x = s->owner;
+
+	OBJ_CHECK(x, EXCHANGE_MAGIC);
+	x->response_last = true;
+	stream_send_trailers(x->client, trailers);
+	arm_stall(x);
+}
+
+static void upstream_on_sent(struct stream *s, size_t n)
+{
+	struct exchange *x = s->owner;
+
+	OBJ_CHECK(x, EXCHANGE_MAGIC);
+	x->sent_up += n;
+	if (x->sent_up > x->credited_up) {
+		if (!x->request_last && !x->client_dead)
+			stream_credit(x->client, x->sent_up - x->credited_up);
+		x->credited_up = x->sent_up;
+	}
+	/* The backend's time runs from the moment at which it has everything, and anew while it takes more. */
+	if (x->state == EXCHANGE_AWAITING) {
+		x->sent_us = x->edge->loop->now_us;
+		deadline_arm(x->edge->loop, &x->deadline, x->use->snapshot->conf->timeouts.response);
+	}
+	if (x->tunnel && s->sent_all && x->response_last && x->client->sent_all)
+		exchange_end(x);
+}
+
+static void upstream_on_reset(struct stream *s, enum reason why)
+{
+	struct exchange *x = s->owner;
+
+	OBJ_CHECK(x, EXCHANGE_MAGIC);
+	if (x->state == EXCHANGE_RELAYING && x->response_last) {
+		/* The answer is whole; what became of the rest of the request does not matter to the client. */
+		attempt_drop(x);
+		return;
+	}
+	if (x->state == EXCHANGE_RELAYING)
+		exchange_fail(x, reason_row(why)->status ? REASON_UPSTREAM_CUT_BODY : why);
+	else
+		attempt_failed(x, why);
+}
+
+const struct stream_owner_ops exchange_upstream_ops = {
+	upstream_on_head, upstream_on_body, upstream_on_trailers, upstream_on_sent, upstream_on_reset};

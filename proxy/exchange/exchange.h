@@ -1,0 +1,141 @@
+/* exchange/exchange.h - one request and its answer, from the client's stream to the backend's and back.
+ *
+ *   ROUTING     the head has come; which tenant, route, pool, backend?
+ *   CONNECTING  waits for a connection to the chosen backend
+ *   AWAITING    the request is on its way; no final answer yet. A failure may go back to CONNECTING: a retry
+ *   RELAYING    the answer's head has gone to the client, its body follows
+ *   REPLYING    weir itself answers: an error, a redirect
+ *   ENDED       logged and freed
+ *
+ * exchange.c moves between them and relays; attempt.c chooses backends and tries again; forward.c edits heads; reply.c answers;
+ * access_log.c tells of it. An exchange belongs to one worker, holds the snapshot that it began under, and owns both streams. */
+#ifndef WEIR_EXCHANGE_EXCHANGE_H
+#define WEIR_EXCHANGE_EXCHANGE_H
+
+#include "exchange/edge.h"
+#include "exchange/entry.h"
+
+#define EXCHANGE_MAGIC 0xe8c4a93e
+
+enum exchange_state {
+	EXCHANGE_ROUTING,
+	EXCHANGE_CONNECTING,
+	EXCHANGE_AWAITING,
+	EXCHANGE_RELAYING,
+	EXCHANGE_REPLYING,
+	EXCHANGE_ENDED,
+	EXCHANGE_STATES
+};
+
+#define EXCHANGE_TRIED_MAX  8
+#define EXCHANGE_ID_MAX     64
+/* What may be on its way through weir in each direction of one exchange. */
+#define EXCHANGE_WINDOW_UP   (64u * 1024)
+#define EXCHANGE_WINDOW_DOWN (256u * 1024)
+/* A request body up to this size is kept until the answer begins, so that it can be sent again. */
+#define EXCHANGE_REPLAY_MAX (64u * 1024)
+
+struct exchange {
+	uint32_t magic;
+	uint8_t state; /* enum exchange_state */
+	bool request_last; /* the client has finished its request */
+	bool request_given; /* ... and all of it has been given to the upstream stream */
+	bool response_last; /* the backend has finished its answer */
+	bool tunnel; /* bytes both ways: WebSocket */
+	bool replayable; /* everything sent so far can be sent again */
+	bool response_begun; /* a final head has gone to the client */
+	bool client_dead; /* the client's stream was reset; an answer may still be possible, see http/stream.h */
+	uint8_t attempts;
+	uint8_t tried_n;
+	uint8_t stale_replays;
+	uint8_t pool_why; /* enum split_why */
+	uint16_t status; /* of the final answer; 0: none was given */
+	uint16_t reason; /* enum reason: why it failed */
+	uint16_t first_reason; /* of the first attempt that failed, when a later one did better */
+
+	struct edge *edge;
+	struct entry *entry;
+	struct snapshot_use *use;
+	struct list link; /* in edge->exchanges */
+	struct arena arena;
+
+	struct stream *client;
+	struct head request; /* canonical, in the arena; as it came, until forward_request() */
+	struct addr peer; /* who is connected */
+	struct addr client_addr; /* who asks: the peer, or whom a trusted peer names */
+	struct str id;
+	struct str host, path; /* as received, for the log; in the arena */
+
+	const struct tenant *tenant;
+	const struct route *route;
+	const struct service *service;
+	const struct pool *pool;
+	const struct backend *backend;
+	struct str sticky_id; /* weir_id to be issued with the answer; empty: none */
+	const struct backend *tried[EXCHANGE_TRIED_MAX];
+
+	struct conn_pool *conn_pool; /* of the stream that is open; conn_pool_done() is owed */
+	struct conn_waiter waiter;
+	struct stream *upstream;
+	uint8_t upstream_version; /* enum http_version */
+	bool upstream_tls, upstream_reused;
+	struct chain request_body; /* has come, but there is no upstream yet */
+	struct chain replay; /* what was given to the upstream, kept for another attempt */
+	struct fields *request_trailers; /* have come, but there is no upstream yet */
+	uint64_t credit_down; /* response body that the backend's codec may still deliver */
+
+	struct deadline deadline; /* timeouts.response, per-try timeouts */
+	struct deadline total; /* the route's timeout */
+
+	uint64_t bytes_in, bytes_out; /* bodies */
+	uint64_t sent_up; /* of the request's body, in this attempt */
+	uint64_t credited_up; /* bytes of it that the client has been given credit for again: a replay earns none twice */
+	uint64_t start_us, wait_us, connected_us, sent_us, first_byte_us; /* on the loop's clock; 0: did not happen */
+};
+
+extern const struct stream_owner_ops exchange_client_ops;
+extern const struct stream_owner_ops exchange_upstream_ops;
+
+/* For http_conn_owner_ops.on_stream: begins an exchange on a new request. */
+void exchange_begin(struct entry *entry, struct stream *client);
+/* Ends every exchange of the edge at once: at the end of the process. */
+void exchange_end_all(struct edge *e);
+
+/* -- between the files of exchange/ -- */
+void exchange_set_state(struct exchange *x, enum exchange_state to);
+/* It cannot go on: answers the client with the reason's status if that is still possible, cuts it off otherwise. */
+void exchange_fail(struct exchange *x, enum reason why);
+/* Everything is done, or nobody cares any more: logs and frees. */
+void exchange_end(struct exchange *x);
+/* Gives the client's body to the upstream stream, as far as it has come. */
+void exchange_pump_request(struct exchange *x);
+
+/* attempt.c */
+/* Picks pool and backend, and gets a connection. */
+void attempt_begin(struct exchange *x);
+/* The attempt has failed before an answer began: another one, or exchange_fail(). */
+void attempt_failed(struct exchange *x, enum reason why);
+/* Lets go of the upstream stream, or of the wait for one. */
+void attempt_drop(struct exchange *x);
+/* Would a response of this status be tried again elsewhere? */
+bool attempt_retries_status(const struct exchange *x, unsigned status);
+
+/* forward.c */
+/* Reads what must be known before routing: the client's true address and the request's id. */
+void forward_identify(struct exchange *x);
+/* Has the request come through a weir too often already (its Via says so)? */
+bool forward_loops(const struct exchange *x);
+/* Makes x->request what the backend gets. Once per exchange. */
+void forward_request(struct exchange *x);
+/* The answer's head as the client gets it; bytes in x->arena. */
+void forward_response(struct exchange *x, struct head *to, const struct head *from);
+
+/* reply.c */
+/* An answer of weir's own for a failure: in the form that the client accepts, or the tenant's page. */
+void reply_error(struct exchange *x, enum reason why);
+void reply_redirect(struct exchange *x, unsigned status, struct str location);
+
+/* access_log.c */
+void access_log_write(struct exchange *x);
+
+#endif

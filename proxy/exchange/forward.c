@@ -1,0 +1,331 @@
+/* exchange/forward.c - what a proxy adds to heads, takes away and passes on (RFC 9110 7.6, RFC 7239).
+ *
+ * What a client says of where it comes from is believed only from trusted_proxies; from anybody else it is replaced, so that a
+ * backend can rely on it. */
+#include "base/obj.h"
+#include "exchange/exchange.h"
+
+#define VIA_NAME        "weir"
+#define VIA_LOOP        8 /* as often through this proxy, and it is a loop */
+#define SUBJECT_DEFAULT "X-Client-Cert-Subject"
+
+/* Lines for an HTTP/1 head in one run of bytes, each also a field: a neighbourly block that the writer copies at once. */
+struct lines {
+	struct arena *arena;
+	struct fields *fields;
+	struct text text;
+	size_t line, value;
+};
+
+static struct lines lines_begin(struct arena *a, struct fields *fs, size_t cap)
+{
+	return (struct lines){.arena = a, .fields = fs, .text = text_in(arena_bytes(a, cap), cap)};
+}
+
+static void line_begin(struct lines *l, struct str name)
+{
+	l->line = l->text.n;
+	text_put(&l->text, name);
+	text_put(&l->text, STR(": "));
+	l->value = l->text.n;
+}
+
+static void line_end(struct lines *l, enum field_id id)
+{
+	const char *p = l->text.p;
+	struct str name = {p + l->line, l->value - 2 - l->line}, value = {p + l->value, l->text.n - l->value};
+
+	text_put(&l->text, STR("\r\n"));
+	MUST(!l->text.cut); /* the caller sized it */
+	fields_add(l->arena, l->fields, id, name, value);
+	l->fields->v[l->fields->n - 1].raw = true;
+}
+
+static void line(struct lines *l, enum field_id id, struct str name, struct str value)
+{
+	line_begin(l, name);
+	text_put(&l->text, value);
+	line_end(l, id);
+}
+
+/* -- before routing -- */
+
+static bool id_is_fit(struct str id)
+{
+	if (id.n == 0 || id.n > EXCHANGE_ID_MAX)
+		return false;
+	for (size_t i = 0; i < id.n; i++) {
+		char c = str_lower_char(id.p[i]);
+
+		if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || memchr("-_.:=+/", c, 7)))
+			return false;
+	}
+	return true;
+}
+
+/* The last address in X-Forwarded-For that is not itself a trusted proxy: the nearest that somebody trusted vouches for. */
+static void believe_forwarded_for(struct exchange *x)
+{
+	struct addr hop;
+
+	for (uint32_t i = x->request.fields.n; i-- > 0;) {
+		const struct field *f = &x->request.fields.v[i];
+		struct str value = field_value(f);
+
+		if (f->id != FIELD_X_FORWARDED_FOR)
+			continue;
+		while (value.n) {
+			size_t comma = value.n;
+			struct str element;
+
+			while (comma > 0 && value.p[comma - 1] != ',')
+				comma--;
+			element = str_trim(str_skip(value, comma));
+			value = str_head(value, comma ? comma - 1 : 0);
+			if (element.n == 0)
+				continue;
+			if (!addr_parse_ip(&hop, element) && !addr_parse(&hop, element))
+				return;
+			x->client_addr = hop;
+			if (!entry_trusts(x->entry, &hop))
+				return;
+		}
+	}
+}
+
+void forward_identify(struct exchange *x)
+{
+	const struct field *id = fields_find(&x->request.fields, FIELD_X_REQUEST_ID);
+
+	if (entry_trusts(x->entry, &x->peer))
+		believe_forwarded_for(x);
+	if (id && id_is_fit(field_value(id))) {
+		x->id = field_value(id);
+		return;
+	}
+	x->id = (struct str){arena_bytes(&x->arena, SPLIT_ID_CHARS), SPLIT_ID_CHARS};
+	split_new_id(x->edge->loop, (char *)(uintptr_t)x->id.p);
+}
+
+/* -- what routes say -- */
+
+static void apply(struct exchange *x, struct head *head, const struct conf_headers *h)
+{
+	for (uint32_t i = 0; i < h->remove.n; i++)
+		fields_remove_name(&head->fields, h->remove.v[i]);
+	for (uint32_t i = 0; i < h->set_n; i++) {
+		if (field_id_of(h->set[i].name) == FIELD_HOST) {
+			head->authority = h->set[i].value;
+			continue;
+		}
+		fields_remove_name(&head->fields, h->set[i].name);
+		fields_add(&x->arena, &head->fields, field_id_of(h->set[i].name), h->set[i].name, h->set[i].value);
+	}
+	for (uint32_t i = 0; i < h->add_n; i++)
+		fields_add(&x->arena, &head->fields, field_id_of(h->add[i].name), h->add[i].name, h->add[i].value);
+}
+
+/* "/api/x?q" without "/api" is "/x?q"; without all of it, "/". */
+static void strip_prefix(struct exchange *x)
+{
+	struct str prefix = x->route->conf->path, rest;
+
+	while (prefix.n && prefix.p[prefix.n - 1] == '/')
+		prefix.n--;
+	rest = str_skip(x->request.path, prefix.n);
+	if (rest.n == 0 || rest.p[0] != '/')
+		rest = arena_fmt(&x->arena, "/" STR_FMT, STR_ARG(rest));
+	x->request.path = rest;
+}
+
+/* -- the request -- */
+
+static struct str subject_header(const struct exchange *x)
+{
+	struct str name = x->entry->conf.tls.client_subject_header;
+
+	return name.n ? name : STR(SUBJECT_DEFAULT);
+}
+
+/* What came from trusted hops before, to be appended to. */
+struct provenance {
+	struct str forwarded_for, forwarded, host, proto, port;
+};
+
+/* Takes out of the request what is written anew, and keeps what a trusted peer said in it. */
+static struct provenance take_provenance(struct exchange *x)
+{
+	struct fields *fs = &x->request.fields;
+	bool trusted = entry_trusts(x->entry, &x->peer);
+	struct str subject = subject_header(x), ignored = STR_NONE;
+	struct provenance p = {0};
+	uint32_t kept = 0;
+
+	for (uint32_t i = 0; i < fs->n; i++) {
+		const struct field *f = &fs->v[i];
+		struct str *into = NULL;
+		bool list = false;
+
+		switch ((enum field_id)f->id) {
+		case FIELD_X_FORWARDED_FOR:
+			into = &p.forwarded_for;
+			list = true;
+			break;
+		case FIELD_FORWARDED:
+			into = &p.forwarded;
+			list = true;
+			break;
+		case FIELD_X_FORWARDED_HOST:
+			into = &p.host;
+			break;
+		case FIELD_X_FORWARDED_PROTO:
+			into = &p.proto;
+			break;
+		case FIELD_X_FORWARDED_PORT:
+			into = &p.port;
+			break;
+		case FIELD_X_REAL_IP:
+		case FIELD_X_REQUEST_ID:
+			into = &ignored;
+			break;
+		case FIELD_OTHER:
+			if (f->name_len == subject.n && str_case_eq(field_name(f), subject))
+				into = &ignored;
+			break;
+		default:
+			break;
+		}
+		if (!into)
+			fs->v[kept++] = *f;
+		else if (list && into->n && trusted)
+			*into = arena_fmt(&x->arena, STR_FMT ", " STR_FMT, STR_ARG(*into), STR_ARG(field_value(f)));
+		else if (trusted)
+			*into = field_value(f);
+	}
+	fs->n = (uint16_t)kept;
+	return p;
+}
+
+static void put_list(struct text *t, struct str before)
+{
+	if (before.n) {
+		text_put(t, before);
+		text_put(t, STR(", "));
+	}
+}
+
+/* RFC 7239 4: a value with other than token characters is quoted; IPv6 goes in brackets. */
+static void put_forwarded(struct text *t, const struct addr *peer, struct str ip, struct str proto, struct str host)
+{
+	text_put(t, STR("for="));
+	if (peer->family == ADDR_IP6) {
+		text_put(t, STR("\"["));
+		text_put(t, ip);
+		text_put(t, STR("]\""));
+	} else {
+		text_put(t, peer->family == ADDR_UNIX ? STR("unknown") : ip);
+	}
+	text_put(t, STR(";host=\""));
+	text_put(t, host);
+	text_put(t, STR("\";proto="));
+	text_put(t, proto);
+}
+
+static void add_provenance(struct exchange *x, const struct provenance *p)
+{
+	const struct tls_info *tls = transport_tls(x->client->conn->transport);
+	struct str subject = tls ? tls->peer_subject : STR_NONE, host = x->request.authority;
+	struct str proto = tls ? STR("https") : STR("http");
+	char ip_buf[ADDR_TEXT_MAX], client_buf[ADDR_TEXT_MAX];
+	struct str ip = addr_ip_text(&x->peer, ip_buf), client = addr_ip_text(&x->client_addr, client_buf);
+	struct lines l = lines_begin(&x->arena, &x->request.fields,
+		512 + p->forwarded_for.n + p->forwarded.n + p->host.n + p->proto.n + p->port.n + 2 * host.n + subject.n +
+			subject_header(x).n);
+
+	line_begin(&l, STR("x-forwarded-for"));
+	put_list(&l.text, p->forwarded_for);
+	text_put(&l.text, ip);
+	line_end(&l, FIELD_X_FORWARDED_FOR);
+	line(&l, FIELD_X_FORWARDED_PROTO, STR("x-forwarded-proto"), p->proto.n ? p->proto : proto);
+	line(&l, FIELD_X_FORWARDED_HOST, STR("x-forwarded-host"), p->host.n ? p->host : host);
+	line(&l, FIELD_X_FORWARDED_PORT, STR("x-forwarded-port"), p->port.n ? p->port : x->entry->port);
+	line(&l, FIELD_X_REAL_IP, STR("x-real-ip"), client);
+	line_begin(&l, STR("forwarded"));
+	put_list(&l.text, p->forwarded);
+	put_forwarded(&l.text, &x->peer, ip, proto, host);
+	line_end(&l, FIELD_FORWARDED);
+	line(&l, FIELD_X_REQUEST_ID, STR("x-request-id"), x->id);
+	if (subject.n)
+		line(&l, FIELD_OTHER, subject_header(x), subject);
+}
+
+static void add_via(struct arena *a, struct fields *fs, uint8_t version)
+{
+	switch ((enum http_version)version) {
+	case HTTP_2:
+		fields_add(a, fs, FIELD_VIA, STR("via"), STR("2 " VIA_NAME));
+		break;
+	case HTTP_1_0:
+		fields_add(a, fs, FIELD_VIA, STR("via"), STR("1.0 " VIA_NAME));
+		break;
+	default:
+		fields_add(a, fs, FIELD_VIA, STR("via"), STR("1.1 " VIA_NAME));
+		break;
+	}
+}
+
+bool forward_loops(const struct exchange *x)
+{
+	uint32_t times = 0;
+
+	for (uint32_t i = 0; i < x->request.fields.n; i++)
+		if (x->request.fields.v[i].id == FIELD_VIA && str_ends(field_value(&x->request.fields.v[i]), STR(" " VIA_NAME)))
+			times++;
+	return times >= VIA_LOOP;
+}
+
+void forward_request(struct exchange *x)
+{
+	const struct conf_route *route = x->route->conf;
+	struct provenance p = take_provenance(x);
+
+	add_provenance(x, &p);
+	add_via(&x->arena, &x->request.fields, x->request.version);
+	if (route->strip_prefix)
+		strip_prefix(x);
+	apply(x, &x->request, &route->request_headers);
+}
+
+/* -- the answer -- */
+
+static void add_sticky_cookie(struct exchange *x, struct fields *fs)
+{
+	bool tls = transport_tls(x->client->conn->transport) != NULL;
+
+	fields_add(&x->arena, fs, FIELD_SET_COOKIE, STR("set-cookie"),
+		arena_fmt(&x->arena, SPLIT_COOKIE "=" STR_FMT "; Path=/; Max-Age=31536000; HttpOnly; SameSite=Lax%s",
+			STR_ARG(x->sticky_id), tls ? "; Secure" : ""));
+}
+
+void forward_response(struct exchange *x, struct head *to, const struct head *from)
+{
+	struct arena *a = &x->arena;
+	struct fields *fs = &to->fields;
+
+	*to = *from;
+	fs->cap = (uint16_t)(from->fields.n + 8);
+	fs->v = arena_array(a, struct field, fs->cap);
+	if (from->fields.n)
+		memcpy(fs->v, from->fields.v, from->fields.n * sizeof(*fs->v));
+	add_via(a, fs, from->version);
+	/* RFC 9110 6.6.1: a recipient with a clock adds what the origin left out. */
+	if (!fields_find(fs, FIELD_DATE))
+		fields_add(a, fs, FIELD_DATE, STR("date"), edge_date(x->edge));
+	if (x->entry->conf.hsts.n && x->entry->conf.has_tls) {
+		fields_remove(fs, FIELD_STRICT_TRANSPORT_SECURITY);
+		fields_add(a, fs, FIELD_STRICT_TRANSPORT_SECURITY, STR("strict-transport-security"), x->entry->conf.hsts);
+	}
+	if (x->sticky_id.n)
+		add_sticky_cookie(x, fs);
+	apply(x, to, &x->route->conf->response_headers);
+}

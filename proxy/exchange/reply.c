@@ -1,0 +1,253 @@
+/* exchange/reply.c - answers of weir's own: errors that say why, and redirects. */
+#include "base/escape.h"
+#include "base/obj.h"
+#include "exchange/exchange.h"
+#include "route/path.h"
+
+#define BODY_MAX 2048
+
+enum form { FORM_PLAIN, FORM_HTML, FORM_JSON };
+
+static const struct {
+	struct str type;
+	enum form form;
+} offers[] = {
+	{STR("text/plain"), FORM_PLAIN},
+	{STR("text/html"), FORM_HTML},
+	{STR("application/xhtml+xml"), FORM_HTML},
+	{STR("application/json"), FORM_JSON},
+	{STR("application/problem+json"), FORM_JSON},
+};
+
+static const struct str form_types[] = {
+	[FORM_PLAIN] = STR("text/plain; charset=utf-8"),
+	[FORM_HTML] = STR("text/html; charset=utf-8"),
+	[FORM_JSON] = STR("application/problem+json"),
+};
+
+/* "q=0.5" among a media range's parameters, in thousandths (RFC 9110 12.4.2). */
+static unsigned quality(struct str parameters)
+{
+	while (parameters.n) {
+		struct str one = str_trim(str_head(parameters, str_find(parameters, ';')));
+		unsigned q = 0, unit = 1000;
+
+		parameters = str_skip(parameters, str_find(parameters, ';') + 1);
+		if (one.n < 3 || str_lower_char(one.p[0]) != 'q' || one.p[1] != '=')
+			continue;
+		for (size_t i = 2; i < one.n && unit; i++) {
+			if (one.p[i] == '.')
+				continue;
+			if (one.p[i] < '0' || one.p[i] > '9')
+				break;
+			q += (unsigned)(one.p[i] - '0') * unit;
+			unit /= 10;
+		}
+		return q;
+	}
+	return 1000;
+}
+
+/* RFC 9110 12.5.1; who accepts anything, or says nothing, gets plain text: it is most likely a tool. */
+static enum form negotiate(const struct head *request)
+{
+	const struct field *accept = fields_find(&request->fields, FIELD_ACCEPT);
+	struct str list = accept ? field_value(accept) : STR_NONE, range;
+	enum form best = FORM_PLAIN;
+	unsigned best_q = 0;
+
+	while (str_next_element(&list, &range)) {
+		struct str type = str_trim(str_head(range, str_find(range, ';')));
+		unsigned q = quality(str_skip(range, type.n + 1));
+
+		for (size_t i = 0; i < COUNT_OF(offers); i++) {
+			if (q > best_q && str_case_eq(type, offers[i].type)) {
+				best = offers[i].form;
+				best_q = q;
+			}
+		}
+	}
+	return best;
+}
+
+static void write_body(struct exchange *x, struct text *t, enum form form, unsigned status, enum reason why)
+{
+	struct str phrase = status_phrase(status), detail = reason_row(why)->text;
+	char name_buf[REASON_NAME_MAX];
+	struct str name = reason_name(why, name_buf);
+
+	switch (form) {
+	case FORM_JSON:
+		text_fmt(t,
+			"{\"type\":\"about:blank\",\"title\":\"" STR_FMT "\",\"status\":%u,\"detail\":\"" STR_FMT
+			"\",\"reason\":\"" STR_FMT "\",\"request_id\":\"" STR_FMT "\"}\n",
+			STR_ARG(phrase), status, STR_ARG(detail), STR_ARG(name), STR_ARG(x->id));
+		break;
+	case FORM_HTML:
+		text_fmt(t,
+			"<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n"
+			"<meta name=\"viewport\" content=\"width=device-width\">\n<title>%u " STR_FMT "</title>\n"
+			"<style>body{font:16px/1.5 system-ui,sans-serif;max-width:36em;margin:15vh auto;padding:0 1em;"
+			"color:#223}small{color:#667}</style>\n<h1>%u " STR_FMT "</h1>\n<p>",
+			status, STR_ARG(phrase), status, STR_ARG(phrase));
+		text_html(t, detail);
+		text_fmt(t, "</p>\n<p><small>reason: " STR_FMT "<br>request: ", STR_ARG(name));
+		text_html(t, x->id);
+		text_put(t, STR("</small></p>\n</html>\n"));
+		break;
+	case FORM_PLAIN:
+		text_fmt(t, "%u " STR_FMT "\n" STR_FMT "\nreason: " STR_FMT "\nrequest: " STR_FMT "\n", status,
+			STR_ARG(phrase), STR_ARG(detail), STR_ARG(name), STR_ARG(x->id));
+		break;
+	}
+}
+
+static const struct conf_error_page *tenant_page(const struct exchange *x, unsigned status)
+{
+	const struct conf_error_page *best = NULL;
+
+	/* The narrowest range that has it. */
+	for (uint32_t i = 0; x->tenant && i < x->tenant->conf->error_n; i++) {
+		const struct conf_error_page *page = &x->tenant->conf->errors[i];
+
+		if (status >= page->from && status <= page->to && (!best || page->to - page->from < best->to - best->from))
+			best = page;
+	}
+	return best;
+}
+
+static void answer(struct exchange *x, struct head *head, struct str body)
+{
+	struct chain chain = {0};
+	bool no_body = body.n == 0 || x->request.method_id == METHOD_HEAD;
+	struct stream *client = x->client;
+
+	exchange_set_state(x, EXCHANGE_REPLYING);
+	x->status = head->status;
+	x->response_begun = true;
+	head->body = no_body ? BODY_NONE : BODY_LENGTH;
+	head->has_length = true;
+	head->length = body.n;
+	fields_add(&x->arena, &head->fields, FIELD_DATE, STR("date"), edge_date(x->edge));
+	stream_send_head(client, head, no_body);
+	if (no_body)
+		return;
+	chain_add_copy(&x->edge->loop->mem, &chain, body.p, body.n);
+	stream_send_body(client, &chain, true);
+	chain_clear(&x->edge->loop->mem, &chain);
+}
+
+/* gRPC clients read grpc-status, never the HTTP status: a trailers-only answer (gRPC over HTTP/2, "Responses"). */
+static bool is_grpc(const struct exchange *x)
+{
+	const struct field *type = fields_find(&x->request.fields, FIELD_CONTENT_TYPE);
+
+	return type && x->request.version == HTTP_2 && str_starts(field_value(type), STR("application/grpc"));
+}
+
+/* The mapping that gRPC itself gives for answers of HTTP-only peers (http-grpc-status-mapping.md). */
+static struct str grpc_status(unsigned status)
+{
+	switch (status) {
+	case 400:
+		return STR("13"); /* INTERNAL */
+	case 401:
+		return STR("16"); /* UNAUTHENTICATED */
+	case 403:
+		return STR("7"); /* PERMISSION_DENIED */
+	case 404:
+		return STR("12"); /* UNIMPLEMENTED */
+	case 408:
+	case 504:
+		return STR("4"); /* DEADLINE_EXCEEDED */
+	case 413:
+	case 431:
+		return STR("8"); /* RESOURCE_EXHAUSTED */
+	case 429:
+	case 502:
+	case 503:
+		return STR("14"); /* UNAVAILABLE */
+	default:
+		return STR("2"); /* UNKNOWN */
+	}
+}
+
+static void reply_grpc(struct exchange *x, unsigned status, enum reason why)
+{
+	struct head head = {.status = 200};
+
+	fields_add(&x->arena, &head.fields, FIELD_CONTENT_TYPE, STR("content-type"), STR("application/grpc"));
+	fields_add(&x->arena, &head.fields, FIELD_GRPC_STATUS, STR("grpc-status"), grpc_status(status));
+	fields_add(&x->arena, &head.fields, FIELD_GRPC_MESSAGE, STR("grpc-message"), reason_row(why)->text);
+	fields_add(&x->arena, &head.fields, FIELD_OTHER, STR("x-request-id"), x->id);
+	answer(x, &head, STR_NONE);
+	x->status = (uint16_t)status; /* what the log tells is what happened */
+}
+
+void reply_error(struct exchange *x, enum reason why)
+{
+	unsigned status = reason_row(why)->status;
+	struct head head = {.status = (uint16_t)status};
+	const struct conf_error_page *page;
+	char name_buf[REASON_NAME_MAX], *body;
+	struct str name = reason_name(why, name_buf);
+	struct text text;
+	enum form form;
+
+	if (is_grpc(x)) {
+		reply_grpc(x, status, why);
+		return;
+	}
+	fields_add(&x->arena, &head.fields, FIELD_X_REQUEST_ID, STR("x-request-id"), x->id);
+	fields_add(&x->arena, &head.fields, FIELD_OTHER, STR("x-weir-reason"), arena_str(&x->arena, name));
+	fields_add(&x->arena, &head.fields, FIELD_CACHE_CONTROL, STR("cache-control"), STR("no-store"));
+	if (status == 503)
+		fields_add(&x->arena, &head.fields, FIELD_RETRY_AFTER, STR("retry-after"), STR("1"));
+	if (status == 405)
+		fields_add(&x->arena, &head.fields, FIELD_OTHER, STR("allow"), STR("GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH"));
+	page = tenant_page(x, status);
+	if (page) {
+		fields_add(&x->arena, &head.fields, FIELD_CONTENT_TYPE, STR("content-type"), page->content_type);
+		answer(x, &head, page->body);
+		return;
+	}
+	form = negotiate(&x->request);
+	body = arena_bytes(&x->arena, BODY_MAX);
+	text = text_in(body, BODY_MAX);
+	write_body(x, &text, form, status, why);
+	fields_add(&x->arena, &head.fields, FIELD_CONTENT_TYPE, STR("content-type"), form_types[form]);
+	fields_add(&x->arena, &head.fields, FIELD_VARY, STR("vary"), STR("accept"));
+	answer(x, &head, text_str(&text));
+}
+
+/* Where a route's redirect leads: a prefix route carries the rest of the path over, and every route the query. */
+static struct str redirect_target(struct exchange *x)
+{
+	const struct conf_route *route = x->route->conf;
+	struct str path = path_only(x->request.path), query = str_skip(x->request.path, path.n), to = route->redirect.to;
+	struct str rest = STR_NONE, prefix = route->path;
+
+	if (route->path_kind == CONF_PATH_PREFIX) {
+		while (prefix.n && prefix.p[prefix.n - 1] == '/')
+			prefix.n--;
+		rest = str_skip(path, prefix.n);
+		if (to.n && to.p[to.n - 1] == '/' && rest.n && rest.p[0] == '/')
+			rest = str_skip(rest, 1);
+		if (str_eq(rest, STR("/")))
+			rest = STR_NONE;
+	}
+	if (str_find(to, '?') < to.n)
+		query = STR_NONE;
+	return arena_fmt(&x->arena, STR_FMT STR_FMT STR_FMT, STR_ARG(to), STR_ARG(rest), STR_ARG(query));
+}
+
+void reply_redirect(struct exchange *x, unsigned status, struct str location)
+{
+	struct head head = {.status = (uint16_t)status};
+
+	if (location.n == 0)
+		location = redirect_target(x);
+	fields_add(&x->arena, &head.fields, FIELD_LOCATION, STR("location"), location);
+	fields_add(&x->arena, &head.fields, FIELD_X_REQUEST_ID, STR("x-request-id"), x->id);
+	answer(x, &head, STR_NONE);
+}

@@ -1,0 +1,237 @@
+#include "io/loop.h"
+
+#include <event2/event.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <sys/time.h>
+#include <time.h>
+#include "base/obj.h"
+
+#define TRIM_EVERY_TICKS 50 /* of the deadline timer: 5 s */
+
+void loop_read_clock(struct loop *l)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	l->now_us = (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+	l->now_ms = l->now_us / 1000;
+	l->clock_fresh = true;
+}
+
+static void expire(struct loop *l, struct deadline_queue *q)
+{
+	struct list *link;
+
+	while ((link = list_first(&q->entries))) {
+		struct deadline *d = CONTAINER(link, struct deadline, link);
+
+		if (d->at_ms > l->now_ms)
+			return;
+		deadline_disarm(l, d);
+		d->fire(d);
+	}
+}
+
+static void set_timer(struct loop *l)
+{
+	struct timeval tv = {0, LOOP_TICK_MS * 1000};
+
+	if (!l->timer_armed && event_add(l->timer, &tv) == 0)
+		l->timer_armed = true;
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	struct loop *l = arg;
+
+	(void)fd;
+	(void)what;
+	l->timer_armed = false;
+	loop_enter(l);
+	for (uint32_t i = 0; i < l->queue_count; i++)
+		expire(l, &l->queues[i]);
+	if (++l->timer_ticks % TRIM_EVERY_TICKS == 0)
+		mem_trim(&l->mem);
+	/* With nothing armed the thread sleeps until something happens. */
+	if (l->armed)
+		set_timer(l);
+}
+
+bool loop_init(struct loop *l)
+{
+	struct event_config *cfg = event_config_new();
+
+	*l = (struct loop){0};
+	MUST(cfg);
+	/* One thread, no locks; the precise timer would cost a timerfd call a tick. */
+	event_config_set_flag(cfg, EVENT_BASE_FLAG_NOLOCK);
+	event_config_require_features(cfg, EV_FEATURE_ET | EV_FEATURE_EARLY_CLOSE);
+	l->base = event_base_new_with_config(cfg);
+	event_config_free(cfg);
+	if (!l->base)
+		return false;
+	mem_init(&l->mem);
+	for (int phase = 0; phase < LOOP_PHASES; phase++)
+		list_init(&l->tasks[phase]);
+	l->timer = event_new(l->base, -1, 0, on_timer, l);
+	l->scratch = malloc(LOOP_SCRATCH);
+	MUST(l->timer && l->scratch);
+	if (getrandom(l->rng, sizeof(l->rng), 0) != (ssize_t)sizeof(l->rng)) {
+		loop_free(l);
+		return false;
+	}
+	loop_read_clock(l);
+	return true;
+}
+
+void loop_free(struct loop *l)
+{
+	loop_run_tasks(l);
+	if (l->timer)
+		event_free(l->timer);
+	event_base_free(l->base);
+	mem_free(&l->mem);
+	free(l->scratch);
+	*l = (struct loop){0};
+}
+
+void loop_run_tasks(struct loop *l)
+{
+	int phase = 0;
+
+	/* Flushing may owe owners something again, so each round begins with the lowest phase that has work. */
+	while (phase < LOOP_PHASES) {
+		struct list *link = list_pop_front(&l->tasks[phase]);
+
+		if (!link) {
+			phase++;
+			continue;
+		}
+		struct task *t = CONTAINER(link, struct task, link);
+
+		t->run(t);
+		phase = 0;
+	}
+}
+
+static void tick(struct loop *l, int flags)
+{
+	l->clock_fresh = false;
+	event_base_loop(l->base, flags);
+	loop_enter(l);
+	loop_run_tasks(l);
+}
+
+void loop_run(struct loop *l)
+{
+	while (!l->stop)
+		tick(l, EVLOOP_ONCE);
+}
+
+void loop_stop(struct loop *l)
+{
+	l->stop = true;
+	event_base_loopbreak(l->base);
+}
+
+static void on_nothing(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	(void)arg;
+}
+
+void loop_once(struct loop *l, int max_ms)
+{
+	struct event *limit = NULL;
+
+	if (max_ms > 0) {
+		struct timeval tv = {max_ms / 1000, max_ms % 1000 * 1000};
+
+		limit = event_new(l->base, -1, 0, on_nothing, NULL);
+		MUST(limit);
+		event_add(limit, &tv);
+	}
+	tick(l, max_ms == 0 ? EVLOOP_ONCE | EVLOOP_NONBLOCK : EVLOOP_ONCE);
+	if (limit)
+		event_free(limit);
+}
+
+static struct deadline_queue *queue_for(struct loop *l, uint32_t length_ms)
+{
+	struct deadline_queue *next_longer = NULL;
+
+	for (uint32_t i = 0; i < l->queue_count; i++) {
+		struct deadline_queue *q = &l->queues[i];
+
+		if (q->length_ms == length_ms)
+			return q;
+		if (q->length_ms > length_ms && (!next_longer || q->length_ms < next_longer->length_ms))
+			next_longer = q;
+	}
+	if (l->queue_count < LOOP_QUEUES_MAX) {
+		struct deadline_queue *q = &l->queues[l->queue_count++];
+
+		list_init(&q->entries);
+		q->length_ms = length_ms;
+		return q;
+	}
+	/* More lengths than any configuration needs: keep the order of some queue by searching the place. */
+	return next_longer ? next_longer : &l->queues[0];
+}
+
+void deadline_arm(struct loop *l, struct deadline *d, uint32_t length_ms)
+{
+	struct deadline_queue *q = d->queue;
+	struct list *after;
+
+	if (length_ms == 0) {
+		deadline_disarm(l, d);
+		return;
+	}
+	if (!q || q->length_ms != length_ms) {
+		if (!q)
+			l->armed++;
+		q = queue_for(l, length_ms);
+	}
+	if (d->queue)
+		list_remove(&d->link);
+	d->queue = q;
+	d->at_ms = l->now_ms + length_ms;
+	/* Armed with the queue's own length this ends at once: the last one cannot be later. */
+	for (after = q->entries.prev; after != &q->entries; after = after->prev)
+		if (CONTAINER(after, struct deadline, link)->at_ms <= d->at_ms)
+			break;
+	list_push_front(after, &d->link);
+	set_timer(l);
+}
+
+void deadline_disarm(struct loop *l, struct deadline *d)
+{
+	if (!d->queue)
+		return;
+	list_remove(&d->link);
+	d->queue = NULL;
+	l->armed--;
+}
+
+static inline uint64_t rotl(uint64_t x, int k)
+{
+	return (x << k) | (x >> (64 - k));
+}
+
+/* xoshiro256**, Blackman and Vigna, public domain */
+uint64_t loop_random(struct loop *l)
+{
+	uint64_t *s = l->rng;
+	uint64_t result = rotl(s[1] * 5, 7) * 9, t = s[1] << 17;
+
+	s[2] ^= s[0];
+	s[3] ^= s[1];
+	s[1] ^= s[2];
+	s[0] ^= s[3];
+	s[2] ^= t;
+	s[3] = rotl(s[3], 45);
+	return result;
+}

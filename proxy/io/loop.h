@@ -1,0 +1,107 @@
+/* io/loop.h - a thread's event loop: libevent underneath, a clock read once a tick, work put off to the end of the
+ * tick, and lazy deadlines.
+ *
+ * A tick is: wait, run the callbacks of all ready descriptors, then the put-off tasks in three phases, again and again until none
+ * is left. READY delivers what codecs owe to the owners of streams; FLUSH writes what has gathered on connections
+ * (so that head and body, and the frames of many streams, leave in one write); REAP frees.
+ * No call that goes down (exchange to codec to transport) ever calls up: it defers a task instead. */
+#ifndef WEIR_IO_LOOP_H
+#define WEIR_IO_LOOP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "base/list.h"
+#include "base/mem.h"
+
+struct event_base;
+struct event;
+
+enum loop_phase { LOOP_READY, LOOP_FLUSH, LOOP_REAP, LOOP_PHASES };
+
+/* Embedded in what is to be run. Zeroed is valid and not queued. */
+struct task {
+	struct list link;
+	void (*run)(struct task *t);
+};
+
+/* A moment at which something is given up. Embedded; zeroed is valid and not armed. Kept in one FIFO per length of
+ * time, so that arming is a move to the end of a list, not an update of a heap; looked at every LOOP_TICK_MS, never early, and
+ * late by at most that much. */
+struct deadline {
+	struct list link;
+	struct deadline_queue *queue; /* NULL: not armed */
+	uint64_t at_ms;
+	void (*fire)(struct deadline *d); /* it is disarmed when called */
+};
+
+#define LOOP_TICK_MS 100
+
+struct deadline_queue {
+	struct list entries; /* by time of arming, hence by at_ms */
+	uint32_t length_ms;
+};
+
+#define LOOP_QUEUES_MAX 64 /* distinct lengths; rarer ones share the next longer queue, which stays correct */
+
+struct loop {
+	struct event_base *base;
+	uint64_t now_us; /* CLOCK_MONOTONIC, read once a tick, by the first callback: loop_enter() */
+	uint64_t now_ms;
+	struct list tasks[LOOP_PHASES];
+	struct mem mem;
+	struct deadline_queue queues[LOOP_QUEUES_MAX];
+	uint32_t queue_count;
+	struct event *timer;
+	bool timer_armed;
+	bool clock_fresh; /* now_us was read in this tick */
+	uint32_t timer_ticks;
+	uint32_t armed; /* deadlines armed now; the timer rests at 0 */
+	volatile bool stop;
+	uint8_t *scratch; /* LOOP_SCRATCH bytes that any callback may use until it returns: TLS records, gathered writes */
+	uint64_t rng[4]; /* not for secrets */
+};
+
+#define LOOP_SCRATCH (64 * 1024)
+
+/* False with errno set when the kernel has no descriptors left. */
+bool loop_init(struct loop *l);
+void loop_free(struct loop *l);
+/* Until loop_stop(). */
+void loop_run(struct loop *l);
+void loop_stop(struct loop *l);
+/* One tick, waiting at most max_ms (-1: until something happens): for tests. */
+void loop_once(struct loop *l, int max_ms);
+/* Runs the put-off tasks until none is left: the end of a tick. */
+void loop_run_tasks(struct loop *l);
+
+/* Every callback that libevent makes begins with it: the first of a tick reads the clock. */
+void loop_read_clock(struct loop *l);
+static inline void loop_enter(struct loop *l)
+{
+	if (!l->clock_fresh)
+		loop_read_clock(l);
+}
+
+/* Queues t for this tick's phase; a task already queued stays where it is. */
+static inline void loop_defer(struct loop *l, struct task *t, enum loop_phase phase)
+{
+	if (!list_linked(&t->link))
+		list_push_back(&l->tasks[phase], &t->link);
+}
+static inline void task_cancel(struct task *t)
+{
+	list_remove(&t->link);
+}
+
+/* (Re)arms d to fire length_ms from now. 0 disarms: a timeout of 0 in the configuration is "none". */
+void deadline_arm(struct loop *l, struct deadline *d, uint32_t length_ms);
+void deadline_disarm(struct loop *l, struct deadline *d);
+static inline bool deadline_armed(const struct deadline *d)
+{
+	return d->queue != NULL;
+}
+
+/* xoshiro256**: for balancing, jitter and request ids. */
+uint64_t loop_random(struct loop *l);
+
+#endif

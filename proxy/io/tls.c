@@ -1,0 +1,336 @@
+/* io/tls.c - the four functions of a TLS transport, and its event. */
+#include <errno.h>
+#include <event2/event.h>
+#include <openssl/err.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include "base/obj.h"
+#include "io/tls_transport.h"
+
+/* Room for one encrypted record, even if the peer wants it cut to 512 bytes a piece (RFC 6066 4). */
+#define RECORD_WIRE (TLS_RECORD_MAX + 4096)
+
+/* SSL_read or SSL_write gave nothing: AGAIN, EOF or ERROR, and everything that follows from it. */
+static ssize_t stalled(struct tls_transport *tt, int result)
+{
+	struct transport *t = &tt->t;
+	enum reason why = tt->client ? REASON_UPSTREAM_TLS : REASON_CLIENT_TLS;
+
+	switch (SSL_get_error(tt->ssl, result)) {
+	case SSL_ERROR_WANT_READ:
+		if (tt->control > TLS_CONTROL_MAX) {
+			tls_fail(tt, why, "too many KeyUpdate or renegotiation messages");
+			return TRANSPORT_ERROR;
+		}
+		if (!t->sys_errno)
+			return TRANSPORT_AGAIN;
+		tls_fail(tt, REASON_NONE, NULL);
+		return TRANSPORT_ERROR;
+	case SSL_ERROR_WANT_WRITE:
+		return TRANSPORT_AGAIN;
+	case SSL_ERROR_ZERO_RETURN:
+		t->readable = false;
+		return TRANSPORT_EOF;
+	default:
+		/* An end without close_notify: something may be missing (RFC 8446 6.1). */
+		if (tt->socket_eof) {
+			t->sys_errno = ECONNRESET;
+			tls_fail(tt, REASON_NONE, "closed without close_notify");
+		} else {
+			tls_fail(tt, why, ERR_reason_error_string(ERR_peek_error()));
+		}
+		return TRANSPORT_ERROR;
+	}
+}
+
+static ssize_t tls_read(struct transport *t, void *p, size_t room)
+{
+	struct tls_transport *tt = (struct tls_transport *)t;
+	size_t got = 0;
+	ssize_t end = TRANSPORT_AGAIN;
+
+	if (t->state != TRANSPORT_OPEN || !t->readable) {
+		t->readable = false;
+		return t->state == TRANSPORT_DEAD ? TRANSPORT_ERROR : TRANSPORT_AGAIN;
+	}
+	if (ERR_peek_error())
+		ERR_clear_error();
+	if (!wire_bytes(&tt->in) && tt->socket_readable && !SSL_pending(tt->ssl))
+		wires_receive(tt, MAX(room + 1024, (size_t)TLS_RECV_MIN));
+	while (got < room) {
+		size_t left = MIN(room - got, (size_t)1 << 30);
+		int n;
+
+		tt->may_receive = got == 0;
+		n = SSL_read(tt->ssl, (char *)p + got, (int)left);
+		if (n <= 0) {
+			end = stalled(tt, n);
+			break;
+		}
+		got += (size_t)n;
+		/* Nothing more is there to decrypt: asking in vain would take and give back OpenSSL's read buffer. */
+		if (!wire_bytes(&tt->in) && !SSL_pending(tt->ssl))
+			break;
+	}
+	if (wire_bytes(&tt->out) && t->state == TRANSPORT_OPEN)
+		wires_flush(tt); /* an answer to KeyUpdate */
+	wire_settle(&t->loop->mem, &tt->in);
+	tt->control_bytes += (uint32_t)got;
+	if (tt->control_bytes >= TLS_CONTROL_PER_BYTES)
+		tt->control = tt->control_bytes = 0;
+	if (t->state == TRANSPORT_DEAD) {
+		/* What came before is given first; the next read, which this asks for, says that it is dead. */
+		t->readable = got > 0;
+		return got ? (ssize_t)got : TRANSPORT_ERROR;
+	}
+	if (end == TRANSPORT_EOF && got) {
+		t->readable = true; /* for the next read, which says so */
+		return (ssize_t)got;
+	}
+	if (end != TRANSPORT_EOF)
+		t->readable = tt->socket_readable || wire_bytes(&tt->in) || SSL_pending(tt->ssl) > 0;
+	return got ? (ssize_t)got : end;
+}
+
+/* What is to be written: a place in an iov. */
+struct source {
+	const struct iovec *iov;
+	int n;
+	size_t off; /* into iov[0] */
+};
+
+/* The next record's plaintext: where it lies if it is in one piece, else gathered at the end of the out block, which has room. */
+static const char *next_record(struct source *s, struct wire *out, size_t *n)
+{
+	char *gathered = out->block->data + out->block->size - TLS_RECORD_MAX;
+	size_t here = s->iov->iov_len - s->off;
+
+	if (here >= TLS_RECORD_MAX || s->n == 1) {
+		const char *p = (const char *)s->iov->iov_base + s->off;
+
+		*n = MIN(here, (size_t)TLS_RECORD_MAX);
+		s->off += *n;
+		return p;
+	}
+	*n = 0;
+	while (s->n > 0 && *n < TLS_RECORD_MAX) {
+		size_t take = MIN(s->iov->iov_len - s->off, TLS_RECORD_MAX - *n);
+
+		if (take)
+			memcpy(gathered + *n, (const char *)s->iov->iov_base + s->off, take);
+		*n += take;
+		s->off += take;
+		if (s->off == s->iov->iov_len) {
+			s->iov++;
+			s->n--;
+			s->off = 0;
+		}
+	}
+	return gathered;
+}
+
+static void skip_empty(struct source *s)
+{
+	while (s->n > 0 && s->off == s->iov->iov_len) {
+		s->iov++;
+		s->n--;
+		s->off = 0;
+	}
+}
+
+/* Encrypts as many records as the out block has room for. False: OpenSSL failed, t is dead. */
+static bool fill_out(struct tls_transport *tt, struct source *s, size_t *taken)
+{
+	skip_empty(s);
+	while (s->n > 0 && wire_room(&tt->t.loop->mem, &tt->out) >= RECORD_WIRE + TLS_RECORD_MAX) {
+		size_t n;
+		const char *p = next_record(s, &tt->out, &n);
+		int done = SSL_write(tt->ssl, p, (int)n);
+
+		if (done != (int)n) {
+			stalled(tt, done);
+			if (tt->t.state != TRANSPORT_DEAD)
+				tls_fail(tt, REASON_INTERNAL, "OpenSSL did not take a record");
+			return false;
+		}
+		*taken += n;
+		skip_empty(s);
+	}
+	return true;
+}
+
+static ssize_t tls_writev(struct transport *t, const struct iovec *iov, int n)
+{
+	struct tls_transport *tt = (struct tls_transport *)t;
+	struct source s = {iov, n, 0};
+	size_t taken = 0;
+
+	if (t->state == TRANSPORT_OPEN && t->unsent)
+		wires_flush(tt);
+	if (t->state != TRANSPORT_OPEN)
+		return t->state == TRANSPORT_DEAD ? TRANSPORT_ERROR : TRANSPORT_AGAIN;
+	if (!t->writable)
+		return TRANSPORT_AGAIN;
+	if (ERR_peek_error())
+		ERR_clear_error();
+	do {
+		if (!fill_out(tt, &s, &taken))
+			return TRANSPORT_ERROR;
+		if (!wires_flush(tt))
+			break;
+	} while (s.n > 0 && t->writable);
+	if (t->state == TRANSPORT_DEAD)
+		return TRANSPORT_ERROR;
+	tt->control_bytes += (uint32_t)taken;
+	return taken ? (ssize_t)taken : TRANSPORT_AGAIN;
+}
+
+static void tls_shutdown(struct transport *t)
+{
+	struct tls_transport *tt = (struct tls_transport *)t;
+
+	if (t->state != TRANSPORT_OPEN || tt->fin_follows)
+		return;
+	ERR_clear_error();
+	SSL_shutdown(tt->ssl);
+	ERR_clear_error();
+	tt->fin_follows = true;
+	t->writable = false;
+	wires_flush(tt);
+}
+
+static void tls_reap(struct task *task)
+{
+	struct tls_transport *tt = (struct tls_transport *)CONTAINER(task, struct transport, reap);
+
+	tt->t.magic = 0;
+	/* OpenSSL would call the session of a connection that was closed without ceremony unfit to be resumed. */
+	SSL_set_shutdown(tt->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+	SSL_free(tt->ssl);
+	wire_drop(&tt->in);
+	wire_drop(&tt->out);
+	free(tt->sni);
+	free(tt->error);
+	free((char *)(uintptr_t)tt->info.peer_subject.p);
+	free((char *)(uintptr_t)tt->info.peer_fingerprint.p);
+	tls_server_unref(tt->server);
+	tls_client_unref(tt->client);
+	mem_obj_free(&tt->t.loop->mem, tt, sizeof(*tt));
+}
+
+static void tls_close(struct transport *t)
+{
+	struct tls_transport *tt = (struct tls_transport *)t;
+
+	if (t->state == TRANSPORT_OPEN && !tt->fin_follows && !t->unsent)
+		tls_shutdown(t);
+	event_del(&t->ev);
+	close(t->fd);
+	t->fd = -1;
+	t->state = TRANSPORT_DEAD;
+	t->reap.run = tls_reap;
+	loop_defer(t->loop, &t->reap, LOOP_REAP);
+}
+
+static const struct tls_info *tls_info_of(const struct transport *t)
+{
+	const struct tls_transport *tt = (const struct tls_transport *)t;
+
+	return tt->info.version ? &tt->info : NULL;
+}
+
+static const struct transport_ops tls_ops = {tls_read, tls_writev, tls_shutdown, tls_close, tls_info_of};
+
+const char *tls_error_text(const struct transport *t)
+{
+	const struct tls_transport *tt = (const struct tls_transport *)t;
+
+	return t->ops == &tls_ops && tt->error ? tt->error : "";
+}
+
+static void finish_connect(struct tls_transport *tt)
+{
+	int err = 0;
+	socklen_t n = sizeof(err);
+
+	getsockopt(tt->t.fd, SOL_SOCKET, SO_ERROR, &err, &n);
+	if (err)
+		transport_die(&tt->t, connect_reason(err), err);
+	else
+		tt->t.state = TRANSPORT_HANDSHAKE;
+}
+
+static void on_socket(evutil_socket_t fd, short what, void *arg)
+{
+	struct tls_transport *tt = arg;
+	struct transport *t = &tt->t;
+
+	(void)fd;
+	loop_enter(t->loop);
+	if (t->state == TRANSPORT_DEAD)
+		return;
+	if (what & EV_CLOSED)
+		t->peer_closed = true;
+	if (what & (EV_READ | EV_CLOSED))
+		tt->socket_readable = true;
+	if (what & EV_WRITE) {
+		if (tt->socket_writable && what == EV_WRITE)
+			return;
+		tt->socket_writable = true;
+	}
+	if (t->state == TRANSPORT_CONNECTING && (what & (EV_WRITE | EV_CLOSED)))
+		finish_connect(tt);
+	if (t->state == TRANSPORT_HANDSHAKE) {
+		tls_handshake(tt);
+		if (t->state == TRANSPORT_HANDSHAKE)
+			return;
+	} else if (t->state == TRANSPORT_OPEN) {
+		if (tt->socket_readable)
+			t->readable = true;
+		if (!wires_flush(tt) && what == EV_WRITE && t->state == TRANSPORT_OPEN)
+			return;
+	} else if (t->state == TRANSPORT_CONNECTING) {
+		return;
+	}
+	if (t->on_event)
+		t->on_event(t);
+}
+
+struct tls_transport *tls_transport_new(
+	struct loop *l, int fd, SSL *ssl, const BIO_METHOD *method, enum transport_state state)
+{
+	struct tls_transport *tt = mem_obj(&l->mem, sizeof(*tt));
+	BIO *bio = BIO_new(method);
+
+	MUST(bio);
+	BIO_set_data(bio, tt);
+	BIO_set_init(bio, 1);
+	SSL_set_bio(ssl, bio, bio);
+	SSL_set_app_data(ssl, tt);
+	tt->ssl = ssl;
+	tt->t.magic = TRANSPORT_MAGIC;
+	tt->t.fd = fd;
+	tt->t.ops = &tls_ops;
+	tt->t.loop = l;
+	tt->t.state = state;
+	/* The first edge comes when the event is added: that is where the handshake begins. */
+	event_assign(
+		&tt->t.ev, l->base, fd, EV_READ | EV_WRITE | EV_CLOSED | EV_ET | EV_PERSIST, on_socket, tt);
+	if (event_add(&tt->t.ev, NULL) != 0) {
+		close(fd);
+		SSL_free(ssl);
+		mem_obj_free(&l->mem, tt, sizeof(*tt));
+		return NULL;
+	}
+	return tt;
+}
+
+void tls_transport_prepend(struct tls_transport *tt, struct str bytes)
+{
+	if (bytes.n == 0)
+		return;
+	MUST(bytes.n <= wire_room(&tt->t.loop->mem, &tt->out));
+	memcpy(tt->out.block->data + tt->out.end, bytes.p, bytes.n);
+	tt->out.end += (uint32_t)bytes.n;
+}

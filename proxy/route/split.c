@@ -1,0 +1,201 @@
+#include "route/split.h"
+
+#include <stdlib.h>
+#include "base/map.h"
+#include "base/obj.h"
+
+const char *split_why_text(enum split_why why)
+{
+	static const char *const text[] = {
+		[SPLIT_NONE] = "no pool can take it",
+		[SPLIT_OVERRIDE] = "the request names the pool",
+		[SPLIT_STABLE] = "the user's place among the weights",
+		[SPLIT_TURN] = "its turn by weight",
+	};
+
+	return text[why];
+}
+
+void split_state_free(struct split_state *state)
+{
+	free(state->credit);
+	*state = (struct split_state){0};
+}
+
+struct str cookie_value(const struct head *head, struct str name)
+{
+	for (uint32_t i = 0; i < head->fields.n; i++) {
+		struct str rest = field_value(&head->fields.v[i]);
+
+		if (head->fields.v[i].id != FIELD_COOKIE)
+			continue;
+		while (rest.n) {
+			struct str pair = str_trim(str_head(rest, str_find(rest, ';')));
+			size_t equals = str_find(pair, '=');
+
+			rest = str_skip(rest, str_find(rest, ';') + 1);
+			if (str_eq(str_head(pair, equals), name))
+				return str_skip(pair, equals + 1);
+		}
+	}
+	return STR_NONE;
+}
+
+static struct str header_value(const struct head *head, struct str name)
+{
+	const struct field *f = fields_find_name(&head->fields, name);
+
+	return f ? field_value(f) : STR_NONE;
+}
+
+static bool may_override(const struct conf_split *split, const struct addr *client)
+{
+	for (uint32_t i = 0; i < split->override_from_n; i++)
+		if (cidr_has(&split->override_from[i], client))
+			return true;
+	return split->override_from_n == 0;
+}
+
+static const struct pool *overridden(const struct split_request *rq)
+{
+	const struct conf_split *split = &rq->service->conf->split;
+	struct str name = STR_NONE;
+
+	if (split->override_header.n)
+		name = header_value(rq->head, split->override_header);
+	if (!name.n && split->override_cookie.n)
+		name = cookie_value(rq->head, split->override_cookie);
+	if (!name.n || !may_override(split, rq->client))
+		return NULL;
+	for (uint32_t i = 0; i < rq->service->n; i++)
+		if (str_eq(rq->service->pools[i].conf->name, name))
+			return &rq->service->pools[i];
+	return NULL;
+}
+
+/* Weight that counts now: an unusable pool leaves its share to the others, unless it is told not to spill. */
+static uint64_t weight_of(const struct split_request *rq, const struct pool *pool)
+{
+	if (pool->conf->weight == 0 || (pool->conf->spill && !rq->usable(rq->ctx, pool)))
+		return 0;
+	return pool->conf->weight;
+}
+
+static uint64_t weight_sum(const struct split_request *rq)
+{
+	uint64_t sum = 0;
+
+	for (uint32_t i = 0; i < rq->service->n; i++)
+		sum += weight_of(rq, &rq->service->pools[i]);
+	return sum;
+}
+
+struct split_result split_pick_id(const struct split_request *rq, struct str id)
+{
+	struct split_result result = {.why = SPLIT_STABLE, .id = id};
+	struct str key = rq->service->slot->key;
+	uint64_t hash = hash_bytes(id.p, id.n, hash_bytes(key.p, key.n, 0)), sum = weight_sum(rq), at;
+
+	result.point = (double)(hash >> 11) / (double)(1ull << 53);
+	at = (uint64_t)(((unsigned __int128)hash * sum) >> 64);
+	for (uint32_t i = 0; i < rq->service->n && sum; i++) {
+		uint64_t weight = weight_of(rq, &rq->service->pools[i]);
+
+		if (at < weight) {
+			result.pool = &rq->service->pools[i];
+			return result;
+		}
+		at -= weight;
+	}
+	result.why = SPLIT_NONE;
+	return result;
+}
+
+static void begin(struct split_state *state, struct loop *l, const struct service *service)
+{
+	uint64_t sum = 0, at;
+
+	split_state_free(state);
+	state->credit = calloc(service->n, sizeof(*state->credit));
+	MUST(state->credit);
+	state->n = service->n;
+	for (uint32_t i = 0; i < service->n; i++)
+		sum += service->pools[i].conf->weight;
+	if (sum == 0)
+		return;
+	/* The first turn falls at random by weight, or many workers, and many fresh starts, would all begin with the heaviest. */
+	at = loop_random(l) % sum;
+	for (uint32_t i = 0; i < service->n; i++) {
+		uint64_t weight = service->pools[i].conf->weight;
+
+		if (at < weight) {
+			state->credit[i] = (int64_t)sum;
+			return;
+		}
+		at -= weight;
+	}
+}
+
+static const struct pool *turn(struct split_state *state, struct loop *l, const struct split_request *rq)
+{
+	const struct service *service = rq->service;
+	uint32_t best = UINT32_MAX;
+	int64_t total = 0;
+
+	if (state->n != service->n)
+		begin(state, l, service);
+	for (uint32_t i = 0; i < service->n; i++) {
+		int64_t weight = (int64_t)weight_of(rq, &service->pools[i]);
+
+		if (weight == 0)
+			continue;
+		state->credit[i] += weight;
+		total += weight;
+		if (best == UINT32_MAX || state->credit[i] > state->credit[best])
+			best = i;
+	}
+	if (best == UINT32_MAX)
+		return NULL;
+	state->credit[best] -= total;
+	return &service->pools[best];
+}
+
+struct split_result split_pick(struct split_state *state, struct loop *l, const struct split_request *rq)
+{
+	const struct conf_split *split = &rq->service->conf->split;
+	struct split_result result = {.pool = overridden(rq), .why = SPLIT_OVERRIDE};
+	char ip[ADDR_TEXT_MAX];
+
+	if (result.pool)
+		return result;
+	switch ((enum conf_sticky)split->sticky) {
+	case CONF_STICKY_COOKIE:
+		result.id = cookie_value(rq->head, STR(SPLIT_COOKIE));
+		if (result.id.n)
+			return split_pick_id(rq, result.id);
+		result.issue_id = true;
+		return result;
+	case CONF_STICKY_HEADER:
+		result.id = header_value(rq->head, split->sticky_header);
+		if (result.id.n)
+			return split_pick_id(rq, result.id);
+		break;
+	case CONF_STICKY_IP:
+		result = split_pick_id(rq, addr_ip_text(rq->client, ip));
+		result.id = STR_NONE;
+		return result;
+	case CONF_STICKY_NONE:
+		break;
+	}
+	result.pool = turn(state, l, rq);
+	result.why = !result.pool ? SPLIT_NONE : SPLIT_TURN;
+	return result;
+}
+
+void split_new_id(struct loop *l, char id[SPLIT_ID_CHARS])
+{
+	uint64_t bits[2] = {loop_random(l), loop_random(l)};
+
+	for (int i = 0; i < SPLIT_ID_CHARS; i++)
+		id[i] = "0123456789abcdef"[(bits[i / 16] >> (i % 16 * 4)) & 15];
+}

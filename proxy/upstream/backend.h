@@ -1,0 +1,37 @@
+/* upstream/backend.h - one address of a pool, as an identity that outlives configurations.
+ *
+ * A backend is `tenant/service/pool/address`. A reload that names it again gets the same object, so everything that was
+ * learned about it stays. Made, counted and freed by the control thread alone; workers read it as const and find by its slot what
+ * they keep of it themselves: connections and counters. */
+#ifndef WEIR_UPSTREAM_BACKEND_H
+#define WEIR_UPSTREAM_BACKEND_H
+
+#include "base/slots.h"
+#include "config/conf.h"
+
+#define BACKEND_MAGIC 0xbac4e9d1
+
+struct backend {
+	uint32_t magic;
+	uint32_t refs; /* snapshots that name it */
+	struct slot *slot; /* its key is "acme/shop/blue/127.0.0.1:9001" */
+	struct str address; /* the last part of the key */
+	struct str unix_path; /* empty: not a unix socket */
+	struct str host; /* the name of a dns: backend; empty otherwise */
+	uint16_t port; /* of a dns: backend */
+	struct addr addr; /* ADDR_NONE for a dns: backend: its addresses reach workers as mail */
+};
+
+/* All backends there are; control's. */
+struct backend_registry {
+	struct map by_key;
+	struct slots slots;
+};
+
+void backend_registry_free(struct backend_registry *r);
+/* The backend of that identity, made if it is new, with one more reference. */
+struct backend *backend_acquire(struct backend_registry *r, struct str pool_key, const struct conf_backend *conf);
+/* Drops a reference; the last one frees it. Call it when no worker uses it any more. */
+void backend_release(struct backend_registry *r, struct backend **bp);
+
+#endif

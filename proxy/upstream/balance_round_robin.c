@@ -1,0 +1,48 @@
+/* upstream/balance_round_robin.c - smooth weighted round robin: every turn each usable backend earns its weight, the richest is
+ * taken and pays the sum of all weights. Weights 5,1,1 give A A B A C A A, not A A A A A B C. */
+#include <stdlib.h>
+#include "base/obj.h"
+#include "upstream/balance.h"
+
+static void begin(struct balance_state *state, const struct candidates *c)
+{
+	uint32_t first;
+	int64_t total = 0;
+
+	balance_state_free(state);
+	state->credit = calloc(c->pool->n, sizeof(*state->credit));
+	MUST(state->credit);
+	state->n = c->pool->n;
+	/* The first turn falls at random by weight, or many workers, and many fresh starts, would all begin with the heaviest. */
+	first = balance_random.pick(state, c);
+	for (uint32_t i = 0; i < state->n; i++)
+		total += c->pool->conf->backends[i].weight;
+	if (first != BALANCE_NOBODY)
+		state->credit[first] = total;
+}
+
+static uint32_t pick(struct balance_state *state, const struct candidates *c)
+{
+	uint32_t best = BALANCE_NOBODY;
+	int64_t total = 0;
+
+	if (c->pool->n == 0)
+		return BALANCE_NOBODY;
+	if (state->n != c->pool->n)
+		begin(state, c);
+	for (uint32_t i = 0; i < state->n; i++) {
+		uint32_t weight = c->pool->conf->backends[i].weight;
+
+		if (!c->usable(c->ctx, c->pool->backends[i]))
+			continue;
+		state->credit[i] += weight;
+		total += weight;
+		if (best == BALANCE_NOBODY || state->credit[i] > state->credit[best])
+			best = i;
+	}
+	if (best != BALANCE_NOBODY)
+		state->credit[best] -= total;
+	return best;
+}
+
+const struct balancer balance_round_robin = {"round_robin", pick};

@@ -1,0 +1,261 @@
+#include "upstream/conn_pool.h"
+
+#include <stdlib.h>
+#include "base/obj.h"
+#include "upstream/connect.h"
+
+static void on_change(struct http_conn *c);
+static void on_closed(struct http_conn *c, enum reason why);
+static void fail_first(struct conn_pool *p, enum reason why);
+
+static const struct http_conn_owner_ops pool_conn_ops = {.on_change = on_change, .on_closed = on_closed};
+
+struct conn_pool *conn_pool_new(struct loop *l, const struct backend *b)
+{
+	struct conn_pool *p = calloc(1, sizeof(*p));
+
+	MUST(p);
+	p->magic = CONN_POOL_MAGIC;
+	p->loop = l;
+	p->backend = b;
+	list_init(&p->free);
+	list_init(&p->full);
+	list_init(&p->opening);
+	list_init(&p->waiting);
+	return p;
+}
+
+static bool speaks_the_same(const struct conn_settings *a, const struct conn_settings *b)
+{
+	return a->protocol == b->protocol && a->tls == b->tls && a->proxy_protocol == b->proxy_protocol &&
+	       strcmp(a->server_name, b->server_name) == 0;
+}
+
+static void drain_list(struct list *conns)
+{
+	list_each_safe(link, conns)
+		http_conn_drain(CONTAINER(link, struct http_conn, link));
+}
+
+void conn_pool_configure(struct conn_pool *p, const struct conn_settings *settings)
+{
+	bool same = speaks_the_same(&p->settings, settings);
+
+	p->settings = *settings;
+	if (same)
+		return;
+	drain_list(&p->free);
+	drain_list(&p->full);
+}
+
+void conn_pool_set_addrs(struct conn_pool *p, const struct addr *addrs, uint32_t n)
+{
+	if (n == 0)
+		return;
+	p->addrs = realloc(p->addrs, n * sizeof(*addrs));
+	MUST(p->addrs);
+	memcpy(p->addrs, addrs, n * sizeof(*addrs));
+	p->addr_n = n;
+	p->addr_turn = 0;
+}
+
+bool conn_pool_reachable(const struct conn_pool *p)
+{
+	return p->backend->addr.family != ADDR_NONE || p->addr_n > 0;
+}
+
+static void end_if_empty(struct conn_pool *p)
+{
+	if (!p->retired || p->conns > 0 || p->opening_n > 0)
+		return;
+	p->magic = 0;
+	free(p->addrs);
+	free(p);
+}
+
+void conn_pool_retire(struct conn_pool **pp)
+{
+	struct conn_pool *p = TAKE(pp);
+
+	OBJ_CHECK(p, CONN_POOL_MAGIC);
+	p->retired = true;
+	opening_close_all(p);
+	while (list_first(&p->waiting))
+		fail_first(p, REASON_NO_BACKEND);
+	drain_list(&p->free);
+	drain_list(&p->full);
+	end_if_empty(p);
+}
+
+void conn_pool_close(struct conn_pool *p)
+{
+	opening_close_all(p);
+	list_each_safe(link, &p->free)
+		http_conn_close(CONTAINER(link, struct http_conn, link), REASON_SHUTDOWN);
+	list_each_safe(full, &p->full)
+		http_conn_close(CONTAINER(full, struct http_conn, link), REASON_SHUTDOWN);
+}
+
+struct http_conn *conn_pool_take(struct conn_pool *p)
+{
+	struct list *link = list_first(&p->free);
+
+	return link ? CONTAINER(link, struct http_conn, link) : NULL;
+}
+
+/* Puts c on the list where it belongs: the front of `free` when it has room. */
+static void place(struct conn_pool *p, struct http_conn *c)
+{
+	list_remove(&c->link);
+	list_push_front(c->capacity > 0 && !c->draining ? &p->free : &p->full, &c->link);
+}
+
+struct stream *conn_pool_open(struct conn_pool *p, struct http_conn *c, const struct stream_owner_ops *ops, void *owner)
+{
+	struct stream *s = http_conn_open(c, ops, owner);
+
+	if (!s)
+		return NULL;
+	p->streams++;
+	p->requests++;
+	if (p->settings.proxy_protocol)
+		http_conn_drain(c); /* the PROXY header named this client: nobody else may come through here */
+	if (c->capacity == 0 || c->draining)
+		place(p, c);
+	return s;
+}
+
+void conn_pool_done(struct conn_pool *p)
+{
+	p->streams--;
+}
+
+/* As many connections are being made as requests wait, within the limit. Returns why none could be begun. */
+static enum reason open_more(struct conn_pool *p)
+{
+	const struct conn_settings *set = &p->settings;
+	enum reason why = REASON_NONE;
+
+	while (p->opening_n < p->waiting_n && (set->max_conns == 0 || p->conns + p->opening_n < set->max_conns)) {
+		struct conn_waiter *first = CONTAINER(list_first(&p->waiting), struct conn_waiter, link);
+
+		why = opening_begin(p, first->client, first->client_local);
+		if (why != REASON_NONE)
+			return why;
+		p->connects++;
+		/* One HTTP/2 connection will do for many: wait for what it says. */
+		if (set->protocol == CONF_H2 || set->protocol == CONF_H2C)
+			break;
+	}
+	return REASON_NONE;
+}
+
+static void on_waited_enough(struct deadline *d)
+{
+	struct conn_waiter *w = CONTAINER(d, struct conn_waiter, deadline);
+
+	conn_waiter_cancel(w);
+	w->failed(w, REASON_PENDING_TIMEOUT);
+}
+
+enum reason conn_pool_wait(struct conn_pool *p, struct conn_waiter *w)
+{
+	enum reason why;
+
+	if (p->settings.max_pending && p->waiting_n >= p->settings.max_pending)
+		return REASON_PENDING_FULL;
+	w->pool = p;
+	list_push_back(&p->waiting, &w->link);
+	p->waiting_n++;
+	why = open_more(p);
+	if (why != REASON_NONE) {
+		conn_waiter_cancel(w);
+		return why;
+	}
+	w->deadline.fire = on_waited_enough;
+	deadline_arm(p->loop, &w->deadline, p->settings.pending_ms);
+	return REASON_NONE;
+}
+
+void conn_waiter_cancel(struct conn_waiter *w)
+{
+	if (!w->pool)
+		return;
+	list_remove(&w->link);
+	deadline_disarm(w->pool->loop, &w->deadline);
+	w->pool->waiting_n--;
+	w->pool = NULL;
+}
+
+/* Hands connections with room to those who wait, oldest first. */
+static void serve(struct conn_pool *p)
+{
+	struct list *link;
+	struct http_conn *c;
+
+	while ((link = list_first(&p->waiting)) && (c = conn_pool_take(p))) {
+		struct conn_waiter *w = CONTAINER(link, struct conn_waiter, link);
+
+		conn_waiter_cancel(w);
+		w->ready(w, c);
+	}
+}
+
+static void fail_first(struct conn_pool *p, enum reason why)
+{
+	struct list *link = list_first(&p->waiting);
+
+	if (link) {
+		struct conn_waiter *w = CONTAINER(link, struct conn_waiter, link);
+
+		conn_waiter_cancel(w);
+		w->failed(w, why);
+	}
+}
+
+void conn_pool_opened(struct conn_pool *p, struct transport **t, enum http_version version)
+{
+	struct http_conn *c = version == HTTP_2 ? h2_client(t, &p->settings.limits, &pool_conn_ops, p) :
+						  h1_client(t, &p->settings.limits, &pool_conn_ops, p);
+
+	if (!c) {
+		conn_pool_open_failed(p, REASON_UPSTREAM_CONNECT);
+		return;
+	}
+	p->conns++;
+	place(p, c);
+	serve(p);
+}
+
+void conn_pool_open_failed(struct conn_pool *p, enum reason why)
+{
+	p->connect_failures++;
+	/* Each failure ends the patience of one: it may try elsewhere while the others wait for their own attempt. */
+	do
+		fail_first(p, why);
+	while (list_first(&p->waiting) && open_more(p) != REASON_NONE);
+	end_if_empty(p);
+}
+
+static void on_change(struct http_conn *c)
+{
+	struct conn_pool *p = c->owner;
+
+	OBJ_CHECK(p, CONN_POOL_MAGIC);
+	place(p, c);
+	serve(p);
+}
+
+static void on_closed(struct http_conn *c, enum reason why)
+{
+	struct conn_pool *p = c->owner;
+
+	(void)why;
+	OBJ_CHECK(p, CONN_POOL_MAGIC);
+	list_remove(&c->link);
+	p->conns--;
+	if (!p->retired && open_more(p) != REASON_NONE)
+		conn_pool_open_failed(p, REASON_UPSTREAM_CONNECT);
+	else
+		end_if_empty(p);
+}

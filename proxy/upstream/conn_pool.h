@@ -1,0 +1,81 @@
+/* upstream/conn_pool.h - one worker's connections to one backend: made when needed, kept alive, the warmest used first.
+ *
+ * A request takes a connection that has room, or waits for one: for a new one, or for one that comes free when the limit of
+ * connections is reached. HTTP/1 connections have room for one request, HTTP/2 for as many streams as both ends allow. */
+#ifndef WEIR_UPSTREAM_CONN_POOL_H
+#define WEIR_UPSTREAM_CONN_POOL_H
+
+#include "http/conn.h"
+#include "upstream/backend.h"
+
+#define CONN_POOL_MAGIC 0xc0990012
+
+struct tls_client;
+struct conn_pool;
+
+/* How the backend is spoken to: from the newest snapshot, copied, so that connections may outlive it. */
+struct conn_settings {
+	uint8_t protocol; /* enum conf_protocol */
+	uint8_t proxy_protocol; /* 0, 1, 2: the connection begins with a PROXY header and serves one client's request only */
+	struct tls_client *tls; /* NULL: plain; the worker's, outlives its pools */
+	char server_name[256]; /* SNI and verified name; "" takes the host of a dns: backend */
+	struct http_limits limits;
+	uint32_t connect_ms;
+	uint32_t max_conns; /* 0: no limit */
+	uint32_t max_pending;
+	uint32_t pending_ms;
+};
+
+/* A request that waits. Embedded in the owner; zeroed is valid and not waiting. */
+struct conn_waiter {
+	struct list link;
+	struct conn_pool *pool; /* NULL: not waiting */
+	struct deadline deadline;
+	const struct addr *client, *client_local; /* for a PROXY header */
+	/* From the loop. c has room: open a stream on it now with conn_pool_open(), or leave it to the next. */
+	void (*ready)(struct conn_waiter *w, struct http_conn *c);
+	void (*failed)(struct conn_waiter *w, enum reason why);
+};
+
+struct conn_pool {
+	uint32_t magic;
+	bool retired; /* no snapshot names the backend any more: frees itself with its last connection */
+	struct loop *loop;
+	const struct backend *backend; /* valid until retired */
+	struct conn_settings settings;
+	struct addr *addrs; /* of a dns: backend, as last resolved; owned */
+	uint32_t addr_n, addr_turn;
+	struct list free; /* connections with room, warmest first */
+	struct list full;
+	struct list opening; /* struct opening: not connected yet */
+	struct list waiting; /* struct conn_waiter, oldest first */
+	uint32_t conns; /* in the three lists */
+	uint32_t opening_n, waiting_n;
+	uint32_t streams; /* requests in flight */
+	uint64_t connects, connect_failures, requests; /* since the pool was made */
+	uint64_t generation; /* of the newest configuration that names the backend; the worker's */
+};
+
+struct conn_pool *conn_pool_new(struct loop *l, const struct backend *b);
+/* Gives the pool new settings. Connections made under settings that differ in protocol, TLS or name take no new requests. */
+void conn_pool_configure(struct conn_pool *p, const struct conn_settings *settings);
+/* What a dns: name has become; n 0: unresolvable, the last good ones stay. */
+void conn_pool_set_addrs(struct conn_pool *p, const struct addr *addrs, uint32_t n);
+/* Has the backend an address to connect to? */
+bool conn_pool_reachable(const struct conn_pool *p);
+/* Begins to end: those who wait are told, idle connections close, others when their requests do, then it frees itself. Takes *pp. */
+void conn_pool_retire(struct conn_pool **pp);
+/* Closes everything at once: at the end of the process. */
+void conn_pool_close(struct conn_pool *p);
+
+/* A connection with room, or NULL. Open a stream on it in the same call chain. */
+struct http_conn *conn_pool_take(struct conn_pool *p);
+/* Opens a stream on a connection from conn_pool_take() or ready(). NULL if the connection has died meanwhile. */
+struct stream *conn_pool_open(struct conn_pool *p, struct http_conn *c, const struct stream_owner_ops *ops, void *owner);
+/* To be called once for every stream that was opened, before it is released. */
+void conn_pool_done(struct conn_pool *p);
+/* Waits: w's callbacks and addresses are set. REASON_NONE, or why it cannot even wait. */
+enum reason conn_pool_wait(struct conn_pool *p, struct conn_waiter *w);
+void conn_waiter_cancel(struct conn_waiter *w);
+
+#endif

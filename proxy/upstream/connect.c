@@ -1,0 +1,152 @@
+#include "upstream/connect.h"
+
+#include "base/obj.h"
+#include "io/proxy_protocol.h"
+#include "io/tls.h"
+
+struct opening {
+	struct list link; /* in pool->opening */
+	struct conn_pool *pool;
+	struct transport *transport;
+	struct deadline deadline;
+	char preamble[PROXY_WRITE_MAX]; /* the PROXY header, to be sent first */
+	uint8_t preamble_n;
+};
+
+static void opening_end(struct opening *o)
+{
+	struct conn_pool *p = o->pool;
+
+	list_remove(&o->link);
+	p->opening_n--;
+	deadline_disarm(p->loop, &o->deadline);
+	transport_close(&o->transport);
+	mem_obj_free(&p->loop->mem, o, sizeof(*o));
+}
+
+static void opening_fail(struct opening *o, enum reason why)
+{
+	struct conn_pool *p = o->pool;
+
+	opening_end(o);
+	conn_pool_open_failed(p, why);
+}
+
+/* What the backend agreed to speak. REASON_NONE and *version, or why it will not do. */
+static enum reason agreed(const struct opening *o, enum http_version *version)
+{
+	uint8_t protocol = o->pool->settings.protocol;
+	const struct tls_info *tls = transport_tls(o->transport);
+	bool h2 = tls && str_eq(tls->alpn, STR("h2"));
+
+	switch ((enum conf_protocol)protocol) {
+	case CONF_H2C:
+		*version = HTTP_2;
+		return REASON_NONE;
+	case CONF_H2:
+		/* A backend that ignores ALPN was told to speak h2 by its operator all the same (RFC 9113 3.3). */
+		*version = HTTP_2;
+		return tls && tls->alpn.n && !h2 ? REASON_UPSTREAM_ALPN : REASON_NONE;
+	case CONF_AUTO:
+		*version = h2 ? HTTP_2 : HTTP_1_1;
+		return REASON_NONE;
+	default:
+		*version = HTTP_1_1;
+		return REASON_NONE;
+	}
+}
+
+/* A socket just opened takes a hundred bytes at once, or it is not worth having. TLS has sent them before its handshake. */
+static enum reason send_preamble(struct opening *o)
+{
+	struct iovec iov = {o->preamble, o->preamble_n};
+
+	if (o->preamble_n == 0 || o->pool->settings.tls)
+		return REASON_NONE;
+	return transport_writev(o->transport, &iov, 1) == (ssize_t)iov.iov_len ? REASON_NONE : REASON_UPSTREAM_CONNECT;
+}
+
+static void on_event(struct transport *t)
+{
+	struct opening *o = t->user;
+	struct conn_pool *p = o->pool;
+	enum http_version version;
+	struct transport *open;
+	enum reason why;
+
+	if (t->state == TRANSPORT_DEAD) {
+		opening_fail(o, t->why ? (enum reason)t->why : REASON_UPSTREAM_CONNECT);
+		return;
+	}
+	if (t->state != TRANSPORT_OPEN)
+		return;
+	why = agreed(o, &version);
+	if (why == REASON_NONE)
+		why = send_preamble(o);
+	if (why != REASON_NONE) {
+		opening_fail(o, why);
+		return;
+	}
+	open = TAKE(&o->transport);
+	open->on_event = NULL;
+	opening_end(o);
+	conn_pool_opened(p, &open, version);
+}
+
+static void on_too_slow(struct deadline *d)
+{
+	opening_fail(CONTAINER(d, struct opening, deadline), REASON_UPSTREAM_CONNECT_TIMEOUT);
+}
+
+/* Where to connect to: the backend's address, or the next of those that its name has become. */
+static const struct addr *next_addr(struct conn_pool *p)
+{
+	if (p->addr_n > 0)
+		return &p->addrs[p->addr_turn++ % p->addr_n];
+	return &p->backend->addr;
+}
+
+static struct str server_name(const struct conn_pool *p)
+{
+	struct str name = str_of(p->settings.server_name);
+
+	return name.n ? name : p->backend->host;
+}
+
+enum reason opening_begin(struct conn_pool *p, const struct addr *client, const struct addr *local)
+{
+	const char *unix_path = p->backend->unix_path.n ? p->backend->unix_path.p : NULL;
+	const struct addr *to = next_addr(p);
+	enum reason why = REASON_UPSTREAM_CONNECT;
+	struct opening *o;
+
+	if (to->family == ADDR_NONE)
+		return REASON_UPSTREAM_RESOLVE;
+	o = mem_obj(&p->loop->mem, sizeof(*o));
+	if (p->settings.proxy_protocol)
+		o->preamble_n = (uint8_t)proxy_protocol_write(p->settings.proxy_protocol, client, local, o->preamble);
+	if (p->settings.tls)
+		o->transport = tls_connect(p->loop, to, unix_path, p->settings.tls, server_name(p),
+			(struct str){o->preamble, o->preamble_n}, &why);
+	else
+		o->transport = plain_connect(p->loop, to, unix_path, &why);
+	if (!o->transport) {
+		mem_obj_free(&p->loop->mem, o, sizeof(*o));
+		p->connect_failures++;
+		return why;
+	}
+	o->pool = p;
+	o->transport->user = o;
+	o->transport->on_event = on_event;
+	list_push_back(&p->opening, &o->link);
+	p->opening_n++;
+	o->deadline.fire = on_too_slow;
+	deadline_arm(p->loop, &o->deadline, p->settings.connect_ms);
+	return REASON_NONE;
+}
+
+void opening_close_all(struct conn_pool *p)
+{
+	list_each_safe(link, &p->opening)
+		opening_end(CONTAINER(link, struct opening, link));
+}

@@ -1,0 +1,305 @@
+/* worker/gate.c - from an accepted descriptor to a connection of its listener. */
+#include <openssl/sha.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include "base/obj.h"
+#include "worker/worker.h"
+
+#define TELL_EXHAUSTED_MS 10000
+
+static void on_stream(struct http_conn *c, struct stream *s);
+static void on_preface(struct http_conn *c, struct transport **t, struct chain *received);
+static void on_closed(struct http_conn *c, enum reason why);
+
+static const struct http_conn_owner_ops client_conn_ops = {
+	.on_stream = on_stream, .on_preface = on_preface, .on_closed = on_closed};
+
+static struct worker *worker_of(const struct entry *e)
+{
+	return CONTAINER(e->edge, struct worker, edge);
+}
+
+/* -- connections -- */
+
+static void conn_begin(struct entry *e, struct http_conn *c)
+{
+	struct worker *w = worker_of(e);
+
+	if (!c)
+		return;
+	entry_ref(e);
+	e->conn_n++;
+	w->conn_n++;
+	list_push_back(&w->conns, &c->link);
+	if (w->draining)
+		http_conn_drain(c);
+}
+
+static void on_stream(struct http_conn *c, struct stream *s)
+{
+	struct entry *e = c->owner;
+	struct worker *w = worker_of(e);
+
+	OBJ_CHECK(e, ENTRY_MAGIC);
+	/* Used just now: the last to be closed when there are too many. */
+	list_remove(&c->link);
+	list_push_back(&w->conns, &c->link);
+	exchange_begin(e, s);
+}
+
+static void on_preface(struct http_conn *c, struct transport **t, struct chain *received)
+{
+	struct entry *e = c->owner;
+
+	conn_begin(e, h2_server(t, received, &e->limits, &client_conn_ops, e));
+}
+
+static void on_closed(struct http_conn *c, enum reason why)
+{
+	struct entry *e = c->owner;
+	struct worker *w = worker_of(e);
+
+	(void)why;
+	OBJ_CHECK(e, ENTRY_MAGIC);
+	list_remove(&c->link);
+	e->conn_n--;
+	w->conn_n--;
+	entry_unref(&e);
+}
+
+static void on_open(struct inbounds *in, struct transport **t, void *ctx)
+{
+	struct gate *g = ctx;
+	struct entry *e = g->entry;
+	const struct tls_info *tls = transport_tls(*t);
+
+	(void)in;
+	g->pending--;
+	if (tls && str_eq(tls->alpn, STR("h2")))
+		conn_begin(e, h2_server(t, NULL, &e->limits, &client_conn_ops, e));
+	else
+		conn_begin(e, h1_server(t, &e->limits, &client_conn_ops, e));
+}
+
+static void on_failed(struct inbounds *in, enum reason why, const struct addr *peer, const char *text, void *ctx)
+{
+	struct gate *g = ctx;
+
+	(void)in;
+	(void)why;
+	(void)peer;
+	(void)text;
+	g->pending--;
+}
+
+/* -- accepting -- */
+
+/* At the limit the connection that was idle longest makes room. False: none is idle. */
+static bool make_room(struct worker *w)
+{
+	list_each_safe(link, &w->conns)
+	{
+		struct http_conn *c = CONTAINER(link, struct http_conn, link);
+
+		if (c->streams == 0) {
+			http_conn_close(c, REASON_CLIENT_IDLE);
+			return true;
+		}
+	}
+	return false;
+}
+
+static void on_accept(struct acceptor *a, int fd, const struct addr *peer, const struct addr *local)
+{
+	struct gate *g = a->user;
+	struct worker *w = g->worker;
+
+	if (w->conn_max && w->conn_n + w->inbounds.pending_n >= w->conn_max && !make_room(w)) {
+		close(fd);
+		return;
+	}
+	g->pending++;
+	inbound_start(&w->inbounds, fd, peer, local, &g->inbound, g);
+}
+
+static void on_exhausted(struct acceptor *a, int err)
+{
+	struct gate *g = a->user;
+	struct worker *w = g->worker;
+
+	if (w->exhausted_ms && w->loop.now_ms - w->exhausted_ms < TELL_EXHAUSTED_MS)
+		return;
+	w->exhausted_ms = w->loop.now_ms;
+	worker_tell(w, w->owner.on_exhausted, NULL, 0, err);
+}
+
+void gates_init(struct worker *w)
+{
+	list_init(&w->gates);
+	list_init(&w->conns);
+	w->inbounds.loop = &w->loop;
+	w->inbounds.user = w;
+	w->inbounds.on_open = on_open;
+	w->inbounds.on_failed = on_failed;
+	inbounds_init(&w->inbounds);
+}
+
+/* -- gates -- */
+
+static struct gate *find(struct worker *w, struct str address)
+{
+	list_each(link, &w->gates)
+	{
+		struct gate *g = CONTAINER(link, struct gate, link);
+
+		if (!g->closed && str_eq(g->entry->conf.address, address))
+			return g;
+	}
+	return NULL;
+}
+
+/* Session tickets are bound to the tenant of the name that the client asks for. */
+static const void *binding_of(void *ctx, struct str sni, uint8_t digest[TLS_DIGEST])
+{
+	struct edge *e = ctx;
+	const struct tenant *t = router_tenant(e->use->snapshot->router, sni);
+	struct str name = t ? t->conf->name : STR_NONE;
+
+	SHA256((const unsigned char *)name.p, name.n, digest);
+	return NULL;
+}
+
+/* What the TLS side of an entry follows: the same context where the policy has not changed. */
+static void set_tls(struct entry *e, struct entry *old, const struct worker_listener *l, struct ticket_keys *keys)
+{
+	char err[256];
+
+	if (!l->conf->has_tls)
+		return;
+	if (old && old->tls && tls_server_fits(old->tls, &l->conf->tls, l->conf->http2)) {
+		if (e != old) {
+			e->tls = old->tls;
+			old->tls = NULL;
+		}
+		tls_server_set_store(e->tls, l->store);
+		tls_server_set_keys(e->tls, keys);
+		return;
+	}
+	tls_server_release(e->tls);
+	e->tls = tls_server_new(&l->conf->tls, l->store, keys, l->conf->http2, err, sizeof(err));
+	if (e->tls)
+		tls_server_set_binding(e->tls, (struct tls_binding){binding_of, e->edge});
+}
+
+static void set_inbound(struct gate *g, const struct conf *conf)
+{
+	struct entry *e = g->entry;
+
+	g->inbound = (struct inbound_conf){
+		.tls = e->tls,
+		.proxy_protocol = e->conf.proxy_protocol,
+		.trusted = e->conf.trusted,
+		.trusted_n = e->conf.trusted_n,
+		.deadline_ms = conf->timeouts.client_header,
+	};
+}
+
+void gate_open(struct worker *w, const struct worker_listener *l, const struct conf *conf, struct ticket_keys *keys,
+	uint64_t generation)
+{
+	struct gate *g = find(w, l->conf->address);
+	struct entry *old = g ? g->entry : NULL;
+	struct entry *e = old && entry_same(old, l->conf, conf) ? old : entry_new(&w->edge, l->conf, conf);
+
+	set_tls(e, old, l, keys);
+	if (l->conf->has_tls && !e->tls) {
+		/* It could be made when the configuration was verified: memory is short. Never serve TLS's port in the clear. */
+		if (g)
+			g->generation = generation;
+		if (e != old)
+			entry_unref(&e);
+		return;
+	}
+	if (!g) {
+		g = calloc(1, sizeof(*g));
+		MUST(g);
+		g->worker = w;
+		list_push_back(&w->gates, &g->link);
+	}
+	g->generation = generation;
+	g->entry = e;
+	set_inbound(g, conf);
+	if (old && old != e)
+		entry_unref(&old);
+	if (!g->acceptor.running) {
+		g->acceptor.on_accept = on_accept;
+		g->acceptor.on_exhausted = on_exhausted;
+		g->acceptor.user = g;
+		acceptor_start(&g->acceptor, &w->loop, listener_socket_fd(l->socket, w->index), &l->socket->addr);
+	}
+}
+
+static void drain_conns_of(struct worker *w, const struct entry *e)
+{
+	list_each_safe(link, &w->conns)
+	{
+		struct http_conn *c = CONTAINER(link, struct http_conn, link);
+
+		if (c->owner == e)
+			http_conn_drain(c);
+	}
+}
+
+static void gate_free(struct gate *g)
+{
+	list_remove(&g->link);
+	entry_unref(&g->entry);
+	free(g);
+}
+
+void gates_sweep(struct worker *w, uint64_t generation)
+{
+	list_each_safe(link, &w->gates)
+	{
+		struct gate *g = CONTAINER(link, struct gate, link);
+
+		if (g->generation != generation && !g->closed) {
+			acceptor_stop(&g->acceptor);
+			g->closed = true;
+			drain_conns_of(w, g->entry);
+		}
+		if (g->closed && g->pending == 0)
+			gate_free(g);
+	}
+}
+
+void gates_stop(struct worker *w)
+{
+	list_each(link, &w->gates)
+		acceptor_stop(&CONTAINER(link, struct gate, link)->acceptor);
+}
+
+void gates_set_keys(struct worker *w, struct ticket_keys *keys)
+{
+	list_each(link, &w->gates)
+	{
+		struct entry *e = CONTAINER(link, struct gate, link)->entry;
+
+		if (e->tls)
+			tls_server_set_keys(e->tls, keys);
+	}
+}
+
+void gates_drain_conns(struct worker *w)
+{
+	list_each_safe(link, &w->conns)
+		http_conn_drain(CONTAINER(link, struct http_conn, link));
+}
+
+void gates_close_conns(struct worker *w, enum reason why)
+{
+	list_each_safe(link, &w->conns)
+		http_conn_close(CONTAINER(link, struct http_conn, link), why);
+	list_each_safe(gate, &w->gates)
+		gate_free(CONTAINER(gate, struct gate, link));
+}

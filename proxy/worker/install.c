@@ -1,0 +1,146 @@
+/* worker/install.c - a worker takes on a new configuration: what is unchanged is not touched. */
+#include <stdlib.h>
+#include "base/obj.h"
+#include "worker/worker.h"
+
+#define H2_UPSTREAM_WINDOW  (256u * 1024)
+#define H2_UPSTREAM_STREAMS 1000 /* at once on a connection to a backend, if it allows so many */
+
+static void *grow(void *array, uint32_t *n, uint32_t want, size_t each)
+{
+	if (want <= *n)
+		return array;
+	array = realloc(array, want * each);
+	MUST(array);
+	memset((char *)array + *n * each, 0, (want - *n) * each);
+	*n = want;
+	return array;
+}
+
+static void fill_settings(struct conn_settings *set, struct worker *w, const struct conf *conf, const struct conf_policy *policy,
+	uint32_t workers)
+{
+	struct text name = text_in(set->server_name, sizeof(set->server_name) - 1);
+
+	*set = (struct conn_settings){
+		.protocol = policy->protocol,
+		.proxy_protocol = policy->proxy_protocol,
+		.tls = tls_clients_get(&w->tls_clients, policy),
+		.limits = {.header_ms = conf->timeouts.response,
+			.body_ms = conf->timeouts.response,
+			.idle_ms = conf->timeouts.upstream_idle,
+			.header_bytes = conf->limits.header_bytes,
+			.header_count = conf->limits.header_count,
+			.max_streams = H2_UPSTREAM_STREAMS,
+			.window = H2_UPSTREAM_WINDOW},
+		.connect_ms = conf->timeouts.connect,
+		/* Each worker has its part of the limits; rounded up, so that a small limit does not become none. */
+		.max_conns = (policy->breaker.connections + workers - 1) / workers,
+		.max_pending = (policy->breaker.pending + workers - 1) / workers,
+		.pending_ms = policy->breaker.pending_timeout,
+	};
+	text_put(&name, policy->tls.server_name);
+	set->server_name[name.n] = '\0';
+}
+
+static void visit_pools(struct worker *w, const struct worker_install *order)
+{
+	const struct snapshot *s = order->snapshot;
+
+	for (uint32_t p = 0; p < s->pool_n; p++) {
+		const struct pool *pool = s->pools[p];
+		struct conn_settings set;
+
+		fill_settings(&set, w, s->conf, &pool->conf->policy, order->workers);
+		for (uint32_t i = 0; i < pool->n; i++) {
+			struct conn_pool **at = &w->edge.backends[pool->backends[i]->slot->number];
+
+			if (!*at)
+				*at = conn_pool_new(&w->loop, pool->backends[i]);
+			(*at)->generation = s->generation;
+			conn_pool_configure(*at, &set);
+		}
+	}
+}
+
+static void retire_others(struct worker *w, uint64_t generation)
+{
+	for (uint32_t i = 0; i < w->edge.backend_n; i++)
+		if (w->edge.backends[i] && w->edge.backends[i]->generation != generation)
+			conn_pool_retire(&w->edge.backends[i]);
+}
+
+static void set_log(struct worker *w, const struct conf *conf)
+{
+	w->edge.access_format = conf->log.access_format;
+	w->edge.access = conf->log.access_format == CONF_LOG_OFF ? NULL : &w->access;
+}
+
+static void use_snapshot(struct worker *w, struct snapshot *s)
+{
+	struct snapshot_use *old = w->edge.use, *use = calloc(1, sizeof(*use));
+
+	MUST(use);
+	use->snapshot = s;
+	use->current = true;
+	w->edge.use = use;
+	if (!old)
+		return;
+	old->current = false;
+	if (old->exchanges == 0)
+		w->edge.let_go(&w->edge, old);
+}
+
+void install_deliver(struct mail *m, void *receiver)
+{
+	struct worker_install *order = CONTAINER(m, struct worker_install, mail);
+	struct worker *w = receiver;
+	struct snapshot *s = order->snapshot;
+	const struct conf *conf = s->conf;
+
+	OBJ_CHECK(w, WORKER_MAGIC);
+	w->edge.backends = grow(w->edge.backends, &w->edge.backend_n, order->backend_slots, sizeof(*w->edge.backends));
+	w->edge.balance = grow(w->edge.balance, &w->edge.balance_n, order->pool_slots, sizeof(*w->edge.balance));
+	w->edge.split = grow(w->edge.split, &w->edge.split_n, order->service_slots, sizeof(*w->edge.split));
+	w->conn_max = conf->limits.connections / order->workers;
+	w->edge.memory_max = conf->limits.memory / order->workers;
+	set_log(w, conf);
+	visit_pools(w, order);
+	use_snapshot(w, s);
+	retire_others(w, s->generation);
+	if (!w->draining) {
+		for (uint32_t i = 0; i < order->listener_n; i++)
+			gate_open(w, &order->listeners[i], conf, order->keys, s->generation);
+		gates_sweep(w, s->generation);
+	}
+	for (uint32_t i = 0; i < order->listener_n; i++)
+		cert_store_unref(order->listeners[i].store);
+	ticket_keys_unref(order->keys);
+	free(order->listeners);
+	free(order);
+	worker_tell(w, w->owner.on_installed, NULL, s->generation, 0);
+}
+
+void install_free(struct worker *w)
+{
+	struct edge *e = &w->edge;
+
+	for (uint32_t i = 0; i < e->backend_n; i++) {
+		if (!e->backends[i])
+			continue;
+		conn_pool_close(e->backends[i]);
+		conn_pool_retire(&e->backends[i]);
+	}
+	loop_run_tasks(&w->loop);
+	for (uint32_t i = 0; i < e->balance_n; i++)
+		balance_state_free(&e->balance[i]);
+	for (uint32_t i = 0; i < e->split_n; i++)
+		split_state_free(&e->split[i]);
+	gates_close_conns(w, REASON_SHUTDOWN);
+	loop_run_tasks(&w->loop);
+	free(e->backends);
+	free(e->balance);
+	free(e->split);
+	free(e->use);
+	tls_clients_free(&w->tls_clients);
+}

@@ -1,0 +1,199 @@
+#include "worker/worker.h"
+
+#include <event2/event.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include "base/obj.h"
+
+#define ACCESS_RING (1024 * 1024)
+
+void worker_tell(struct worker *w, void (*deliver)(struct mail *, void *), struct snapshot *s, uint64_t generation, int error)
+{
+	struct worker_note *note = calloc(1, sizeof(*note));
+
+	MUST(note);
+	note->mail.deliver = deliver;
+	note->worker = w;
+	note->snapshot = s;
+	note->generation = generation;
+	note->error = error;
+	mailbox_send(w->owner.box, &note->mail);
+}
+
+static void on_let_go(struct edge *e, struct snapshot_use *use)
+{
+	struct worker *w = CONTAINER(e, struct worker, edge);
+
+	worker_tell(w, w->owner.on_let_go, use->snapshot, 0, 0);
+	free(use);
+}
+
+static void on_wake_log(struct edge *e)
+{
+	struct worker *w = CONTAINER(e, struct worker, edge);
+
+	w->wake_log(w->wake_log_ctx);
+}
+
+static void on_mail(evutil_socket_t fd, short what, void *arg)
+{
+	struct worker *w = arg;
+
+	(void)fd;
+	(void)what;
+	loop_enter(&w->loop);
+	mailbox_deliver(&w->box, w);
+}
+
+/* A draining worker ends when nobody is left. */
+static void end_if_done(struct worker *w)
+{
+	if (w->draining && w->conn_n == 0 && w->edge.exchange_n == 0 && w->inbounds.pending_n == 0)
+		loop_stop(&w->loop);
+}
+
+static void *run(void *arg)
+{
+	struct worker *w = arg;
+
+	while (!w->loop.stop) {
+		loop_once(&w->loop, -1);
+		end_if_done(w);
+	}
+	worker_tell(w, w->owner.on_stopped, NULL, 0, 0);
+	return NULL;
+}
+
+bool worker_start(struct worker *w, uint32_t index, const struct worker_owner *owner)
+{
+	char name[16];
+
+	w->magic = WORKER_MAGIC;
+	w->index = index;
+	w->owner = *owner;
+	if (mailbox_init(&w->box) < 0)
+		return false;
+	if (!loop_init(&w->loop)) {
+		mailbox_free(&w->box);
+		return false;
+	}
+	w->edge.loop = &w->loop;
+	w->edge.let_go = on_let_go;
+	w->edge.wake_log = on_wake_log;
+	list_init(&w->edge.exchanges);
+	ring_init(&w->access, ACCESS_RING);
+	gates_init(w);
+	w->box_event = event_new(w->loop.base, w->box.fd, EV_READ | EV_PERSIST, on_mail, w);
+	MUST(w->box_event);
+	event_add(w->box_event, NULL);
+	if (pthread_create(&w->thread, NULL, run, w) != 0)
+		return false;
+	snprintf(name, sizeof(name), "worker-%u", index);
+	pthread_setname_np(w->thread, name);
+	return true;
+}
+
+void worker_install(struct worker *w, struct worker_install *order)
+{
+	order->mail.deliver = install_deliver;
+	mailbox_send(&w->box, &order->mail);
+}
+
+static void deliver_addrs(struct mail *m, void *receiver)
+{
+	struct worker_addrs *addrs = CONTAINER(m, struct worker_addrs, mail);
+	struct worker *w = receiver;
+
+	if (addrs->slot < w->edge.backend_n && w->edge.backends[addrs->slot])
+		conn_pool_set_addrs(w->edge.backends[addrs->slot], addrs->v, addrs->n);
+	free(addrs);
+}
+
+void worker_set_addrs(struct worker *w, struct worker_addrs *addrs)
+{
+	addrs->mail.deliver = deliver_addrs;
+	mailbox_send(&w->box, &addrs->mail);
+}
+
+struct key_mail {
+	struct mail mail;
+	struct ticket_keys *keys;
+};
+
+static void deliver_keys(struct mail *m, void *receiver)
+{
+	struct key_mail *k = CONTAINER(m, struct key_mail, mail);
+
+	gates_set_keys(receiver, k->keys);
+	ticket_keys_unref(k->keys);
+	free(k);
+}
+
+void worker_set_keys(struct worker *w, struct ticket_keys *keys)
+{
+	struct key_mail *k = calloc(1, sizeof(*k));
+
+	MUST(k);
+	k->mail.deliver = deliver_keys;
+	k->keys = keys;
+	mailbox_send(&w->box, &k->mail);
+}
+
+static void deliver_drain(struct mail *m, void *receiver)
+{
+	struct worker *w = receiver;
+
+	free(m);
+	w->draining = true;
+	w->edge.draining = true;
+	gates_stop(w);
+	gates_drain_conns(w);
+}
+
+static void deliver_stop(struct mail *m, void *receiver)
+{
+	struct worker *w = receiver;
+
+	free(m);
+	w->draining = true;
+	gates_stop(w);
+	inbounds_close(&w->inbounds, REASON_SHUTDOWN, NULL);
+	exchange_end_all(&w->edge);
+	gates_close_conns(w, REASON_SHUTDOWN);
+	loop_run_tasks(&w->loop);
+	loop_stop(&w->loop);
+}
+
+static void send_plain(struct worker *w, void (*deliver)(struct mail *, void *))
+{
+	struct mail *m = calloc(1, sizeof(*m));
+
+	MUST(m);
+	m->deliver = deliver;
+	mailbox_send(&w->box, m);
+}
+
+void worker_drain(struct worker *w)
+{
+	send_plain(w, deliver_drain);
+}
+
+void worker_stop(struct worker *w)
+{
+	send_plain(w, deliver_stop);
+}
+
+void worker_join(struct worker *w)
+{
+	pthread_join(w->thread, NULL);
+	install_free(w);
+	event_free(w->box_event);
+	loop_free(&w->loop);
+	mailbox_free(&w->box);
+}
+
+void worker_free(struct worker *w)
+{
+	ring_free(&w->access);
+	w->magic = 0;
+}

@@ -1,0 +1,131 @@
+/* worker/worker.h - a worker thread: a loop, its listeners' acceptors, its connections, its edge. It shares nothing with other
+ * workers; control talks to it by mail, and is answered by mail. */
+#ifndef WEIR_WORKER_WORKER_H
+#define WEIR_WORKER_WORKER_H
+
+#include <pthread.h>
+#include "base/mailbox.h"
+#include "exchange/exchange.h"
+#include "io/inbound.h"
+#include "io/listener.h"
+#include "io/tls.h"
+
+#define WORKER_MAGIC 0x304be401
+
+struct worker;
+
+/* What a worker tells control: allocated by the worker, freed by whoever gets it. */
+struct worker_note {
+	struct mail mail;
+	struct worker *worker;
+	struct snapshot *snapshot; /* on_let_go */
+	uint64_t generation; /* on_installed */
+	int error; /* on_exhausted: errno */
+};
+
+struct worker_owner {
+	struct mailbox *box;
+	void (*on_installed)(struct mail *m, void *control); /* serves that generation now */
+	void (*on_let_go)(struct mail *m, void *control); /* no exchange of it uses that snapshot any more */
+	void (*on_exhausted)(struct mail *m, void *control); /* cannot accept for want of descriptors or memory */
+	void (*on_stopped)(struct mail *m, void *control); /* its thread is about to end */
+};
+
+/* The upstream TLS contexts of a worker, shared by all pools that speak the same way. */
+struct tls_clients {
+	struct tls_client_entry *v;
+	uint32_t n, cap;
+};
+
+/* A listener of the current configuration: where its connections come in, and what they belong to. */
+struct gate {
+	struct list link;
+	struct worker *worker;
+	struct acceptor acceptor;
+	struct entry *entry; /* for new connections */
+	struct inbound_conf inbound;
+	uint64_t generation; /* that last named it */
+	bool closed; /* waits only for its pending handshakes */
+	uint32_t pending;
+};
+
+struct worker {
+	uint32_t magic;
+	uint32_t index;
+	pthread_t thread;
+	struct loop loop;
+	struct mailbox box;
+	struct event *box_event;
+	struct worker_owner owner;
+	struct edge edge;
+	struct ring access;
+	struct inbounds inbounds;
+	struct list gates;
+	struct list conns; /* every server-role connection, the one that was used longest ago first */
+	uint32_t conn_n, conn_max;
+	struct tls_clients tls_clients;
+	bool draining;
+	void (*wake_log)(void *ctx); /* the access log's ring is half full; from the worker's thread */
+	void *wake_log_ctx;
+	uint64_t exhausted_ms; /* when control was last told */
+};
+
+struct worker_listener {
+	const struct conf_listener *conf; /* the snapshot's */
+	const struct listener_socket *socket; /* control's; outlives the gate */
+	struct cert_store *store; /* a reference for this worker; NULL if plain */
+};
+
+/* The order to serve a new configuration. malloc'ed, as is listeners; the worker frees both. */
+struct worker_install {
+	struct mail mail;
+	struct snapshot *snapshot;
+	uint32_t backend_slots, pool_slots, service_slots, workers;
+	struct worker_listener *listeners;
+	uint32_t listener_n;
+	struct ticket_keys *keys; /* a reference for this worker; NULL without TLS listeners */
+};
+
+/* New addresses of a dns: backend. malloc'ed; the worker frees it. */
+struct worker_addrs {
+	struct mail mail;
+	uint32_t slot;
+	uint32_t n;
+	struct addr v[];
+};
+
+/* Starts the thread. False when the system has no descriptors or threads left. */
+bool worker_start(struct worker *w, uint32_t index, const struct worker_owner *owner);
+/* From control: posts the order. */
+void worker_install(struct worker *w, struct worker_install *order);
+void worker_set_addrs(struct worker *w, struct worker_addrs *addrs);
+/* For handshakes from now on; takes the reference. */
+void worker_set_keys(struct worker *w, struct ticket_keys *keys);
+/* No new connections; those that are open end with their requests; on_stopped follows. */
+void worker_drain(struct worker *w);
+/* Ends everything now; on_stopped follows. */
+void worker_stop(struct worker *w);
+/* After on_stopped: joins the thread; its ring can still be read. */
+void worker_join(struct worker *w);
+void worker_free(struct worker *w);
+
+/* -- between the files of worker/ -- */
+void worker_tell(struct worker *w, void (*deliver)(struct mail *, void *), struct snapshot *s, uint64_t generation, int error);
+/* install.c */
+void install_deliver(struct mail *m, void *receiver);
+void install_free(struct worker *w);
+/* gate.c */
+void gates_init(struct worker *w);
+void gate_open(struct worker *w, const struct worker_listener *l, const struct conf *conf, struct ticket_keys *keys,
+	uint64_t generation);
+/* Closes the gates that generation does not name, and drains their connections. */
+void gates_sweep(struct worker *w, uint64_t generation);
+void gates_stop(struct worker *w);
+void gates_set_keys(struct worker *w, struct ticket_keys *keys);
+void gates_drain_conns(struct worker *w);
+void gates_close_conns(struct worker *w, enum reason why);
+/* tls_clients.c: the context for a policy; NULL for plain, or when it cannot be made (it was tried before the reload was let through). */
+struct tls_client *tls_clients_get(struct tls_clients *c, const struct conf_policy *policy);
+void tls_clients_free(struct tls_clients *c);
+
+#endif

@@ -1,0 +1,354 @@
+/* Every kind of mistake, with its message to the letter. */
+#include "conf_text.h"
+
+static void unknown_keys_get_the_nearest_one_suggested(void **state)
+{
+	(void)state;
+	says(LISTEN "tenats: {}\n",
+		"c.yaml:2:1: unknown key \"tenats\" at the top level; did you mean \"tenants\"?\n");
+	says(LISTEN "zebra: {}\n", "c.yaml:2:1: unknown key \"zebra\" at the top level\n");
+	says(LISTEN "timeouts: {conect: 5s}\n",
+		"c.yaml:2:12: unknown key \"conect\" in timeouts; did you mean \"connect\"?\n");
+	says(SERVICE("pools: {\n green: {wieght: 1}}"),
+		"c.yaml:4:9: warning: pool \"green\" has a weight but no backends\n"
+		"c.yaml:4:10: unknown key \"wieght\" in pool \"green\"; did you mean \"weight\"?\n");
+	says(SERVICE("health: {\n tcp: {}, rice: 3}," POOLS),
+		"c.yaml:3:1: warning: \"health\" is accepted, but not in effect in this version\n"
+		"c.yaml:4:11: unknown key \"rice\" in health of service \"shop\"; did you mean \"rise\"?\n");
+	says(LISTEN "<<: {}\n",
+		"c.yaml:2:1: merge keys (\"<<\") are not supported; an alias can stand for a whole value\n");
+}
+
+static void every_error_is_listed_in_the_order_of_the_file(void **state)
+{
+	(void)state;
+	says("workers: many\nlisteners: {a: {adress: x}}\nlimits: 5\ntenants: {t: {}}\n",
+		"c.yaml:1:10: \"workers\" must be auto, or a number from 1 to 1024, not \"many\"\n"
+		"c.yaml:2:16: \"address\" is missing in listener \"a\"\n"
+		"c.yaml:2:17: unknown key \"adress\" in listener \"a\"; did you mean \"address\"?\n"
+		"c.yaml:3:9: \"limits\" must be a mapping, not \"5\"\n"
+		"c.yaml:4:14: \"hosts\" is missing in tenant \"t\"\n");
+}
+
+static void keys_written_twice_are_errors(void **state)
+{
+	(void)state;
+	says(LISTEN "workers: 1\nworkers: 2\n",
+		"c.yaml:3:1: \"workers\" is written twice at the top level\n");
+	says(SERVICE("pools: {a: {weight: 0}, \n a: {weight: 0}}"),
+		"c.yaml:4:2: \"a\" is written twice in \"pools\"; the first is on line 3\n");
+	says(LISTEN "tenants:\n  a: {hosts: a}\n  a: {hosts: b}\n",
+		"c.yaml:4:3: tenant \"a\" is there already (c.yaml:3:3)\n");
+	says(LISTEN "tenants: {}\ntenants: {}\n",
+		"c.yaml:3:1: \"tenants\" is written twice at the top level\n");
+}
+
+static void wrong_types_say_what_is_expected_and_what_was_found(void **state)
+{
+	(void)state;
+	says(LISTEN "workers: [1]\n",
+		"c.yaml:2:10: \"workers\" must be auto, or a number from 1 to 1024, not a list\n");
+	says(LISTEN "limits: {header_count: abc}\n",
+		"c.yaml:2:24: \"header_count\" must be a whole number, not \"abc\"\n");
+	says(LISTEN "limits: {header_count: {}}\n",
+		"c.yaml:2:24: \"header_count\" must be a whole number, not a mapping\n");
+	says(LISTEN "limits: {header_count: }\n",
+		"c.yaml:2:24: \"header_count\" must be a whole number, not null\n");
+	says(LISTEN "timeouts: [1]\n", "c.yaml:2:11: \"timeouts\" must be a mapping, not a list\n");
+	says(LISTEN "tenants: [1]\n", "c.yaml:2:10: \"tenants\" must be a mapping of names, not a list\n");
+	says(LISTEN "tenants: {a: b}\n", "c.yaml:2:14: tenant \"a\" must be a mapping, not \"b\"\n");
+	says(LISTEN "modules: [geo]\n",
+		"c.yaml:2:10: \"modules\" must be a mapping of module names to their configurations, not "
+		"a list\n");
+	says("listeners: {a: {address: \"127.0.0.1:1\", redirect_https: yes}}\n",
+		"c.yaml:1:57: \"redirect_https\" must be true or false, not \"yes\"\n");
+	says(ROUTES("      shop\n"), "c.yaml:7:7: \"routes\" must be a list, not \"shop\"\n");
+	says(ROUTES("      - shop\n"),
+		"c.yaml:7:9: an element of \"routes\" must be a mapping, not \"shop\"\n");
+	says(SERVICE("pools: {a: {backends: [[]]}}"),
+		"c.yaml:3:24: an element of \"backends\" must be a text or a mapping, not a list\n");
+	says(SERVICE("tls: true, " POOLS), "c.yaml:3:6: \"tls\" must be a mapping, not \"true\"\n");
+}
+
+static void units_and_ranges_are_explained(void **state)
+{
+	(void)state;
+	says(LISTEN "timeouts: {connect: 5}\n",
+		"c.yaml:2:21: \"connect\" must be a duration such as 250ms, 5s, 2m or 1h, not \"5\"\n");
+	says(LISTEN "timeouts: {connect: 1200h}\n",
+		"c.yaml:2:21: \"connect\" must be at least 0s and less than 2^32, not \"1200h\"\n");
+	says(LISTEN "limits: {body: 5 apples}\n",
+		"c.yaml:2:16: \"body\" must be a size such as 512, 64KiB, 10MiB or 1MB, not \"5 apples\"\n");
+	says(LISTEN "limits: {header_bytes: 2MiB}\n",
+		"c.yaml:2:24: \"header_bytes\" must be between 1KiB and 1MiB, not \"2MiB\"\n");
+	says(SERVICE("retries: {budget: 0.2}, " POOLS),
+		"c.yaml:3:19: \"budget\" must be a share from 0% to 100% such as 20%, not \"0.2\"\n");
+	says(SERVICE("retries: {attempts: 11}, " POOLS),
+		"c.yaml:3:21: \"attempts\" must be between 1 and 10, not \"11\"\n");
+	says(SERVICE("pools: {a: {weight: -1, backends: [\"127.0.0.1:1\"]}}"),
+		"c.yaml:3:21: \"weight\" must be a whole number, not \"-1\"\n");
+}
+
+static void words_of_a_set_are_listed_and_the_nearest_is_suggested(void **state)
+{
+	(void)state;
+	says(LISTEN "log: {access: {format: jsn}}\n",
+		"c.yaml:2:24: \"format\" must be one of off, json, combined, logfmt, not "
+		"\"jsn\"; did you mean \"json\"?\n");
+	says(LISTEN "log: {events: {level: loud}}\n",
+		"c.yaml:2:23: \"level\" must be one of debug, info, warning, error, not \"loud\"\n");
+	says(SERVICE("balance: robin, " POOLS),
+		"c.yaml:3:10: \"balance\" must be one of round_robin, least_request, random, hash, "
+		"ewma, not \"robin\"\n");
+	says(SERVICE("balance: {hash: {}}, " POOLS),
+		"c.yaml:3:10: \"balance\" must be round_robin, least_request, random, ewma, hash, {hash: "
+		"{header: NAME}} or "
+		"{hash: {cookie: NAME}}, not a mapping\n");
+	says(SERVICE("split: {sticky: header}, " POOLS),
+		"c.yaml:3:17: \"sticky\" must be none, cookie, ip or header:NAME, not \"header\"\n");
+	says(SERVICE("retries: {on: [never]}, " POOLS),
+		"c.yaml:3:16: \"on\" must be a list of connect, reset, refused_stream, 502, 503, 504 and "
+		"timeout, not "
+		"\"never\"\n");
+}
+
+static void addresses_are_numbers_unless_they_say_dns(void **state)
+{
+	(void)state;
+	says("listeners: {a: {address: \"localhost:80\"}}\n",
+		"c.yaml:1:26: \"address\" must be an address and port such as 0.0.0.0:8080 or [::]:8443, or "
+		"unix:PATH, not "
+		"\"localhost:80\"\n");
+	says(SERVICE("pools: {a: {backends: [\"app:80\"]}}"),
+		"c.yaml:3:24: \"address\" has a name that has to be resolved: write dns:app:80\n");
+	says(SERVICE("pools: {a: {backends: [\"10.0.0.1\"]}}"),
+		"c.yaml:3:24: \"address\" must be an address and port such as 10.0.0.1:8080 or "
+		"[fd00::1]:8080, dns:NAME:PORT or "
+		"unix:PATH, not \"10.0.0.1\"\n");
+	says(SERVICE("pools: {a: {backends: [\"10.0.0.1:0\"]}}"),
+		"c.yaml:3:24: port 0 of \"10.0.0.1:0\": nobody can be reached there\n");
+	says(SERVICE("pools: {a: {backends: [\"10.0.0.1:1\", \"10.0.0.1:1\"]}}"),
+		"c.yaml:3:38: backend 10.0.0.1:1 is listed twice\n");
+	says("listeners: {a: {address: \"127.0.0.1:1\", trusted_proxies: [10.0.0.0/33]}}\n",
+		"c.yaml:1:59: an element of \"trusted_proxies\" must be an address or a network such as "
+		"10.0.0.0/8, not "
+		"\"10.0.0.0/33\"\n");
+}
+
+static void listeners_must_make_sense(void **state)
+{
+	(void)state;
+	says("workers: 1\n", "c.yaml:1:1: \"listeners\" is missing at the top level\n");
+	says("listeners:\n  a: {address: \"127.0.0.1:1\"}\n  b: {address: \"127.0.0.1:1\"}\n",
+		"c.yaml:3:3: listener \"b\" has the address of listener \"a\", 127.0.0.1:1\n");
+	says("listeners: {a: {address: \"127.0.0.1:1\", tls: {}}}\n",
+		"c.yaml:1:46: TLS needs a certificate: \"certificates\" or \"directory\"\n");
+	says("listeners: {a: {address: \"127.0.0.1:1\", tls: {directory: /}, redirect_https: true}}\n",
+		"c.yaml:1:78: \"redirect_https\" is for plain listeners; this one has \"tls\" already\n");
+	says("listeners: {a: {address: \"127.0.0.1:1\", hsts: max-age=1}}\n",
+		"c.yaml:1:47: \"hsts\" is for TLS listeners; browsers ignore it elsewhere\n");
+	says("listeners: {a: {address: \"127.0.0.1:1\", proxy_protocol: true}}\n",
+		"c.yaml:1:57: \"proxy_protocol\" needs \"trusted_proxies\": without them nobody may "
+		"connect\n");
+	says("listeners: {a: {address: \"127.0.0.1:1\", tls: {certificates: [{cert: /nowhere/c.pem, key: "
+	     "/nowhere/k.pem}]}}}\n",
+		"c.yaml:1:69: cannot read /nowhere/c.pem: No such file or directory\n"
+		"c.yaml:1:90: cannot read /nowhere/k.pem: No such file or directory\n");
+	says("listeners: {\"a b\": {address: \"127.0.0.1:1\"}}\n",
+		"c.yaml:1:13: the name of a listener must be up to 63 letters, digits, '.', '_' and '-', "
+		"beginning with a letter "
+		"or digit, not \"a b\"\n");
+}
+
+static void admin_stays_at_home_without_tls_and_tokens(void **state)
+{
+	(void)state;
+	says(LISTEN "admin: {listen: \"0.0.0.0:9900\"}\n",
+		"c.yaml:2:1: warning: \"admin\" is accepted, but not in effect in this version\n"
+		"c.yaml:2:17: \"listen\" reaches beyond loopback: that needs \"tls\" and at least one of "
+		"\"tokens\"\n");
+	says(LISTEN "admin: {listen: \"127.0.0.1:9900\"}\n",
+		"c.yaml:2:1: warning: \"admin\" is accepted, but not in effect in this version\n");
+	says(LISTEN "admin: {tokens: [{name: x, sha256: hunter2}]}\n",
+		"c.yaml:2:1: warning: \"admin\" is accepted, but not in effect in this version\n"
+		"c.yaml:2:36: \"sha256\" must be the token's SHA-256 in 64 hexadecimal digits\n");
+}
+
+static void hosts_are_checked_and_belong_to_one_tenant(void **state)
+{
+	(void)state;
+	says(LISTEN "tenants:\n  a: {hosts: [A.test]}\n  b: {hosts: [a.test]}\n",
+		"c.yaml:4:15: host \"a.test\" belongs to tenant \"a\" already (c.yaml:3:15)\n");
+	says(LISTEN "tenants: {a: {hosts: [a.test, A.TEST]}}\n",
+		"c.yaml:2:31: host \"a.test\" is listed twice\n");
+	says(LISTEN "tenants: {a: {hosts: []}}\n", "c.yaml:2:22: a tenant needs at least one host\n");
+	says(LISTEN "tenants: {a: {hosts: [\"a.test:80\"]}}\n",
+		"c.yaml:2:23: \"a.test:80\" is no host: a host is written without a scheme and a port\n");
+	says(LISTEN "tenants: {a: {hosts: [a.test.]}}\n",
+		"c.yaml:2:23: \"a.test.\" is no host: a host is written without a dot at its end\n");
+	says(LISTEN "tenants: {a: {hosts: [\"b\xc3\xbc"
+		    "cher.test\"]}}\n",
+		"c.yaml:2:23: \"b\xc3\xbc"
+		"cher.test\" is no host: a host with other letters than ASCII's is written in its xn-- "
+		"form\n");
+	says(LISTEN "tenants: {a: {hosts: [\"a.*.test\"]}}\n",
+		"c.yaml:2:23: \"a.*.test\" is no host: a host is a name such as shop.example.com, "
+		"*.example.com, * or an IP "
+		"address\n");
+}
+
+static void services_need_pools_and_pools_a_share(void **state)
+{
+	(void)state;
+	says(SERVICE(""), "c.yaml:2:52: \"pools\" is missing in service \"shop\"\n");
+	says(SERVICE("pools: {}"), "c.yaml:3:8: service \"shop\" needs at least one pool\n");
+	says(SERVICE("pools: {blue: {weight: 0}, green: {}}"),
+		"c.yaml:3:28: pool \"green\" needs a \"weight\": with several pools, each says its share\n"
+		"c.yaml:3:35: warning: pool \"green\" has a weight but no backends\n");
+	says(SERVICE("pools: {a/b: {weight: 0}}"), "c.yaml:3:9: the name of a pool must be up to 63 letters, "
+						   "digits, '.', '_' and '-', beginning with a letter or "
+						   "digit, not \"a/b\"\n");
+}
+
+static void what_policies_say_must_fit_together(void **state)
+{
+	(void)state;
+	says(SERVICE("protocol: h2, " POOLS),
+		"c.yaml:2:52: \"protocol: h2\" needs \"tls\"; HTTP/2 without TLS is \"h2c\"\n");
+	says(SERVICE("protocol: h2c, pools: {a: {tls: {}, weight: 0}}"),
+		"c.yaml:3:27: \"protocol: h2c\" is HTTP/2 without TLS, but \"tls\" is set; with TLS it is "
+		"\"h2\"\n");
+	says(SERVICE("tls: {cert: /dev/null}, " POOLS),
+		"c.yaml:3:6: \"cert\" and \"key\" go together; \"key\" is missing\n");
+	says(SERVICE("health: {interval: 1s}, " POOLS),
+		"c.yaml:3:1: warning: \"health\" is accepted, but not in effect in this version\n"
+		"c.yaml:3:9: \"health\" needs one of http, tcp, tls and grpc\n");
+	says(SERVICE("health: {tcp: , tls: }, " POOLS),
+		"c.yaml:3:1: warning: \"health\" is accepted, but not in effect in this version\n"
+		"c.yaml:3:17: \"health\" has one of http, tcp, tls and grpc; \"tcp\" stands on line 3 "
+		"already\n");
+	says(SERVICE("health: {http: {status: 399-200}}, " POOLS),
+		"c.yaml:3:1: warning: \"health\" is accepted, but not in effect in this version\n"
+		"c.yaml:3:25: \"status\" must be statuses such as 200-399 or 200,204, not \"399-200\"\n");
+}
+
+static void routes_lead_somewhere(void **state)
+{
+	(void)state;
+	says(ROUTES("      - {path: /, service: shp}\n"),
+		"c.yaml:7:28: tenant \"acme\" has no service \"shp\"; did you mean \"shop\"?\n");
+	says(ROUTES("      - {path: /}\n"), "c.yaml:7:9: a route needs a \"service\" or a \"redirect\"\n");
+	says(ROUTES("      - {service: shop, redirect: {to: /}}\n"),
+		"c.yaml:7:19: a route has a \"service\" or a \"redirect\", not both\n");
+	says(ROUTES("      - {redirect: {to: there}}\n"),
+		"c.yaml:7:25: \"to\" must be a path that begins with /, or an http:// or https:// URL, not "
+		"\"there\"\n");
+	says(ROUTES("      - {redirect: {status: 200}}\n"),
+		"c.yaml:7:20: \"to\" is missing in redirect of route of tenant \"acme\"\n"
+		"c.yaml:7:29: \"status\" must be 301, 302, 303, 307 or 308, not "
+		"\"200\"\n");
+	says(ROUTES("      - {service: shop, hosts: c.test}\n"),
+		"c.yaml:7:9: host \"c.test\" of this route is none of tenant \"acme\"\n");
+	says(LISTEN "tenants: {a: {hosts: a, services: {x: {" POOLS "}, y: {" POOLS "}}}}\n",
+		"c.yaml:2:14: tenant \"a\" has several services and no \"routes\" that say which gets "
+		"what\n");
+}
+
+static void route_conditions_are_checked(void **state)
+{
+	(void)state;
+	says(ROUTES("      - {path: api, service: shop}\n"),
+		"c.yaml:7:16: \"path\" must be the path of a URL: it begins with /, has no ? or #, and other "
+		"characters are "
+		"%-encoded, not \"api\"\n");
+	says(ROUTES("      - {path: /a, exact: /b, service: shop}\n"),
+		"c.yaml:7:20: a route has one of path, exact and regex; \"path\" stands on line 7 already\n");
+	says(ROUTES("      - {regex: \"a(b\", service: shop}\n"),
+		"c.yaml:7:17: the regular expression \"a(b\" is broken at character 4: missing closing "
+		"parenthesis\n");
+	says(ROUTES("      - {exact: /a, strip_prefix: true, service: shop}\n"),
+		"c.yaml:7:35: \"strip_prefix\" is for routes with a \"path\"\n");
+	says(ROUTES("      - {methods: [get], service: shop}\n"),
+		"c.yaml:7:20: an element of \"methods\" must be an HTTP method in capital letters, and not "
+		"CONNECT, not \"get\"\n");
+	says(ROUTES("      - {headers: {\"X A\": 1}, service: shop}\n"),
+		"c.yaml:7:20: a name in \"headers\" must be an HTTP token: letters, digits and "
+		"!#$%&'*+-.^_`|~, not \"X A\"\n");
+	says(ROUTES("      - {headers: {X-A: {like: 1}}, service: shop}\n"),
+		"c.yaml:7:25: \"X-A\" in \"headers\" must be a text, {exact: TEXT}, {regex: PATTERN} or "
+		"{present: true}\n");
+}
+
+static void headers_that_weir_writes_are_left_alone(void **state)
+{
+#define OWN "a header name, and none that weir writes itself (Host, Content-Length, Connection and the like)"
+	(void)state;
+	says(ROUTES("      - {service: shop, request_headers: {set: {Host: x}}}\n"),
+		"c.yaml:7:49: a name in \"set\" must be " OWN ", not \"Host\"\n");
+	says(ROUTES("      - {service: shop, request_headers: {remove: [transfer-encoding]}}\n"),
+		"c.yaml:7:52: an element of \"remove\" must be " OWN ", not \"transfer-encoding\"\n");
+	says(ROUTES("      - {service: shop, request_headers: {set: {X-A: \"b\\r\\nc: d\"}}}\n"),
+		"c.yaml:7:54: \"X-A\" must be a header value: one line, without space at either end, not "
+		"\"b??c: d\"\n");
+	says(ROUTES("      - {service: shop, request_headers: {add: {X-A: b, x-a: c}}}\n"),
+		"c.yaml:7:57: \"x-a\" is written twice in \"add\"\n");
+}
+
+static void references_to_the_environment_need_an_answer(void **state)
+{
+	(void)state;
+	unsetenv("WEIR_T_UNSET");
+	says(LISTEN "user: ${WEIR_T_UNSET}\n",
+		"c.yaml:2:1: warning: \"user\" is accepted, but not in effect in this version\n"
+		"c.yaml:2:7: the environment has no WEIR_T_UNSET; ${WEIR_T_UNSET:-...} would give a "
+		"default\n");
+	/* Keys are not expanded. */
+	says(LISTEN "\"${WEIR_T_UNSET}\": 1\n",
+		"c.yaml:2:1: unknown key \"${WEIR_T_UNSET}\" at the top level\n");
+}
+
+static void broken_syntax_hides_no_error_before_it(void **state)
+{
+	(void)state;
+	says("workrs: 1\nlimits: {body: x\n",
+		"c.yaml:1:1: unknown key \"workrs\" at the top level; did you mean \"workers\"?\n"
+		"c.yaml:3:1: not valid YAML: did not find expected ',' or '}', while parsing a flow mapping "
+		"that began on line "
+		"2\n");
+}
+
+static void messages_show_no_control_bytes_and_stay_short(void **state)
+{
+	(void)state;
+	says(LISTEN "workers: \"\\e[31m\\n\"\n",
+		"c.yaml:2:10: \"workers\" must be auto, or a number from 1 to 1024, not \"?[31m?\"\n");
+	says(LISTEN "workers: 0123456789012345678901234567890123456789012345678901234567890123456789\n",
+		"c.yaml:2:10: \"workers\" must be auto, or a number from 1 to 1024, not "
+		"\"012345678901234567890123456789012345678901234567890123456789...\"\n");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(unknown_keys_get_the_nearest_one_suggested),
+		cmocka_unit_test(every_error_is_listed_in_the_order_of_the_file),
+		cmocka_unit_test(keys_written_twice_are_errors),
+		cmocka_unit_test(wrong_types_say_what_is_expected_and_what_was_found),
+		cmocka_unit_test(units_and_ranges_are_explained),
+		cmocka_unit_test(words_of_a_set_are_listed_and_the_nearest_is_suggested),
+		cmocka_unit_test(addresses_are_numbers_unless_they_say_dns),
+		cmocka_unit_test(listeners_must_make_sense),
+		cmocka_unit_test(admin_stays_at_home_without_tls_and_tokens),
+		cmocka_unit_test(hosts_are_checked_and_belong_to_one_tenant),
+		cmocka_unit_test(services_need_pools_and_pools_a_share),
+		cmocka_unit_test(what_policies_say_must_fit_together),
+		cmocka_unit_test(routes_lead_somewhere),
+		cmocka_unit_test(route_conditions_are_checked),
+		cmocka_unit_test(headers_that_weir_writes_are_left_alone),
+		cmocka_unit_test(references_to_the_environment_need_an_answer),
+		cmocka_unit_test(broken_syntax_hides_no_error_before_it),
+		cmocka_unit_test(messages_show_no_control_bytes_and_stay_short),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

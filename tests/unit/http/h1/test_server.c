@@ -1,0 +1,915 @@
+#include "http/h1/fake_owner.h"
+
+#define OK(n, body) "HTTP/1.1 200 OK\r\nContent-Length: " #n "\r\n\r\n" body
+
+/* -- the plain way -- */
+
+static void a_request_is_answered_and_the_connection_kept(void **state)
+{
+	struct owner *o = *state;
+
+	serve(o);
+	feed(o, "GET /a?b HTTP/1.1\r\nHost: Acme.Test:80\r\nUser-Agent: x\r\n\r\n");
+	assert_heard(o, "GET acme.test:80 /a?b [User-Agent=x] last\n");
+	answer(o, 200, "hello", true);
+	run(o);
+	assert_out(o, OK(5, "hello"));
+	assert_null(o->s);
+	assert_int_equal(o->sent, 5);
+	feed(o, "GET /2 HTTP/1.1\r\nHost: a\r\n\r\n");
+	assert_heard(o, "GET a /2 last\n");
+	answer(o, 200, "", true);
+	run(o);
+	assert_false(o->ft.closed);
+}
+
+static void a_kept_alive_request_costs_one_read_and_one_write(void **state)
+{
+	struct owner *o = *state;
+
+	serve(o);
+	for (unsigned i = 1; i <= 10; i++) {
+		feed(o, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+		answer(o, 200, "x", true);
+		run(o);
+		assert_int_equal(o->ft.reads, i);
+		assert_int_equal(o->ft.writes, i);
+	}
+}
+
+static void an_idle_connection_holds_no_blocks(void **state)
+{
+	struct owner *o = *state;
+
+	serve(o);
+	fake_feed_split(&o->ft, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nxyz", 50, 7);
+	answer(o, 200, "ok", true);
+	run(o);
+	assert_null(o->s);
+	/* The thread's own read block is all that is left. */
+	assert_int_equal(o->loop.mem.in_use, 65536);
+}
+
+static void a_message_may_be_split_at_every_byte(void **state)
+{
+	static const char in[] = "POST /1 HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc"
+				 "POST /2 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: "
+				 "chunked\r\n\r\n3;x=y\r\ndef\r\n2\r\ngh\r\n0\r\nX-T: 1\r\n\r\n"
+				 "GET /3 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+	struct owner *o = *state;
+
+	for (size_t cut = 1; cut < sizeof(in) - 1; cut++) {
+		struct owner *each;
+		void *st;
+
+		setup(&st);
+		each = st;
+		each->auto_answer = true;
+		serve(each);
+		fake_feed(&each->ft, in, cut);
+		fake_feed(&each->ft, in + cut, sizeof(in) - 1 - cut);
+		/* The bodies may have come in two parts. */
+		assert_string_equal(flat(heard(each)), "POST a /1 length=3 abc<end> POST a /2 stream "
+						       "defgh<trailers [X-T=1]> GET a /3 last ");
+		assert_out(each,
+			OK(2, "/1") OK(2,
+				"/2") "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n/3");
+		teardown(&st);
+	}
+	serve(o);
+	o->auto_answer = true;
+	fake_feed_split(&o->ft, in, sizeof(in) - 1, 1);
+	assert_string_equal(flat(heard(o)),
+		"POST a /1 length=3 abc<end> POST a /2 stream defgh<trailers [X-T=1]> GET a /3 last ");
+}
+
+static void pipelined_requests_are_answered_one_after_the_other(void **state)
+{
+	struct owner *o = *state;
+
+	serve(o);
+	feed(o, "GET /1 HTTP/1.1\r\nHost: a\r\n\r\nPOST /2 HTTP/1.1\r\nHost: a\r\nContent-Length: "
+		"3\r\n\r\nxyzGET /3 HTTP/1.1\r\nHost: a\r\n\r\n");
+	assert_heard(o, "GET a /1 last\n");
+	answer(o, 200, "1", true);
+	run(o);
+	assert_heard(o, "POST a /2 length=3\nxyz<end>\n");
+	answer(o, 200, "2", true);
+	run(o);
+	assert_heard(o, "GET a /3 last\n");
+	answer(o, 200, "3", true);
+	run(o);
+	assert_out(o, OK(1, "1") OK(1, "2") OK(1, "3"));
+}
+
+static void a_hundred_pipelined_with_a_bad_50th_get_49_answers_and_a_400(void **state)
+{
+	struct owner *o = *state;
+	char in[8192] = "", expected[8192] = "";
+
+	for (int i = 1; i <= 100; i++)
+		sprintf(in + strlen(in), "GET /%02d HTTP/1.1\r\nHost: a\r\n%s\r\n", i,
+			i == 50 ? "Content-Length: x\r\n" : "");
+	for (int i = 1; i < 50; i++)
+		sprintf(expected + strlen(expected), OK(3, "/%02d"), i);
+	strcat(expected, "HTTP/1.1 400 Bad Request\r\nContent-Length: 3\r\nConnection: close\r\n\r\n/50");
+	o->auto_answer = true;
+	serve(o);
+	feed(o, in);
+	assert_out(o, expected);
+	assert_true(o->ft.shut);
+	fake_feed_eof(&o->ft);
+	assert_true(o->closed);
+}
+
+static void a_pipelining_client_that_does_not_read_gets_no_further_request_in(void **state)
+{
+	struct owner *o = *state;
+
+	o->auto_answer = true;
+	o->ft.write_room = 10;
+	serve(o);
+	feed(o, "GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\n");
+	assert_heard(o, "GET a /1 last\n");
+	fake_unblock(&o->ft, 1000);
+	assert_heard(o, "GET a /2 last\n");
+}
+
+/* -- bodies -- */
+
+static void no_body_is_delivered_beyond_the_credit(void **state)
+{
+	struct owner *o = *state;
+
+	o->grant = 0;
+	serve(o);
+	feed(o, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n01234");
+	assert_heard(o, "POST a / length=10\n");
+	stream_credit(o->s, 2);
+	run(o);
+	assert_heard(o, "01");
+	stream_credit(o->s, 4);
+	run(o);
+	assert_heard(o, "234");
+	assert_int_equal(o->ft.reads, 1);
+	feed(o, "56789");
+	assert_heard(o, "5");
+	stream_credit(o->s, 4);
+	run(o);
+	assert_heard(o, "6789<end>\n");
+}
+
+static void the_end_of_a_chunked_body_needs_no_credit_once_it_was_read(void **state)
+{
+	struct owner *o = *state;
+
+	o->grant = 3;
+	serve(o);
+	feed(o, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n");
+	assert_string_equal(flat(heard(o)), "POST a / stream abc<end> ");
+}
+
+static void a_blocked_owner_leaves_the_rest_in_the_kernel(void **state)
+{
+	struct owner *o = *state;
+	char body[20000];
+
+	memset(body, 'x', sizeof(body));
+	o->grant = 0;
+	serve(o);
+	feed(o, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n");
+	for (int i = 0; i < 5; i++)
+		fake_put(&o->ft, body, sizeof(body));
+	stream_credit(o->s, 1000);
+	run(o);
+	assert_int_equal(o->ft.in_n - o->ft.in_at, 99000);
+	stream_credit(o->s, 99000);
+	run(o);
+	assert_true(o->in_done);
+}
+
+static void trailers_that_change_framing_or_routing_are_dropped(void **state)
+{
+	struct owner *o = *state;
+
+	serve(o);
+	feed(o, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nContent-Length: "
+		"5\r\nHost: b\r\nAuthorization: x\r\nX-Sum: 1\r\n\r\n");
+	assert_heard(o, "POST a / stream\n<trailers [X-Sum=1]>\n");
+}
+
+static void a_bad_chunk_resets_the_stream_which_may_still_be_answered(void **state)
+{
+	struct owner *o = *state;
+
+	o->auto_release = false;
+	serve(o);
+	feed(o, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0x3\r\nabc\r\n0\r\n\r\nGET "
+		"/smuggled HTTP/1.1\r\nHost: a\r\n\r\n");
+	assert_heard(o, "POST a / stream\nreset client_bad_chunk\n");
+	answer(o, 400, "no", true);
+	release(o);
+	run(o);
+	assert_out(o, "HTTP/1.1 400 Bad Request\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno");
+	assert_true(o->ft.shut);
+	assert_heard(o, "");
+	fake_feed_eof(&o->ft);
+	assert_true(o->ft.closed);
+	assert_false(o->ft.aborted);
+}
+
+static void a_body_that_is_cut_is_told_from_a_complete_one(void **state)
+{
+	struct owner *o = *state;
+
+	serve(o);
+	feed(o, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n012");
+	fake_feed_eof(&o->ft);
+	assert_heard(o, "POST a / length=10\n012reset client_cut_body\n");
+	assert_true(o->closed);
+}
+
+static void a_slow_body_is_reset_with_a_reason(void **state)
+{
+	struct owner *o = *state;
+
+	o->auto_release = false;
+	serve(o);
+	feed(o, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n012");
+	pass(o, 2900);
+	feed(o, "3");
+	pass(o, 2900);
+	assert_heard(o, "POST a / length=10\n0123");
+	pass(o, 200);
+	assert_heard(o, "reset client_slow_body\n");
+	answer(o, 408, "slow", true);
+	release(o);
+	run(o);
+	assert_out(o, "HTTP/1.1 408 Request Timeout\r\nContent-Length: 4\r\nConnection: close\r\n\r\nslow");
+}
+
+static void a_body_is_not_slow_while_we_hold_it_up(void **state)
+{
+	struct owner *o = *state;
+
+	o->grant = 0;
+	serve(o);
+	feed(o, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n");
+	pass(o, 60000);
+	assert_heard(o, "POST a / length=10\n");
+}
+
+/* -- what an answer looks like -- */
+
+static void send_stream(struct owner *o, unsigned status, const char *body)
+{
+	struct head h = {.status = (uint16_t)status, .body = BODY_STREAM};
+	struct chain c = {0};
+
+	stream_send_head(o->s, &h, false);
+	chain_add_static(&o->loop.mem, &c, str_of(body));
+	stream_send_body(o->s, &c, false);
+	stream_send_body(o->s, &c, true);
+	run(o);
+}
+
+static void a_body_of_unknown_length_is_chunked(void **state)
+{
+	struct owner *o = *state;
+
+	serve(o);
+	feed(o, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+	send_stream(o, 200, "hello, chunked world");
+	assert_out(o, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n14\r\nhello, chunked "
+		      "world\r\n0\r\n\r\n");
+	assert_int_equal(o->ft.writes, 1);
+	assert_int_equal(o->sent, 20);
+	assert_false(o->ft.closed);
+}
+
+static void trailers_follow_the_last_chunk(void **state)
+{
+	struct owner *o = *state;
+	struct head h = {.status = 200, .body = BODY_STREAM};
+	struct fields fs = {0};
+
+	serve(o);
+	feed(o, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+	fields_add(&o->arena, &fs, FIELD_GRPC_STATUS, STR("grpc-status"), STR("0"));
+	stream_send_head(o->s, &h, false);
+	stream_send_trailers(o->s, &fs);
+	run(o);
+	assert_out(o, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\ngrpc-status: 0\r\n\r\n");
+}
+
+static void http_1_0_gets_neither_chunks_nor_interim_answers(void **state)
+{
+	struct owner *o = *state;
+	struct head early = {.status = 103};
+
+	serve(o);
+	feed(o, "GET / HTTP/1.0\r\nHost: a\r\nConnection: keep-alive\r\n\r\n");
+	stream_send_head(o->s, &early, false);
+	send_stream(o, 200, "hello");
+	assert_out(o, "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nhello");
+	assert_true(o->ft.shut || o->ft.closed);
+	assert_false(o->ft.aborted);
+}
+
+static void http_1_0_closes_by_default_and_is_kept_if_it_asks(void **state)
+{
+	struct owner *o = *state;
+
+	o->auto_answer = true;
+	serve(o);
+	feed(o, "GET /1 HTTP/1.0\r\nHost: a\r\nConnection: Keep-Alive\r\n\r\n");
+	assert_out(o, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: keep-alive\r\n\r\n/1");
+	fake_out_clear(&o->ft);
+	feed(o, "GET /2 HTTP/1.0\r\nHost: a\r\n\r\n");
+	assert_out(o, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n/2");
+	assert_true(o->ft.closed);
+}
+
+static void answers_without_a_body_never_get_one(void **state)
+{
+	static const struct {
+		const char *method;
+		unsigned status;
+		const char *expected;
+	} cases[] = {
+		{"HEAD", 200, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n"},
+		{"GET", 204, "HTTP/1.1 204 No Content\r\n\r\n"},
+		{"GET", 304, "HTTP/1.1 304 Not Modified\r\nContent-Length: 4\r\n\r\n"},
+	};
+	struct owner *o = *state;
+	char in[128];
+
+	serve(o);
+	for (size_t i = 0; i < COUNT_OF(cases); i++) {
+		sprintf(in, "%s / HTTP/1.1\r\nHost: a\r\n\r\n", cases[i].method);
+		feed(o, in);
+		answer(o, cases[i].status, "body", true);
+		run(o);
+		assert_out(o, cases[i].expected);
+		assert_null(o->s);
+		fake_out_clear(&o->ft);
+	}
+	assert_false(o->ft.closed);
+}
+
+static void interim_answers_are_relayed(void **state)
+{
+	struct owner *o = *state;
+	struct head early = {.status = 103};
+
+	serve(o);
+	feed(o, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+	fields_add(&o->arena, &early.fields, FIELD_OTHER, STR("link"), STR("</s.css>; rel=preload"));
+	stream_send_head(o->s, &early, false);
+	answer(o, 200, "x", true);
+	run(o);
+	assert_out(o, "HTTP/1.1 103 Early Hints\r\nlink: </s.css>; rel=preload\r\n\r\n" OK(1, "x"));
+}
+
+static void an_answer_shorter_than_its_length_is_cut_with_rst(void **state)
+{
+	struct owner *o = *state;
+	struct head h = {.status = 200, .body = BODY_LENGTH, .has_length = true, .length = 10};
+	struct chain c = {0};
+
+	serve(o);
+	feed(o, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+	chain_add_static(&o->loop.mem, &c, STR("12345"));
+	stream_send_head(o->s, &h, false);
+	stream_send_body(o->s, &c, false);
+	run(o);
+	stream_reset(o->s, REASON_UPSTREAM_CUT_BODY);
+	assert_true(o->ft.aborted);
+	release(o);
+	run(o);
+	assert_true(o->closed);
+	assert_heard(o, "GET a / last\n");
+}
+
+static void a_chunked_answer_that_is_given_up_never_looks_complete(void **state)
+{
+	struct owner *o = *state;
+	struct head h = {.status = 200, .body = BODY_STREAM};
+
+	serve(o);
+	feed(o, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+	stream_send_head(o->s, &h, false);
+	run(o);
+	release(o);
+	run(o);
+	assert_true(o->ft.aborted);
+	assert_null(strstr(o->ft.out, "\r\n0\r\n"));
+}
+
+static void more_body_than_announced_is_not_sent(void **state)
+{
+	struct owner *o = *state;
+	struct head h = {.status = 200, .body = BODY_LENGTH, .has_length = true, .length = 3};
+	struct chain c = {0};
+
+	serve(o);
+	feed(o, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+	chain_add_static(&o->loop.mem, &c, STR("12345"));
+	stream_send_head(o->s, &h, false);
+	stream_send_body(o->s, &c, true);
+	run(o);
+	assert_true(o->ft.aborted);
+	assert_string_equal(heard(o), "GET a / last\nreset internal\n");
+}
+
+static void what_was_sent_is_told_as_the_peer_takes_it(void **state)
+{
+	struct owner *o = *state;
+
+	serve(o);
+	feed(o, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+	o->ft.write_room = 42; /* the head is 38 */
+	answer(o, 200, "hello", true);
+	run(o);
+	assert_in_range(o->sent, 1, 4);
+	assert_non_null(o->s);
+	fake_unblock(&o->ft, 100);
+	assert_int_equal(o->sent, 5);
+	assert_null(o->s);
+}
+
+static void a_client_that_does_not_read_is_cut_off(void **state)
+{
+	struct owner *o = *state;
+
+	o->ft.write_room = 10;
+	serve(o);
+	feed(o, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+	answer(o, 200, "hello", true);
+	run(o);
+	pass(o, 3100);
+	assert_heard(o, "GET a / last\nreset client_slow_read\n");
+	assert_true(o->ft.aborted);
+}
+
+/* -- requests that cannot be served -- */
+
+static void a_rejected_head_is_answered_and_the_connection_lingers(void **state)
+{
+	struct owner *o = *state;
+
+	serve(o);
+	feed(o, "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: "
+		"chunked\r\n\r\n0\r\n\r\nGET /x HTTP/1.1\r\n");
+	assert_string_equal(flat(heard(o)), "GET a / REJECT client_bad_framing last ");
+	answer(o, 400, "no", true);
+	run(o);
+	assert_out(o, "HTTP/1.1 400 Bad Request\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno");
+	assert_true(o->ft.shut);
+	assert_false(o->ft.closed);
+	feed(o, "GET /never HTTP/1.1\r\nHost: a\r\n\r\n");
+	assert_heard(o, "");
+	fake_feed_eof(&o->ft);
+	assert_true(o->closed);
+	assert_false(o->ft.aborted);
+}
+
+static void lingering_ends_by_time_and_by_bytes(void **state)
+{
+	struct owner *o = *state;
+	char junk[60000] = "";
+
+	o->auto_answer = true;
+	serve(o);
+	feed(o, "\x16\x03\x01 not http\r\n\r\n");
+	assert_true(o->ft.shut);
+	for (int i = 0; i < 20 && !o->ft.closed; i++)
+		fake_feed(&o->ft, junk, sizeof(junk));
+	assert_true(o->ft.closed);
+}
+
+static void a_slow_head_gets_408(void **state)
+{
+	struct owner *o = *state;
+
+	serve(o);
+	feed(o, "GET / HTTP/1.1\r\nHo");
+	pass(o, 600);
+	feed(o, "st: a\r\n");
+	assert_heard(o, "");
+	pass(o, 600);
+	assert_string_equal(flat(heard(o)), "   REJECT client_slow_header last ");
+	answer(o, 408, "slow", true);
+	run(o);
+	assert_out(o, "HTTP/1.1 408 Request Timeout\r\nContent-Length: 4\r\nConnection: close\r\n\r\nslow");
+}
+
+static void a_slow_head_of_a_later_request_has_its_own_time(void **state)
+{
+	struct owner *o = *state;
+
+	o->auto_answer = true;
+	serve(o);
+	feed(o, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+	heard(o);
+	pass(o, 4000);
+	feed(o, "GET / HTTP/1.1\r\n");
+	pass(o, 900);
+	assert_heard(o, "");
+	pass(o, 200);
+	assert_string_equal(flat(heard(o)), "   REJECT client_slow_header last ");
+}
+
+static void idle_connections_close_without_a_word(void **state)
+{
+	struct owner *o = *state;
+
+	o->auto_answer = true;
+	serve(o);
+	feed(o, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+	fake_out_clear(&o->ft);
+	pass(o, 5100);
+	assert_true(o->closed);
+	assert_int_equal(o->closed_why, REASON_CLIENT_IDLE);
+	assert_out(o, "");
+}
+
+static void a_head_beyond_the_limit_is_rejected_before_it_ends(void **state)
+{
+	struct owner *o = *state;
+	char filler[1000];
+
+	memset(filler, 'x', sizeof(filler));
+	serve(o);
+	feed(o, "GET / HTTP/1.1\r\nHost: a\r\nX: ");
+	for (int i = 0; i < 5 && !o->s; i++)
+		fake_feed(&o->ft, filler, sizeof(filler));
+	assert_non_null(strstr(heard(o), "REJECT client_headers_too_large"));
+}
+
+/* -- the end of a request that is answered early -- */
+
+static void a_short_rest_of_the_body_is_drained_and_the_connection_kept(void **state)
+{
+	struct owner *o = *state;
+
+	serve(o);
+	feed(o, "POST /1 HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n012");
+	answer(o, 403, "no", true);
+	run(o);
+	release(o);
+	run(o);
+	assert_heard(o, "POST a /1 length=10\n012");
+	feed(o, "3456789GET /2 HTTP/1.1\r\nHost: a\r\n\r\n");
+	assert_heard(o, "GET a /2 last\n");
+	assert_false(o->ft.closed);
+}
+
+static void a_long_rest_of_the_body_closes_the_connection(void **state)
+{
+	struct owner *o = *state;
+
+	serve(o);
+	feed(o, "POST /1 HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n012");
+	answer(o, 413, "no", true);
+	run(o);
+	release(o);
+	run(o);
+	assert_out(o, "HTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno");
+	feed(o, "GET /inside-the-body HTTP/1.1\r\nHost: a\r\n\r\n");
+	heard(o);
+	pass(o, 2100);
+	pass(o, 2100);
+	assert_true(o->closed);
+	assert_heard(o, "");
+}
+
+static void a_chunked_rest_that_does_not_end_soon_closes(void **state)
+{
+	struct owner *o = *state;
+	char chunk[10000];
+
+	memset(chunk, 'x', sizeof(chunk));
+	serve(o);
+	feed(o, "POST /1 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nffffff\r\n");
+	answer(o, 403, "no", true);
+	run(o);
+	release(o);
+	run(o);
+	for (int i = 0; i < 10 && !o->ft.shut; i++)
+		fake_feed(&o->ft, chunk, sizeof(chunk));
+	assert_true(o->ft.shut);
+}
+
+static void continue_is_sent_once_and_only_to_who_waits_for_it(void **state)
+{
+	struct owner *o = *state;
+	struct head go = {.status = 100};
+
+	serve(o);
+	feed(o, "POST /1 HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n");
+	assert_heard(o, "POST a /1 length=2\n");
+	assert_true(o->last_head.expect_continue);
+	stream_send_head(o->s, &go, false);
+	stream_send_head(o->s, &go, false);
+	run(o);
+	assert_out(o, "HTTP/1.1 100 Continue\r\n\r\n");
+	feed(o, "ab");
+	assert_heard(o, "ab<end>\n");
+	answer(o, 200, "x", true);
+	run(o);
+	fake_out_clear(&o->ft);
+	feed(o, "GET /2 HTTP/1.1\r\nHost: a\r\n\r\n");
+	stream_send_head(o->s, &go, false);
+	run(o);
+	assert_out(o, "");
+}
+
+static void an_early_final_answer_to_expect_closes_and_the_body_is_no_request(void **state)
+{
+	struct owner *o = *state;
+
+	serve(o);
+	feed(o, "POST /1 HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 40\r\n\r\n");
+	answer(o, 401, "who?", true);
+	run(o);
+	release(o);
+	run(o);
+	heard(o);
+	assert_out(o, "HTTP/1.1 401 Unauthorized\r\nContent-Length: 4\r\nConnection: close\r\n\r\nwho?");
+	feed(o, "GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n....GET /x HTTP/1.1\r\nHost: a\r\n\r\n");
+	assert_heard(o, "");
+}
+
+/* -- the client's end -- */
+
+static void a_reset_while_waiting_is_told(void **state)
+{
+	struct owner *o = *state;
+
+	serve(o);
+	feed(o, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+	fake_feed_reset(&o->ft);
+	assert_heard(o, "GET a / last\nreset client_gone\n");
+	assert_true(o->closed);
+}
+
+static void a_half_closed_client_still_gets_its_answer_if_it_comes_soon(void **state)
+{
+	struct owner *o = *state;
+
+	serve(o);
+	feed(o, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+	fake_feed_eof(&o->ft);
+	pass(o, 1000);
+	answer(o, 200, "x", true);
+	run(o);
+	assert_out(o, OK(1, "x"));
+	assert_true(o->ft.closed);
+	assert_false(o->ft.aborted);
+}
+
+static void a_half_closed_client_is_gone_if_the_answer_does_not_come(void **state)
+{
+	struct owner *o = *state;
+
+	serve(o);
+	feed(o, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+	fake_feed_eof(&o->ft);
+	pass(o, 2100);
+	assert_heard(o, "GET a / last\nreset client_gone\n");
+}
+
+static void requests_before_a_half_close_are_all_answered(void **state)
+{
+	struct owner *o = *state;
+	const char *in = "GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\n";
+
+	o->auto_answer = true;
+	serve(o);
+	fake_put(&o->ft, in, strlen(in));
+	fake_feed_eof(&o->ft);
+	assert_out(o, OK(2, "/1") OK(2, "/2"));
+	assert_true(o->closed);
+}
+
+static void a_write_error_is_a_client_that_has_gone(void **state)
+{
+	struct owner *o = *state;
+
+	serve(o);
+	feed(o, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+	o->ft.write_fails = true;
+	answer(o, 200, "x", true);
+	run(o);
+	assert_heard(o, "GET a / last\nreset client_gone\n");
+}
+
+/* -- draining -- */
+
+static void draining_closes_idle_at_once_and_busy_after_the_answer(void **state)
+{
+	struct owner *o = *state;
+
+	serve(o);
+	feed(o, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+	http_conn_drain(o->conn);
+	answer(o, 200, "x", true);
+	run(o);
+	assert_out(o, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nConnection: close\r\n\r\nx");
+	assert_true(o->ft.shut);
+	fake_feed_eof(&o->ft);
+	assert_true(o->closed);
+	assert_int_equal(o->closed_why, REASON_NONE);
+}
+
+static void the_last_request_of_a_connection_says_so(void **state)
+{
+	struct owner *o = *state;
+
+	o->lim.requests = 2;
+	o->auto_answer = true;
+	serve(o);
+	feed(o, "GET /1 HTTP/1.1\r\nHost: a\r\n\r\n");
+	assert_null(strstr(o->ft.out, "close"));
+	feed(o, "GET /2 HTTP/1.1\r\nHost: a\r\n\r\n");
+	assert_non_null(strstr(o->ft.out, "Connection: close\r\n"));
+}
+
+static void closing_resets_what_is_open_from_the_loop(void **state)
+{
+	struct owner *o = *state;
+
+	serve(o);
+	feed(o, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+	http_conn_close(o->conn, REASON_SHUTDOWN);
+	assert_heard(o, "GET a / last\n");
+	run(o);
+	assert_heard(o, "reset shutdown\n");
+	assert_true(o->closed);
+	assert_int_equal(o->closed_why, REASON_SHUTDOWN);
+}
+
+/* -- other protocols -- */
+
+static void websocket_becomes_extended_connect_and_bytes_flow_both_ways(void **state)
+{
+	struct owner *o = *state;
+	struct head ok = {.status = 200, .body = BODY_TUNNEL};
+	struct chain c = {0};
+
+	serve(o);
+	feed(o, "GET /chat HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: keep-alive, "
+		"Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " KEY "\r\n\r\nearly");
+	assert_heard(o, "CONNECT a /chat protocol=websocket tunnel [Sec-WebSocket-Version=13]\n");
+	stream_send_head(o->s, &ok, false);
+	run(o);
+	assert_out(o, "HTTP/1.1 101 Switching Protocols\r\nSec-WebSocket-Accept: " ACCEPT
+		      "\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n");
+	assert_heard(o, "early");
+	feed(o, "ping");
+	assert_heard(o, "ping");
+	fake_out_clear(&o->ft);
+	chain_add_static(&o->loop.mem, &c, STR("pong"));
+	stream_send_body(o->s, &c, false);
+	run(o);
+	assert_out(o, "pong");
+	pass(o, 60000); /* silence is no stall in a tunnel */
+	fake_feed_eof(&o->ft);
+	assert_heard(o, "<end>\n");
+	stream_send_body(o->s, &c, true);
+	run(o);
+	assert_null(o->s);
+	assert_true(o->closed);
+	assert_false(o->ft.aborted);
+}
+
+static void a_tunnel_that_the_owner_half_closes_still_receives(void **state)
+{
+	struct owner *o = *state;
+	struct head ok = {.status = 200, .body = BODY_TUNNEL};
+	struct chain c = {0};
+
+	serve(o);
+	feed(o, "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: "
+		"Upgrade\r\nSec-WebSocket-Key: " KEY "\r\n\r\n");
+	stream_send_head(o->s, &ok, false);
+	stream_send_body(o->s, &c, true);
+	run(o);
+	assert_true(o->ft.shut);
+	heard(o);
+	feed(o, "still here");
+	assert_heard(o, "still here");
+	fake_feed_eof(&o->ft);
+	assert_heard(o, "<end>\n");
+}
+
+static void a_refused_websocket_is_a_plain_answer_on_a_kept_connection(void **state)
+{
+	struct owner *o = *state;
+
+	serve(o);
+	feed(o, "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: "
+		"Upgrade\r\nSec-WebSocket-Key: " KEY "\r\n\r\n");
+	answer(o, 403, "no", true);
+	run(o);
+	release(o);
+	run(o);
+	assert_out(o, "HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno");
+	heard(o);
+	feed(o, "GET /2 HTTP/1.1\r\nHost: a\r\n\r\n");
+	assert_heard(o, "GET a /2 last\n");
+}
+
+static void the_preface_of_http_2_hands_the_connection_over(void **state)
+{
+	static const char in[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+	(void)state;
+	for (size_t piece = 1; piece < sizeof(in); piece++) {
+		struct owner *o;
+		void *each;
+		char got[64];
+
+		setup(&each);
+		o = each;
+		o->lim.h2c = true;
+		serve(o);
+		fake_feed_split(&o->ft, in, 24, piece);
+		assert_ptr_equal(o->taken, &o->ft.t);
+		assert_true(o->closed);
+		assert_int_equal(o->closed_why, REASON_NONE);
+		assert_false(o->ft.closed);
+		assert_int_equal(chain_peek(&o->preface, got, sizeof(got)), 24);
+		assert_memory_equal(got, in, 24);
+		teardown(&each);
+	}
+}
+
+static void a_post_is_not_taken_for_the_preface(void **state)
+{
+	struct owner *o = *state;
+
+	o->lim.h2c = true;
+	serve(o);
+	fake_feed_split(&o->ft, "POST / HTTP/1.1\r\nHost: a\r\n\r\n", 28, 1);
+	assert_heard(o, "POST a / last\n");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(a_request_is_answered_and_the_connection_kept),
+		TEST(a_kept_alive_request_costs_one_read_and_one_write),
+		TEST(an_idle_connection_holds_no_blocks),
+		TEST(a_message_may_be_split_at_every_byte),
+		TEST(pipelined_requests_are_answered_one_after_the_other),
+		TEST(a_hundred_pipelined_with_a_bad_50th_get_49_answers_and_a_400),
+		TEST(a_pipelining_client_that_does_not_read_gets_no_further_request_in),
+		TEST(no_body_is_delivered_beyond_the_credit),
+		TEST(the_end_of_a_chunked_body_needs_no_credit_once_it_was_read),
+		TEST(a_blocked_owner_leaves_the_rest_in_the_kernel),
+		TEST(trailers_that_change_framing_or_routing_are_dropped),
+		TEST(a_bad_chunk_resets_the_stream_which_may_still_be_answered),
+		TEST(a_body_that_is_cut_is_told_from_a_complete_one),
+		TEST(a_slow_body_is_reset_with_a_reason),
+		TEST(a_body_is_not_slow_while_we_hold_it_up),
+		TEST(a_body_of_unknown_length_is_chunked),
+		TEST(trailers_follow_the_last_chunk),
+		TEST(http_1_0_gets_neither_chunks_nor_interim_answers),
+		TEST(http_1_0_closes_by_default_and_is_kept_if_it_asks),
+		TEST(answers_without_a_body_never_get_one),
+		TEST(interim_answers_are_relayed),
+		TEST(an_answer_shorter_than_its_length_is_cut_with_rst),
+		TEST(a_chunked_answer_that_is_given_up_never_looks_complete),
+		TEST(more_body_than_announced_is_not_sent),
+		TEST(what_was_sent_is_told_as_the_peer_takes_it),
+		TEST(a_client_that_does_not_read_is_cut_off),
+		TEST(a_rejected_head_is_answered_and_the_connection_lingers),
+		TEST(lingering_ends_by_time_and_by_bytes),
+		TEST(a_slow_head_gets_408),
+		TEST(a_slow_head_of_a_later_request_has_its_own_time),
+		TEST(idle_connections_close_without_a_word),
+		TEST(a_head_beyond_the_limit_is_rejected_before_it_ends),
+		TEST(a_short_rest_of_the_body_is_drained_and_the_connection_kept),
+		TEST(a_long_rest_of_the_body_closes_the_connection),
+		TEST(a_chunked_rest_that_does_not_end_soon_closes),
+		TEST(continue_is_sent_once_and_only_to_who_waits_for_it),
+		TEST(an_early_final_answer_to_expect_closes_and_the_body_is_no_request),
+		TEST(a_reset_while_waiting_is_told),
+		TEST(a_half_closed_client_still_gets_its_answer_if_it_comes_soon),
+		TEST(a_half_closed_client_is_gone_if_the_answer_does_not_come),
+		TEST(requests_before_a_half_close_are_all_answered),
+		TEST(a_write_error_is_a_client_that_has_gone),
+		TEST(draining_closes_idle_at_once_and_busy_after_the_answer),
+		TEST(the_last_request_of_a_connection_says_so),
+		TEST(closing_resets_what_is_open_from_the_loop),
+		TEST(websocket_becomes_extended_connect_and_bytes_flow_both_ways),
+		TEST(a_tunnel_that_the_owner_half_closes_still_receives),
+		TEST(a_refused_websocket_is_a_plain_answer_on_a_kept_connection),
+		TEST(the_preface_of_http_2_hands_the_connection_over),
+		TEST(a_post_is_not_taken_for_the_preface),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

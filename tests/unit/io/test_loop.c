@@ -1,0 +1,137 @@
+/* io/loop.h: put-off tasks and deadlines. */
+#include "unit.h"
+#include "base/obj.h"
+#include "io/loop.h"
+
+struct fixture {
+	struct loop loop;
+	char order[32];
+	size_t n;
+};
+
+struct step {
+	struct task task;
+	struct fixture *fixture;
+	char name;
+	struct step *then; /* deferred to READY when this one runs */
+};
+
+static int set_up(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+
+	*state = f;
+	return loop_init(&f->loop) ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+	struct fixture *f = *state;
+
+	loop_free(&f->loop);
+	free(f);
+	return 0;
+}
+
+static void run_step(struct task *t)
+{
+	struct step *s = CONTAINER(t, struct step, task);
+
+	s->fixture->order[s->fixture->n++] = s->name;
+	if (s->then)
+		loop_defer(&s->fixture->loop, &s->then->task, LOOP_READY);
+}
+
+static void flushing_waits_for_all_that_is_ready_and_freeing_for_all(void **state)
+{
+	struct fixture *f = *state;
+	struct step late = {{.run = run_step}, f, 'l', NULL}, flush = {{.run = run_step}, f, 'f', &late},
+		    ready = {{.run = run_step}, f, 'r', NULL}, reap = {{.run = run_step}, f, 'x', NULL};
+
+	loop_defer(&f->loop, &reap.task, LOOP_REAP);
+	loop_defer(&f->loop, &flush.task, LOOP_FLUSH);
+	loop_defer(&f->loop, &ready.task, LOOP_READY);
+	loop_defer(&f->loop, &ready.task, LOOP_READY);
+	loop_run_tasks(&f->loop);
+	assert_string_equal(f->order, "rflx");
+}
+
+static void a_cancelled_task_does_not_run(void **state)
+{
+	struct fixture *f = *state;
+	struct step s = {{.run = run_step}, f, 's', NULL};
+
+	loop_defer(&f->loop, &s.task, LOOP_READY);
+	task_cancel(&s.task);
+	loop_run_tasks(&f->loop);
+	assert_int_equal(f->n, 0);
+}
+
+struct timer {
+	struct deadline deadline;
+	struct fixture *fixture;
+	uint64_t fired_ms;
+};
+
+static void on_fire(struct deadline *d)
+{
+	struct timer *t = CONTAINER(d, struct timer, deadline);
+
+	t->fired_ms = t->fixture->loop.now_ms;
+}
+
+static void deadlines_never_fire_early_and_can_be_put_off(void **state)
+{
+	struct fixture *f = *state;
+	struct timer a = {{.fire = on_fire}, f, 0}, b = {{.fire = on_fire}, f, 0},
+		     c = {{.fire = on_fire}, f, 0};
+	uint64_t begin;
+
+	loop_enter(&f->loop);
+	begin = f->loop.now_ms;
+	deadline_arm(&f->loop, &a.deadline, 150);
+	deadline_arm(&f->loop, &b.deadline, 150);
+	deadline_arm(&f->loop, &c.deadline, 150);
+	deadline_arm(&f->loop, &a.deadline, 400); /* put off */
+	deadline_arm(&f->loop, &c.deadline, 0); /* none */
+	assert_false(deadline_armed(&c.deadline));
+	while (!a.fired_ms)
+		loop_once(&f->loop, 1000);
+	assert_true(b.fired_ms >= begin + 150 && b.fired_ms <= a.fired_ms);
+	assert_true(a.fired_ms >= begin + 400);
+	assert_int_equal(c.fired_ms, 0);
+	assert_int_equal(f->loop.armed, 0);
+}
+
+static void more_lengths_than_queues_still_fire_in_their_order(void **state)
+{
+	struct fixture *f = *state;
+	struct timer timers[LOOP_QUEUES_MAX * 2];
+	uint64_t begin;
+
+	loop_enter(&f->loop);
+	begin = f->loop.now_ms;
+	for (uint32_t i = 0; i < COUNT_OF(timers); i++) {
+		timers[i] = (struct timer){{.fire = on_fire}, f, 0};
+		deadline_arm(&f->loop, &timers[i].deadline, 1 + i);
+	}
+	while (f->loop.armed)
+		loop_once(&f->loop, 1000);
+	for (uint32_t i = 0; i < COUNT_OF(timers); i++)
+		assert_true(timers[i].fired_ms >= begin + 1 + i);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(
+			flushing_waits_for_all_that_is_ready_and_freeing_for_all, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_cancelled_task_does_not_run, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			deadlines_never_fire_early_and_can_be_put_off, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			more_lengths_than_queues_still_fire_in_their_order, set_up, tear_down),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

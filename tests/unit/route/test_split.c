@@ -1,0 +1,178 @@
+/* route/split.h: the split rule. */
+#include "unit.h"
+#include "route/split.h"
+
+#define REQUESTS 100000
+
+static struct loop loop;
+static struct slot slot = {.key = {"acme/shop", 9}};
+static struct conf_pool pool_confs[2] = {{.name = {"blue", 4}, .spill = true}, {.name = {"green", 5}, .spill = true}};
+static struct conf_service conf;
+static struct pool pools[2] = {{.conf = &pool_confs[0]}, {.conf = &pool_confs[1], .index = 1}};
+static const struct service service = {.conf = &conf, .slot = &slot, .n = 2, .pools = pools};
+static bool down[2];
+static struct addr client;
+
+static bool is_usable(const void *ctx, const struct pool *pool)
+{
+	(void)ctx;
+	return !down[pool->index];
+}
+
+static int set_up(void **state)
+{
+	(void)state;
+	memset(&conf, 0, sizeof(conf));
+	memset(down, 0, sizeof(down));
+	pool_confs[0].weight = 90;
+	pool_confs[1].weight = 10;
+	pool_confs[0].spill = pool_confs[1].spill = true;
+	addr_parse_ip(&client, STR("192.0.2.1"));
+	return loop_init(&loop) ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	loop_free(&loop);
+	return 0;
+}
+
+static struct split_result pick(struct split_state *state, const char *header, const char *value)
+{
+	struct field field = {.name = header, .name_len = (uint16_t)(header ? strlen(header) : 0), .value = value,
+		.value_len = (uint32_t)(value ? strlen(value) : 0),
+		.id = header && strcmp(header, "cookie") == 0 ? FIELD_COOKIE : FIELD_OTHER};
+	const struct head head = {.fields = {header ? &field : NULL, header ? 1 : 0, 1}};
+	const struct split_request rq = {&service, &head, &client, is_usable, NULL};
+
+	return split_pick(state, &loop, &rq);
+}
+
+static uint32_t green_of(uint32_t requests)
+{
+	struct split_state state = {0};
+	uint32_t green = 0;
+
+	for (uint32_t i = 0; i < requests; i++)
+		green += pick(&state, NULL, NULL).pool == &pools[1];
+	split_state_free(&state);
+	return green;
+}
+
+static void turns_keep_the_weights_within_one_request(void **state)
+{
+	(void)state;
+	assert_in_range(green_of(REQUESTS), REQUESTS / 10 - 1, REQUESTS / 10 + 1);
+}
+
+static void fresh_starts_keep_them_too(void **state)
+{
+	uint32_t green = 0;
+
+	(void)state;
+	for (int i = 0; i < 20000; i++)
+		green += green_of(1);
+	assert_in_range(green, 2000 - 250, 2000 + 250);
+}
+
+static void weight_zero_takes_nobody_new(void **state)
+{
+	(void)state;
+	pool_confs[1].weight = 0;
+	assert_int_equal(green_of(1000), 0);
+}
+
+static void a_pool_that_is_down_gives_its_share_unless_it_may_not(void **state)
+{
+	struct split_state fresh = {0};
+
+	(void)state;
+	down[0] = true;
+	assert_int_equal(green_of(1000), 1000);
+	pool_confs[0].spill = false;
+	assert_in_range(green_of(1000), 99, 101);
+	down[1] = true;
+	pool_confs[0].spill = true;
+	assert_null(pick(&fresh, NULL, NULL).pool);
+	split_state_free(&fresh);
+}
+
+static void users_only_ever_move_towards_the_raised_pool(void **state)
+{
+	struct split_state fresh = {0};
+	uint32_t green = 0;
+
+	(void)state;
+	conf.split.sticky = CONF_STICKY_HEADER;
+	conf.split.sticky_header = STR("X-User");
+	for (int user = 0; user < 10000; user++) {
+		bool was_green = false;
+		char name[16];
+
+		snprintf(name, sizeof(name), "user-%d", user);
+		for (uint32_t weight = 0; weight <= 100; weight += 10) {
+			bool is_green;
+
+			pool_confs[0].weight = 100 - weight;
+			pool_confs[1].weight = weight;
+			is_green = pick(&fresh, "X-User", name).pool == &pools[1];
+			assert_false(was_green && !is_green);
+			was_green = is_green;
+			green += weight == 30 && is_green;
+		}
+		assert_true(was_green);
+	}
+	assert_in_range(green, 3000 - 150, 3000 + 150);
+	split_state_free(&fresh);
+}
+
+static void an_override_wins_where_it_is_allowed(void **state)
+{
+	struct cidr office;
+	struct split_state fresh = {0};
+
+	(void)state;
+	conf.split.override_header = STR("X-Weir-Pool");
+	conf.split.override_cookie = STR("weir_pool");
+	pool_confs[1].weight = 0;
+	assert_ptr_equal(pick(&fresh, "X-Weir-Pool", "green").pool, &pools[1]);
+	assert_ptr_equal(pick(&fresh, "cookie", "a=1; weir_pool=green; b=2").pool, &pools[1]);
+	assert_ptr_equal(pick(&fresh, "X-Weir-Pool", "purple").pool, &pools[0]);
+	assert_true(cidr_parse(&office, STR("198.51.100.0/24")));
+	conf.split.override_from = &office;
+	conf.split.override_from_n = 1;
+	assert_ptr_equal(pick(&fresh, "X-Weir-Pool", "green").pool, &pools[0]);
+	split_state_free(&fresh);
+}
+
+static void a_client_without_the_cookie_is_given_one(void **state)
+{
+	struct split_state fresh = {0};
+	struct split_result r;
+
+	(void)state;
+	conf.split.sticky = CONF_STICKY_COOKIE;
+	r = pick(&fresh, NULL, NULL);
+	assert_true(r.issue_id);
+	r = pick(&fresh, "cookie", "weir_id=0123456789abcdef");
+	assert_false(r.issue_id);
+	assert_non_null(r.pool);
+	assert_int_equal(r.why, SPLIT_STABLE);
+	split_state_free(&fresh);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(turns_keep_the_weights_within_one_request, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(fresh_starts_keep_them_too, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(weight_zero_takes_nobody_new, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_pool_that_is_down_gives_its_share_unless_it_may_not, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(users_only_ever_move_towards_the_raised_pool, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(an_override_wins_where_it_is_allowed, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_client_without_the_cookie_is_given_one, set_up, tear_down),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
