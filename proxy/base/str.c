@@ -66,26 +66,6 @@ bool str_to_u64(struct str s, uint64_t *out)
 	return true;
 }
 
-void text_put(struct text *t, struct str s)
-{
-	if (s.n > t->cap - t->n) {
-		t->cut = true;
-		return;
-	}
-	if (s.n)
-		memcpy(t->p + t->n, s.p, s.n);
-	t->n += s.n;
-}
-
-void text_char(struct text *t, char c)
-{
-	if (t->n == t->cap) {
-		t->cut = true;
-		return;
-	}
-	t->p[t->n++] = c;
-}
-
 void text_u64(struct text *t, uint64_t v)
 {
 	char digits[20];

@@ -80,8 +80,26 @@ static inline struct text text_in(char *buf, size_t cap)
 	return (struct text){buf, 0, cap, false};
 }
 
-void text_put(struct text *t, struct str s);
-void text_char(struct text *t, char c);
+static inline void text_put(struct text *t, struct str s)
+{
+	if (s.n > t->cap - t->n) {
+		t->cut = true;
+		return;
+	}
+	if (s.n)
+		memcpy(t->p + t->n, s.p, s.n);
+	t->n += s.n;
+}
+
+static inline void text_char(struct text *t, char c)
+{
+	if (t->n == t->cap) {
+		t->cut = true;
+		return;
+	}
+	t->p[t->n++] = c;
+}
+
 void text_u64(struct text *t, uint64_t v);
 __attribute__((format(printf, 2, 3))) void text_fmt(struct text *t, const char *fmt, ...);
 static inline struct str text_str(const struct text *t)

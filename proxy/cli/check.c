@@ -11,7 +11,8 @@ struct check_options {
 
 static const struct cli_option options[] = {
 	TEXT("config", 'c', "FILE", struct check_options, config, "the configuration to check"),
-	SWITCH("json", 0, struct check_options, json, "print the problems as a JSON array on standard output"),
+	SWITCH("json", 0, struct check_options, json,
+		"print the problems as a JSON array on standard output"),
 	OPTIONS_END,
 };
 
@@ -26,8 +27,8 @@ static void print_counts(const char *file, const struct conf *c)
 
 	for (uint32_t i = 0; i < c->tenant_n; i++)
 		services += c->tenants[i].service_n;
-	fprintf(stderr, "%s: good, %u tenant%s, %u service%s, %u listener%s\n", file, c->tenant_n, plural(c->tenant_n),
-		services, plural(services), c->listener_n, plural(c->listener_n));
+	fprintf(stderr, "%s: good, %u tenant%s, %u service%s, %u listener%s\n", file, c->tenant_n,
+		plural(c->tenant_n), services, plural(services), c->listener_n, plural(c->listener_n));
 }
 
 static int run(const void *parsed, const struct cli_list *arguments)
@@ -62,10 +63,12 @@ const struct cli_command check_command = {
 	.name = "check",
 	.synopsis = "-c FILE [--json]",
 	.summary = "say what is wrong with a configuration",
-	.help = "Reads FILE and all that it includes, as \"weir run\" would, and lists every problem that it finds, not only the\n"
+	.help = "Reads FILE and all that it includes, as \"weir run\" would, and lists every problem that it "
+		"finds, not only the\n"
 		"first:\n\n"
 		"  acme.yaml:14:9: unknown key \"wieght\" in pool \"green\"; did you mean \"weight\"?\n\n"
-		"Certificates, keys and authorities are read as well. Nothing is bound and nothing is started, so it is safe beside\n"
+		"Certificates, keys and authorities are read as well. Nothing is bound and nothing is "
+		"started, so it is safe beside\n"
 		"a weir that serves: check, then reload.\n\n"
 		"exit status: 0 good (there may be warnings), 1 bad\n\n"
 		"  weir check -c weir.yaml && kill -HUP $(pidof weir)\n"

@@ -64,7 +64,8 @@ int cli_failed(const struct cli_command *c, const char *fmt, ...)
 
 static void print_overview(FILE *f)
 {
-	fputs("weir " WEIR_VERSION ", an edge reverse proxy: everything behind it can be updated with no user noticing\n\n"
+	fputs("weir " WEIR_VERSION
+	      ", an edge reverse proxy: everything behind it can be updated with no user noticing\n\n"
 	      "usage: weir COMMAND [OPTIONS]\n\n",
 		f);
 	for (size_t i = 0; i < COUNT_OF(commands); i++)
@@ -118,8 +119,8 @@ static void parser_init(struct parser *p, const struct cli_command *c)
 	text_put(&letters, STR(":h"));
 	for (const struct cli_option *o = c->options; o && o->name; o++, p->n++) {
 		MUST(p->n < OPTIONS_MAX);
-		p->longs[p->n] = (struct option){o->name, o->argument ? required_argument : no_argument, NULL,
-			LONG_ONLY + (int)p->n};
+		p->longs[p->n] = (struct option){
+			o->name, o->argument ? required_argument : no_argument, NULL, LONG_ONLY + (int)p->n};
 		if (o->letter) {
 			text_char(&letters, o->letter);
 			if (o->argument)
@@ -188,7 +189,8 @@ static int missing_value(const struct parser *p)
 	return cli_usage(p->command, "option --%s needs a value: --%s %s", o->name, o->name, o->argument);
 }
 
-static int run_parsed(const struct parser *p, int argc, char **argv, void *options, struct cli_list *arguments)
+static int run_parsed(
+	const struct parser *p, int argc, char **argv, void *options, struct cli_list *arguments)
 {
 	const struct cli_command *c = p->command;
 	int value;

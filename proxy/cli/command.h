@@ -28,10 +28,22 @@ struct cli_option {
 	const char *doc;
 };
 
-#define SWITCH(n, l, s, m, d)  {.name = n, .letter = l, .kind = CLI_SWITCH, .offset = offsetof(s, m), .doc = d}
-#define TEXT(n, l, a, s, m, d) {.name = n, .letter = l, .kind = CLI_TEXT, .argument = a, .offset = offsetof(s, m), .doc = d}
-#define LIST(n, l, a, s, m, d) {.name = n, .letter = l, .kind = CLI_LIST, .argument = a, .offset = offsetof(s, m), .doc = d}
-#define OPTIONS_END {.name = NULL}
+#define SWITCH(n, l, s, m, d) \
+	{ \
+		.name = n, .letter = l, .kind = CLI_SWITCH, .offset = offsetof(s, m), .doc = d \
+	}
+#define TEXT(n, l, a, s, m, d) \
+	{ \
+		.name = n, .letter = l, .kind = CLI_TEXT, .argument = a, .offset = offsetof(s, m), .doc = d \
+	}
+#define LIST(n, l, a, s, m, d) \
+	{ \
+		.name = n, .letter = l, .kind = CLI_LIST, .argument = a, .offset = offsetof(s, m), .doc = d \
+	}
+#define OPTIONS_END \
+	{ \
+		.name = NULL \
+	}
 
 struct cli_command {
 	const char *name;
@@ -47,8 +59,8 @@ struct cli_command {
 };
 
 /* One each, in a file of its own. */
-extern const struct cli_command run_command, check_command, explain_command, schema_command, demo_backend_command,
-	reference_command, reasons_command;
+extern const struct cli_command run_command, check_command, explain_command, schema_command,
+	demo_backend_command, reference_command, reasons_command;
 
 /* "weir NAME: text" and where to read more, on stderr; returns CLI_USAGE. */
 __attribute__((format(printf, 2, 3))) int cli_usage(const struct cli_command *c, const char *fmt, ...);

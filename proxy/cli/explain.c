@@ -12,7 +12,8 @@ struct explain_options {
 static const struct cli_option options[] = {
 	TEXT("config", 'c', "FILE", struct explain_options, config, "the configuration to look in"),
 	TEXT("method", 'X', "METHOD", struct explain_options, method, "of the request; GET"),
-	LIST("header", 'H', "'NAME: VALUE'", struct explain_options, headers, "of the request; may be given many times"),
+	LIST("header", 'H', "'NAME: VALUE'", struct explain_options, headers,
+		"of the request; may be given many times"),
 	TEXT("ip", 0, "ADDRESS", struct explain_options, ip, "who asks; 127.0.0.1"),
 	SWITCH("json", 0, struct explain_options, json, "print it as JSON"),
 	OPTIONS_END,
@@ -74,14 +75,18 @@ const struct cli_command explain_command = {
 	.name = "explain",
 	.synopsis = "URL -c FILE [-X METHOD] [-H 'NAME: VALUE']... [--ip ADDRESS] [--json]",
 	.summary = "say what would happen to a request, and why",
-	.help = "Goes the way of a request through FILE without sending it: which listener it comes to, which tenant has the host,\n"
-		"which route is the most specific and what the others lack, which pool the split gives it to and why, and which\n"
-		"backends it may reach. Where nobody knows the user yet, all pools are shown with their shares. Health is not known\n"
+	.help = "Goes the way of a request through FILE without sending it: which listener it comes to, "
+		"which tenant has the host,\n"
+		"which route is the most specific and what the others lack, which pool the split gives it to "
+		"and why, and which\n"
+		"backends it may reach. Where nobody knows the user yet, all pools are shown with their "
+		"shares. Health is not known\n"
 		"here: every backend is taken for usable.\n\n"
 		"exit status: 0 something answers, 1 nothing does\n\n"
 		"  weir explain https://shop.acme.test/api/items -c weir.yaml\n"
 		"  weir explain http://acme.test/ -c weir.yaml -X POST -H 'X-Weir-Pool: green'\n"
-		"  weir explain http://acme.test/ -c weir.yaml -H 'Cookie: weir_id=0123456789abcdef0123456789abcdef'",
+		"  weir explain http://acme.test/ -c weir.yaml -H 'Cookie: "
+		"weir_id=0123456789abcdef0123456789abcdef'",
 	.options = options,
 	.options_size = sizeof(struct explain_options),
 	.arguments = 1,

@@ -39,8 +39,8 @@ struct explanation {
 
 /* explain_request.c: fills r from what stands on the command line. False, with a text in err, when it makes no request. r must be
  * freed either way. headers: "name: value"; method, ip: NULL for GET and 127.0.0.1. */
-bool explain_request_parse(struct explain_request *r, const char *url, const char *method, const struct cli_list *headers,
-	const char *ip, char *err, size_t err_n);
+bool explain_request_parse(struct explain_request *r, const char *url, const char *method,
+	const struct cli_list *headers, const char *ip, char *err, size_t err_n);
 void explain_request_free(struct explain_request *r);
 
 /* explain_find.c: everything of e but request and snapshot, which are set by the caller. */

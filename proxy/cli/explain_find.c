@@ -135,8 +135,9 @@ static void find_rivals(struct explanation *e)
 			continue;
 		why = failing(r, head);
 		e->rivals[e->rival_n++] = (struct rival){r, !why,
-			why ? why :
-			      e->routed.route ? why_before(e->routed.route, r, host) : "the path is ambiguous"};
+			why               ? why
+			: e->routed.route ? why_before(e->routed.route, r, host)
+					  : "the path is ambiguous"};
 	}
 }
 

@@ -46,8 +46,9 @@ static bool is_candidate(const struct explanation *e, const struct pool *p)
 
 static const char *split_text(const struct explanation *e)
 {
-	return e->split.issue_id ? "a new user: its id is made now, and its place among the weights follows from it" :
-				   split_why_text(e->split.why);
+	return e->split.issue_id
+		       ? "a new user: its id is made now, and its place among the weights follows from it"
+		       : split_why_text(e->split.why);
 }
 
 /* Why nothing answers; only if e->found is false. */
@@ -68,10 +69,11 @@ static void print_listener(const struct explanation *e)
 	}
 	printf("listener  " STR_FMT ", " STR_FMT "\n", STR_ARG(l->name), STR_ARG(l->address));
 	if (e->listener_guessed)
-		printf("            no listener has port %u; this is the first that speaks %s\n", e->request->port,
-			e->request->tls ? "https" : "http");
+		printf("            no listener has port %u; this is the first that speaks %s\n",
+			e->request->port, e->request->tls ? "https" : "http");
 	if (e->to_https)
-		printf("redirect  308 to https, port %u: the listener has redirect_https\n", l->redirect_port);
+		printf("redirect  308 to https, port %u: the listener has redirect_https\n",
+			l->redirect_port);
 }
 
 static void print_route(const struct explanation *e)
@@ -79,8 +81,8 @@ static void print_route(const struct explanation *e)
 	const struct route *r = e->routed.route;
 
 	if (r && r->conf->place.line)
-		printf("route     %s " STR_FMT ", " STR_FMT "\n", kind_names[r->conf->path_kind], STR_ARG(r->conf->path),
-			STR_ARG(place_text(e, r->conf->place)));
+		printf("route     %s " STR_FMT ", " STR_FMT "\n", kind_names[r->conf->path_kind],
+			STR_ARG(r->conf->path), STR_ARG(place_text(e, r->conf->place)));
 	else if (r)
 		printf("route     the tenant has none and one service: it gets everything\n");
 	else
@@ -88,11 +90,13 @@ static void print_route(const struct explanation *e)
 	for (uint32_t i = 0; i < e->rival_n; i++) {
 		const struct rival *v = &e->rivals[i];
 
-		printf("            not %s " STR_FMT ", " STR_FMT ": %s\n", kind_names[v->route->conf->path_kind],
-			STR_ARG(v->route->conf->path), STR_ARG(place_text(e, v->route->conf->place)), v->why);
+		printf("            not %s " STR_FMT ", " STR_FMT ": %s\n",
+			kind_names[v->route->conf->path_kind], STR_ARG(v->route->conf->path),
+			STR_ARG(place_text(e, v->route->conf->place)), v->why);
 	}
 	if (r && r->conf->redirect.on)
-		printf("redirect  %u to " STR_FMT "\n", r->conf->redirect.status, STR_ARG(r->conf->redirect.to));
+		printf("redirect  %u to " STR_FMT "\n", r->conf->redirect.status,
+			STR_ARG(r->conf->redirect.to));
 }
 
 static void print_pool(const struct explanation *e, const struct pool *p)
@@ -105,20 +109,22 @@ static void print_pool(const struct explanation *e, const struct pool *p)
 	printf(", %s over %u backend%s, %s\n", conf_balance_name(policy->balance), p->n, p->n == 1 ? "" : "s",
 		conf_protocol_name(policy->protocol));
 	for (uint32_t i = 0; i < p->n; i++)
-		printf("            " STR_FMT " weight %u\n", STR_ARG(p->backends[i]->address), p->conf->backends[i].weight);
+		printf("            " STR_FMT " weight %u\n", STR_ARG(p->backends[i]->address),
+			p->conf->backends[i].weight);
 }
 
 void explain_print_text(const struct explanation *e)
 {
 	const struct service *s = service_of(e);
 
-	printf("request   " STR_FMT " " STR_FMT "\n", STR_ARG(e->request->head.method), STR_ARG(e->request->url));
+	printf("request   " STR_FMT " " STR_FMT "\n", STR_ARG(e->request->head.method),
+		STR_ARG(e->request->url));
 	print_listener(e);
 	if (!e->listener || e->to_https)
 		return;
 	if (e->routed.tenant) {
-		printf("tenant    " STR_FMT ", by its host \"" STR_FMT "\"\n", STR_ARG(e->routed.tenant->conf->name),
-			STR_ARG(e->host));
+		printf("tenant    " STR_FMT ", by its host \"" STR_FMT "\"\n",
+			STR_ARG(e->routed.tenant->conf->name), STR_ARG(e->host));
 		print_route(e);
 	}
 	if (s) {
@@ -154,11 +160,12 @@ static json_t *json_route(const struct explanation *e, const struct route *r)
 
 	if (!r->conf->place.line)
 		return json_pack("{s:s, s:s}", "kind", "implicit", "path", "/");
-	j = json_pack("{s:s, s:o, s:o}", "kind", kind_names[r->conf->path_kind], "path", json_str(r->conf->path), "place",
-		json_str(place_text(e, r->conf->place)));
+	j = json_pack("{s:s, s:o, s:o}", "kind", kind_names[r->conf->path_kind], "path",
+		json_str(r->conf->path), "place", json_str(place_text(e, r->conf->place)));
 	if (r->conf->redirect.on)
 		json_object_set_new(j, "redirect",
-			json_pack("{s:i, s:o}", "status", r->conf->redirect.status, "to", json_str(r->conf->redirect.to)));
+			json_pack("{s:i, s:o}", "status", r->conf->redirect.status, "to",
+				json_str(r->conf->redirect.to)));
 	return j;
 }
 
@@ -167,11 +174,12 @@ static json_t *json_pool(const struct explanation *e, const struct pool *p)
 	json_t *backends = json_array();
 
 	for (uint32_t i = 0; i < p->n; i++)
-		json_array_append_new(backends, json_pack("{s:o, s:I}", "address", json_str(p->backends[i]->address), "weight",
-							(json_int_t)p->conf->backends[i].weight));
+		json_array_append_new(
+			backends, json_pack("{s:o, s:I}", "address", json_str(p->backends[i]->address),
+					  "weight", (json_int_t)p->conf->backends[i].weight));
 	return json_pack("{s:o, s:I, s:f, s:b, s:s, s:s, s:o}", "name", json_str(p->conf->name), "weight",
-		(json_int_t)p->conf->weight, "share", share_of(service_of(e), p) / 100, "candidate", is_candidate(e, p),
-		"balance", conf_balance_name(p->conf->policy.balance), "protocol",
+		(json_int_t)p->conf->weight, "share", share_of(service_of(e), p) / 100, "candidate",
+		is_candidate(e, p), "balance", conf_balance_name(p->conf->policy.balance), "protocol",
 		conf_protocol_name(p->conf->policy.protocol), "backends", backends);
 }
 
@@ -184,7 +192,8 @@ static void json_service(const struct explanation *e, json_t *j)
 		[SPLIT_TURN] = "turn",
 	};
 	const struct service *s = service_of(e);
-	json_t *split = json_pack("{s:s, s:s}", "why", e->split.issue_id ? "new_user" : why[e->split.why], "text", split_text(e));
+	json_t *split = json_pack("{s:s, s:s}", "why", e->split.issue_id ? "new_user" : why[e->split.why],
+		"text", split_text(e));
 	json_t *pools = json_array();
 
 	if (e->split.why == SPLIT_STABLE)
@@ -219,14 +228,15 @@ void explain_print_json(const struct explanation *e)
 	char *text;
 
 	json_object_set_new(j, "listener",
-		e->listener ? json_pack("{s:o, s:o, s:b, s:b}", "name", json_str(e->listener->name), "address",
-				      json_str(e->listener->address), "guessed", e->listener_guessed, "redirect_https",
-				      e->listener->redirect_https) :
-			      json_null());
+		e->listener ? json_pack("{s:o, s:o, s:b, s:b}", "name", json_str(e->listener->name),
+				      "address", json_str(e->listener->address), "guessed",
+				      e->listener_guessed, "redirect_https", e->listener->redirect_https)
+			    : json_null());
 	if (e->routed.tenant) {
 		json_object_set_new(j, "tenant", json_str(e->routed.tenant->conf->name));
 		json_object_set_new(j, "host", json_str(e->host));
-		json_object_set_new(j, "route", e->routed.route ? json_route(e, e->routed.route) : json_null());
+		json_object_set_new(
+			j, "route", e->routed.route ? json_route(e, e->routed.route) : json_null());
 		json_object_set_new(j, "other_routes", json_rivals(e));
 	}
 	if (service_of(e))

@@ -55,8 +55,7 @@ static bool parse_url(struct explain_request *r, struct str url, char *err, size
 	r->port = port_of(authority, r->tls);
 	r->head.authority = authority;
 	r->head.scheme = r->tls ? STR("https") : STR("http");
-	r->head.path = rest.n && rest.p[0] == '/' ? rest :
-						    arena_fmt(&r->arena, "/" STR_FMT, STR_ARG(rest));
+	r->head.path = rest.n && rest.p[0] == '/' ? rest : arena_fmt(&r->arena, "/" STR_FMT, STR_ARG(rest));
 	return true;
 }
 
@@ -80,8 +79,8 @@ static bool add_header(struct explain_request *r, struct str line, char *err, si
 	return true;
 }
 
-bool explain_request_parse(struct explain_request *r, const char *url, const char *method, const struct cli_list *headers,
-	const char *ip, char *err, size_t err_n)
+bool explain_request_parse(struct explain_request *r, const char *url, const char *method,
+	const struct cli_list *headers, const char *ip, char *err, size_t err_n)
 {
 	*r = (struct explain_request){.url = str_of(url)};
 	arena_init(&r->arena, NULL);

@@ -26,7 +26,8 @@ const struct cli_command schema_command = {
 	.name = "schema",
 	.synopsis = "> FILE",
 	.summary = "print the JSON Schema of the configuration",
-	.help = "Prints a JSON Schema of the configuration file, made from the same tables that parse it. Editors with a YAML\n"
+	.help = "Prints a JSON Schema of the configuration file, made from the same tables that parse it. "
+		"Editors with a YAML\n"
 		"language server complete keys and show their meaning with it:\n\n"
 		"  weir schema > weir.schema.json\n"
 		"  and as the first line of the configuration:\n"
@@ -70,10 +71,14 @@ static int run_reasons(const void *parsed, const struct cli_list *arguments)
 	(void)parsed;
 	(void)arguments;
 	puts("# Reasons\n\n"
-	     "Every way in which a request or a connection can fail has a name. It stands as `reason` in the access log and in\n"
-	     "error answers. *Status* is what the client is answered, if it can still be answered: \"cut\" means that it\n"
-	     "cannot, and that the connection or stream is closed so that nothing incomplete looks complete. *Tried again* says\n"
-	     "whether another backend may have the request: \"always\" when it was certainly not processed, \"if idempotent\" when\n"
+	     "Every way in which a request or a connection can fail has a name. It stands as `reason` in the "
+	     "access log and in\n"
+	     "error answers. *Status* is what the client is answered, if it can still be answered: \"cut\" "
+	     "means that it\n"
+	     "cannot, and that the connection or stream is closed so that nothing incomplete looks complete. "
+	     "*Tried again* says\n"
+	     "whether another backend may have the request: \"always\" when it was certainly not processed, "
+	     "\"if idempotent\" when\n"
 	     "it may have been (RFC 9110 9.2.2), as far as `retries` of the service allows.\n\n"
 	     "This page is made by `make docs` from `proxy/base/reason.def`.\n\n"
 	     "| reason | status | tried again | what happened |\n"
@@ -84,8 +89,9 @@ static int run_reasons(const void *parsed, const struct cli_list *arguments)
 
 		if (row->status)
 			snprintf(status, sizeof(status), "%u", row->status);
-		printf("| `" STR_FMT "` | %s | %s | " STR_FMT " |\n", STR_ARG(reason_name((enum reason)r, name)), status,
-			retry_text(row->retry), STR_ARG(row->text));
+		printf("| `" STR_FMT "` | %s | %s | " STR_FMT " |\n",
+			STR_ARG(reason_name((enum reason)r, name)), status, retry_text(row->retry),
+			STR_ARG(row->text));
 	}
 	return CLI_DONE;
 }

@@ -18,8 +18,8 @@ static int run(const void *parsed, const struct cli_list *arguments)
 
 	(void)arguments;
 	if (!o->config)
-		return cli_usage(&run_command,
-			"which configuration? Give it with -c FILE; docs/getting-started.md has one to begin with");
+		return cli_usage(&run_command, "which configuration? Give it with -c FILE; "
+					       "docs/getting-started.md has one to begin with");
 	return control_run(&control);
 }
 
@@ -27,12 +27,14 @@ const struct cli_command run_command = {
 	.name = "run",
 	.synopsis = "-c FILE",
 	.summary = "serve a configuration",
-	.help = "Serves FILE in the foreground until it is told to stop. A configuration with errors is not served: they are\n"
+	.help = "Serves FILE in the foreground until it is told to stop. A configuration with errors is not "
+		"served: they are\n"
 		"printed as \"weir check\" prints them, and the exit status is 1.\n\n"
 		"signals:\n"
 		"  HUP        read FILE again; if it has errors, what is being served goes on\n"
 		"  USR1       reopen the log files\n"
-		"  TERM, QUIT stop: accept nothing new, let what is in flight end; a second one stops at once\n"
+		"  TERM, QUIT stop: accept nothing new, let what is in flight end; a second one stops at "
+		"once\n"
 		"  INT        stop at once\n\n"
 		"  weir run -c /etc/weir/weir.yaml",
 	.options = options,

@@ -126,13 +126,11 @@ static void *run(void *arg)
 {
 	struct io_thread *io = arg;
 	uint64_t told = seconds();
-	bool last = false;
 
 	for (;;) {
 		struct pollfd pfd = {.fd = io->box.fd, .events = POLLIN};
 
-		if (!last)
-			poll(&pfd, 1, LOOK_MS);
+		poll(&pfd, 1, LOOK_MS);
 		mailbox_deliver(&io->box, io);
 		for (uint32_t i = 0; i < io->ring_n; i++)
 			drain_ring(io, io->rings[i]);
@@ -140,10 +138,9 @@ static void *run(void *arg)
 			told = seconds();
 			tell_losses(io);
 		}
-		/* Once more after the order to stop: nothing that was sent before it is left behind. */
-		if (last)
+		/* The order to stop is mail, and the last: what was sent before it has been written. */
+		if (io->stop)
 			break;
-		last = atomic_load_explicit(&io->stop, memory_order_acquire);
 	}
 	file_close(&io->access);
 	file_close(&io->events);
@@ -162,19 +159,6 @@ bool io_thread_start(struct io_thread *io)
 	pthread_setname_np(io->thread, "io");
 	io->running = true;
 	return true;
-}
-
-void io_thread_stop(struct io_thread *io)
-{
-	if (!io->running)
-		return;
-	atomic_store_explicit(&io->stop, true, memory_order_release);
-	io_thread_wake(io);
-	pthread_join(io->thread, NULL);
-	mailbox_free(&io->box);
-	free(io->access.path);
-	free(io->events.path);
-	io->running = false;
 }
 
 /* -- mail -- */
@@ -243,6 +227,26 @@ void io_thread_reopen(struct io_thread *io)
 void io_thread_wake(struct io_thread *io)
 {
 	send_plain(io, deliver_nothing);
+}
+
+static void deliver_stop(struct mail *m, void *receiver)
+{
+	struct io_thread *io = receiver;
+
+	free(m);
+	io->stop = true;
+}
+
+void io_thread_stop(struct io_thread *io)
+{
+	if (!io->running)
+		return;
+	send_plain(io, deliver_stop);
+	pthread_join(io->thread, NULL);
+	mailbox_free(&io->box);
+	free(io->access.path);
+	free(io->events.path);
+	io->running = false;
 }
 
 /* -- events -- */

@@ -27,12 +27,12 @@ struct io_thread {
 	uint32_t ring_n;
 	struct log_file access, events; /* the thread's own */
 	_Atomic uint8_t level; /* events below it are not even put together; written by control alone */
-	_Atomic bool stop;
+	bool stop; /* the thread's own */
 };
 
 /* The rings are given before. False when the system has no descriptors or threads left. */
 bool io_thread_start(struct io_thread *io);
-/* Writes everything that has come, then ends. */
+/* Writes everything that has come, then ends. Nobody may send to it any more. */
 void io_thread_stop(struct io_thread *io);
 /* From any thread: where to write from now on. */
 void io_thread_configure(struct io_thread *io, const struct conf_log *log);

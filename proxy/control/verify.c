@@ -31,8 +31,8 @@ static void verify_listener(struct verify *v, const struct conf_listener *l)
 	keys = ticket_keys_rotate(NULL);
 	server = keys ? tls_server_new(&l->tls, store, keys, l->http2, err, sizeof(err)) : NULL;
 	if (!server)
-		conf_report_add(v->report, v->conf, l->tls.place, false, "listener \"" STR_FMT "\": %s", STR_ARG(l->name),
-			keys ? err : "no randomness for session tickets");
+		conf_report_add(v->report, v->conf, l->tls.place, false, "listener \"" STR_FMT "\": %s",
+			STR_ARG(l->name), keys ? err : "no randomness for session tickets");
 	tls_server_release(server);
 	ticket_keys_unref(keys);
 	cert_store_unref(store);
@@ -40,7 +40,9 @@ static void verify_listener(struct verify *v, const struct conf_listener *l)
 
 static void verify_admin(struct verify *v)
 {
-	struct conf_listener_tls tls = {.certs = (struct conf_cert *)&v->conf->admin.tls, .cert_n = 1, .place = v->conf->admin.tls.place};
+	struct conf_listener_tls tls = {.certs = (struct conf_cert *)&v->conf->admin.tls,
+		.cert_n = 1,
+		.place = v->conf->admin.tls.place};
 
 	cert_store_unref(cert_store_new(&tls, NULL, say, v));
 }
@@ -48,8 +50,8 @@ static void verify_admin(struct verify *v)
 static void verify_client(struct verify *v, const struct conf_policy *p)
 {
 	const struct conf_upstream_tls *t = &p->tls;
-	struct str key = arena_fmt(&v->scratch, "%d%d\n" STR_FMT "\n" STR_FMT "\n" STR_FMT, p->protocol, t->verify,
-		STR_ARG(t->ca), STR_ARG(t->cert), STR_ARG(t->key));
+	struct str key = arena_fmt(&v->scratch, "%d%d\n" STR_FMT "\n" STR_FMT "\n" STR_FMT, p->protocol,
+		t->verify, STR_ARG(t->ca), STR_ARG(t->cert), STR_ARG(t->key));
 	char err[512] = "";
 	struct tls_client *client;
 

@@ -102,7 +102,7 @@ GETTER(pool) { return text_value(s->x->pool ? s->x->pool->conf->name : STR_NONE)
 GETTER(backend) { return text_value(s->x->backend ? s->x->backend->address : STR_NONE); }
 GETTER(route) { return text_value(s->x->route ? s->x->route->conf->path : STR_NONE); }
 GETTER(method) { return text_value(s->x->request.method); }
-GETTER(scheme) { return text_value(transport_tls(s->x->client->conn->transport) ? STR("https") : STR("http")); }
+GETTER(scheme) { return text_value(s->x->tls_version ? STR("https") : STR("http")); }
 GETTER(host) { return text_value(s->x->host); }
 GETTER(path) { return text_value(s->x->path); }
 GETTER(protocol) { return text_value(version_text(s->x->request.version)); }
@@ -113,22 +113,16 @@ GETTER(retried) { return text_value(s->x->attempts > 1 ? reason_name((enum reaso
 GETTER(bytes_in) { return number_value(s->x->bytes_in); }
 GETTER(bytes_out) { return number_value(s->x->bytes_out); }
 GETTER(duration) { return span(s->x->start_us, s->x->edge->loop->now_us); }
-GETTER(queue) { return span(s->x->start_us, s->x->wait_us); }
-GETTER(connect) { return span(s->x->wait_us, s->x->connected_us); }
+GETTER(queue) { return number_value(s->x->queue_us); }
+GETTER(connect) { return number_value(s->x->connect_us); }
 GETTER(first_byte) { return span(s->x->start_us, s->x->first_byte_us); }
 GETTER(attempts) { return number_value(s->x->attempts); }
 GETTER(upstream_protocol) { return text_value(version_text(s->x->upstream_version)); }
 GETTER(upstream_tls) { return text_value(s->x->upstream_tls ? STR("on") : STR_NONE); }
+GETTER(tls) { return text_value(str_of(s->x->tls_version)); }
 GETTER(generation) { return number_value(s->x->use->snapshot->generation); }
 GETTER(user_agent) { return request_field(s, FIELD_USER_AGENT); }
 GETTER(referer) { return request_field(s, FIELD_REFERER); }
-
-GETTER(tls)
-{
-	const struct tls_info *tls = transport_tls(s->x->client->conn->transport);
-
-	return text_value(tls ? str_of(tls->version) : STR_NONE);
-}
 
 #undef GETTER
 

@@ -62,7 +62,9 @@ static uint32_t backend_load(const void *ctx, const struct backend *b)
 {
 	const struct exchange *x = ctx;
 
-	return edge_backend(x->edge, b)->streams;
+	const struct conn_pool *p = edge_backend(x->edge, b);
+
+	return p->streams + p->waiting_n;
 }
 
 static bool pool_usable(const void *ctx, const struct pool *pool)
@@ -138,10 +140,10 @@ static void rewind_body(struct exchange *x)
 
 static void attempt_send(struct exchange *x, struct http_conn *c)
 {
-	struct loop *l = x->edge->loop;
 	bool last = x->request_last && x->request_body.n == 0 && !x->request_trailers;
 
-	x->connected_us = l->now_us;
+	/* Time that ends with a new connection went into making it; otherwise into waiting for another request to end. */
+	*(c->unused ? &x->connect_us : &x->queue_us) += x->edge->loop->now_us - x->wait_us;
 	x->upstream_reused = !c->unused;
 	x->upstream = conn_pool_open(x->conn_pool, c, &exchange_upstream_ops, x);
 	if (!x->upstream) {
@@ -156,7 +158,14 @@ static void attempt_send(struct exchange *x, struct http_conn *c)
 	x->request_given = last;
 	stream_send_head(x->upstream, &x->request, last);
 	exchange_pump_request(x);
-	deadline_arm(l, &x->deadline, x->use->snapshot->conf->timeouts.response);
+	attempt_await(x);
+}
+
+void attempt_await(struct exchange *x)
+{
+	/* The time for one try began with the try and is not prolonged. */
+	if (x->pool->conf->policy.retries.per_try_timeout == 0)
+		deadline_arm(x->edge->loop, &x->deadline, x->use->snapshot->conf->timeouts.response);
 }
 
 static void on_ready(struct conn_waiter *w, struct http_conn *c)
@@ -178,7 +187,8 @@ static void connect_to(struct exchange *x, const struct backend *b)
 	x->attempts++;
 	x->conn_pool = edge_backend(x->edge, b);
 	x->wait_us = x->edge->loop->now_us;
-	c = conn_pool_take(x->conn_pool);
+	deadline_arm(x->edge->loop, &x->deadline, x->pool->conf->policy.retries.per_try_timeout);
+	c = x->waiter.fresh ? NULL : conn_pool_take(x->conn_pool);
 	if (c) {
 		attempt_send(x, c);
 		return;
@@ -187,7 +197,7 @@ static void connect_to(struct exchange *x, const struct backend *b)
 	x->waiter.ready = on_ready;
 	x->waiter.failed = on_failed;
 	x->waiter.client = &x->client_addr;
-	x->waiter.client_local = &x->client->conn->transport->local;
+	x->waiter.client_local = &x->local;
 	why = conn_pool_wait(x->conn_pool, &x->waiter);
 	if (why != REASON_NONE)
 		attempt_failed(x, why);
@@ -219,6 +229,8 @@ void attempt_failed(struct exchange *x, enum reason why)
 	/* A kept-alive connection that closed under the request says nothing of the backend: one more try, on the same if need be. */
 	bool stale = why == REASON_UPSTREAM_STALE && x->stale_replays == 0;
 
+	if (x->state == EXCHANGE_CONNECTING)
+		x->queue_us += x->edge->loop->now_us - x->wait_us;
 	attempt_drop(x);
 	deadline_disarm(x->edge->loop, &x->deadline);
 	if (x->first_reason == REASON_NONE)
@@ -229,6 +241,12 @@ void attempt_failed(struct exchange *x, enum reason why)
 		else if (x->tried_n < EXCHANGE_TRIED_MAX)
 			x->tried[x->tried_n++] = x->backend;
 		next = pick_backend(x);
+		/* Nobody else: a backend that only lost a connection, or closed it in order, may be asked again over a new one. */
+		if (!next && (retry_bit(why) & (CONF_RETRY_RESET | CONF_RETRY_REFUSED_STREAM))) {
+			x->tried_n = 0;
+			next = pick_backend(x);
+		}
+		x->waiter.fresh = retry_bit(why) == CONF_RETRY_RESET;
 	}
 	if (!next) {
 		exchange_fail(x, why);

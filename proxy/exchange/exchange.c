@@ -28,7 +28,7 @@ static void on_response_timeout(struct deadline *d)
 {
 	struct exchange *x = CONTAINER(d, struct exchange, deadline);
 
-	if (x->state == EXCHANGE_AWAITING)
+	if (x->state == EXCHANGE_AWAITING || x->state == EXCHANGE_CONNECTING)
 		attempt_failed(x, REASON_UPSTREAM_TIMEOUT);
 	else
 		exchange_fail(x, REASON_UPSTREAM_BODY_TIMEOUT);
@@ -36,6 +36,7 @@ static void on_response_timeout(struct deadline *d)
 
 void exchange_begin(struct entry *entry, struct stream *client)
 {
+	const struct transport *t = client->conn->transport;
 	struct edge *e = entry->edge;
 	struct exchange *x = mem_obj(&e->loop->mem, sizeof(*x));
 
@@ -49,7 +50,9 @@ void exchange_begin(struct entry *entry, struct stream *client)
 	e->exchange_n++;
 	arena_init(&x->arena, &e->loop->mem);
 	x->start_us = e->loop->now_us;
-	x->peer = client->conn->transport->peer;
+	x->peer = t->peer;
+	x->local = t->local;
+	x->tls_version = transport_tls(t) ? transport_tls(t)->version : NULL;
 	x->client_addr = x->peer;
 	x->replayable = true;
 	x->deadline.fire = on_response_timeout;
@@ -313,6 +316,7 @@ static void client_on_reset(struct stream *s, enum reason why)
 		x->state != EXCHANGE_REPLYING && !x->tunnel) {
 		attempt_drop(x);
 		reply_error(x, why);
+		exchange_end(x); /* nothing more is heard from a stream that was reset; the codec sends what it has been given */
 		return;
 	}
 	if (!x->response_begun && reason_row(why)->status == 499)
@@ -331,6 +335,11 @@ static void upstream_on_head(struct stream *s, const struct head *head, bool las
 	OBJ_CHECK(x, EXCHANGE_MAGIC);
 	if (head->status < 200) {
 		stream_send_head(x->client, head, false);
+		return;
+	}
+	/* Where any 2xx means consent, one that comes without a tunnel cannot be passed on. */
+	if (x->tunnel && x->request.consent_by_status && head->body != BODY_TUNNEL && head->status < 300) {
+		attempt_failed(x, REASON_UPSTREAM_BAD_UPGRADE);
 		return;
 	}
 	if (attempt_retries_status(x, head->status)) {
@@ -388,10 +397,8 @@ static void upstream_on_sent(struct stream *s, size_t n)
 		x->credited_up = x->sent_up;
 	}
 	/* The backend's time runs from the moment at which it has everything, and anew while it takes more. */
-	if (x->state == EXCHANGE_AWAITING) {
-		x->sent_us = x->edge->loop->now_us;
-		deadline_arm(x->edge->loop, &x->deadline, x->use->snapshot->conf->timeouts.response);
-	}
+	if (x->state == EXCHANGE_AWAITING)
+		attempt_await(x);
 	if (x->tunnel && s->sent_all && x->response_last && x->client->sent_all)
 		exchange_end(x);
 }

@@ -61,7 +61,8 @@ struct exchange {
 
 	struct stream *client;
 	struct head request; /* canonical, in the arena; as it came, until forward_request() */
-	struct addr peer; /* who is connected */
+	struct addr peer, local; /* who is connected, and to what; kept here because the connection may go first */
+	const char *tls_version; /* of the client's connection; NULL: plain */
 	struct addr client_addr; /* who asks: the peer, or whom a trusted peer names */
 	struct str id;
 	struct str host, path; /* as received, for the log; in the arena */
@@ -90,7 +91,8 @@ struct exchange {
 	uint64_t bytes_in, bytes_out; /* bodies */
 	uint64_t sent_up; /* of the request's body, in this attempt */
 	uint64_t credited_up; /* bytes of it that the client has been given credit for again: a replay earns none twice */
-	uint64_t start_us, wait_us, connected_us, sent_us, first_byte_us; /* on the loop's clock; 0: did not happen */
+	uint64_t start_us, wait_us, first_byte_us; /* on the loop's clock; 0: did not happen */
+	uint64_t queue_us, connect_us; /* spent waiting for a connection to come free, and for one to be made */
 };
 
 extern const struct stream_owner_ops exchange_client_ops;
@@ -113,6 +115,8 @@ void exchange_pump_request(struct exchange *x);
 /* attempt.c */
 /* Picks pool and backend, and gets a connection. */
 void attempt_begin(struct exchange *x);
+/* The request is on its way: the backend's time to begin its answer runs (anew). */
+void attempt_await(struct exchange *x);
 /* The attempt has failed before an answer began: another one, or exchange_fail(). */
 void attempt_failed(struct exchange *x, enum reason why);
 /* Lets go of the upstream stream, or of the wait for one. */

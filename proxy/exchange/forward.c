@@ -300,11 +300,9 @@ void forward_request(struct exchange *x)
 
 static void add_sticky_cookie(struct exchange *x, struct fields *fs)
 {
-	bool tls = transport_tls(x->client->conn->transport) != NULL;
-
 	fields_add(&x->arena, fs, FIELD_SET_COOKIE, STR("set-cookie"),
 		arena_fmt(&x->arena, SPLIT_COOKIE "=" STR_FMT "; Path=/; Max-Age=31536000; HttpOnly; SameSite=Lax%s",
-			STR_ARG(x->sticky_id), tls ? "; Secure" : ""));
+			STR_ARG(x->sticky_id), x->tls_version ? "; Secure" : ""));
 }
 
 void forward_response(struct exchange *x, struct head *to, const struct head *from)

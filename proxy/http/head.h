@@ -86,6 +86,7 @@ struct head {
 	bool has_length; /* Content-Length is known: `length`. With BODY_NONE: HEAD and 304 (RFC 9110 8.6) */
 	bool te_trailers; /* TE: trailers */
 	bool expect_continue;
+	bool consent_by_status; /* a tunnel request whose client takes any 2xx for consent (RFC 8441 5), not only a switch */
 	/* Not REASON_NONE: the request is not acceptable; other members hold what could be understood, maybe nothing. The owner
 	 * answers with a response of that reason's status, the codec closes after it. Never seen on responses. */
 	uint16_t reject; /* enum reason */

@@ -9,7 +9,7 @@ void *pattern_compile(struct str pattern)
 	int error;
 	PCRE2_SIZE at;
 	pcre2_code *code =
-		pcre2_compile((PCRE2_SPTR)pattern.p, pattern.n, PCRE2_DOLLAR_ENDONLY, &error, &at, NULL);
+		pcre2_compile((PCRE2_SPTR)pattern.p, pattern.n, PCRE2_ANCHORED | PCRE2_ENDANCHORED, &error, &at, NULL);
 
 	MUST(code);
 	pcre2_jit_compile(code, PCRE2_JIT_COMPLETE); /* without JIT it works too */

@@ -11,7 +11,9 @@ struct match {
 	void *regex; /* pcre2_code, or NULL */
 };
 
-/* Patterns were checked when the configuration was: compiling cannot fail but for memory, which ends the process. */
+/* A pattern must match the whole of its subject, as in the Gateway API: an unanchored one that matched in the middle would let past
+ * what its author never thought of.
+ * Patterns were checked when the configuration was: compiling cannot fail but for memory, which ends the process. */
 void *pattern_compile(struct str pattern);
 void pattern_free(void *code);
 bool pattern_matches(const void *code, struct str subject);

@@ -147,9 +147,7 @@ static uint32_t literal_length(struct str pattern)
 {
 	uint32_t n = 0;
 
-	if (pattern.n == 0 || pattern.p[0] != '^')
-		return 0;
-	for (size_t i = 1; i < pattern.n; i++) {
+	for (size_t i = pattern.n && pattern.p[0] == '^'; i < pattern.n; i++) {
 		char c = pattern.p[i];
 
 		if (c == '\\' && i + 1 < pattern.n && memchr("./-_", pattern.p[i + 1], 4)) {

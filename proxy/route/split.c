@@ -196,6 +196,8 @@ void split_new_id(struct loop *l, char id[SPLIT_ID_CHARS])
 {
 	uint64_t bits[2] = {loop_random(l), loop_random(l)};
 
-	for (int i = 0; i < SPLIT_ID_CHARS; i++)
-		id[i] = "0123456789abcdef"[(bits[i / 16] >> (i % 16 * 4)) & 15];
+	for (int half = 0; half < 2; half++) {
+		for (int i = 0; i < SPLIT_ID_CHARS / 2; i++, bits[half] >>= 4)
+			*id++ = "0123456789abcdef"[bits[half] & 15];
+	}
 }

@@ -150,6 +150,15 @@ static enum reason open_more(struct conn_pool *p)
 	return REASON_NONE;
 }
 
+/* At the limit, an idle connection gives way to a new one. */
+static void make_room(struct conn_pool *p)
+{
+	struct list *coldest = list_last(&p->free);
+
+	if (coldest && p->settings.max_conns && p->conns + p->opening_n >= p->settings.max_conns)
+		http_conn_drain(CONTAINER(coldest, struct http_conn, link));
+}
+
 static void on_waited_enough(struct deadline *d)
 {
 	struct conn_waiter *w = CONTAINER(d, struct conn_waiter, deadline);
@@ -167,6 +176,8 @@ enum reason conn_pool_wait(struct conn_pool *p, struct conn_waiter *w)
 	w->pool = p;
 	list_push_back(&p->waiting, &w->link);
 	p->waiting_n++;
+	if (w->fresh)
+		make_room(p);
 	why = open_more(p);
 	if (why != REASON_NONE) {
 		conn_waiter_cancel(w);
@@ -196,6 +207,8 @@ static void serve(struct conn_pool *p)
 	while ((link = list_first(&p->waiting)) && (c = conn_pool_take(p))) {
 		struct conn_waiter *w = CONTAINER(link, struct conn_waiter, link);
 
+		if (w->fresh && !c->unused)
+			return;
 		conn_waiter_cancel(w);
 		w->ready(w, c);
 	}

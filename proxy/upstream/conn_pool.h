@@ -30,6 +30,7 @@ struct conn_settings {
 struct conn_waiter {
 	struct list link;
 	struct conn_pool *pool; /* NULL: not waiting */
+	bool fresh; /* only a connection that nobody has used yet: the last one was stale, and its neighbours may be */
 	struct deadline deadline;
 	const struct addr *client, *client_local; /* for a PROXY header */
 	/* From the loop. c has room: open a stream on it now with conn_pool_open(), or leave it to the next. */

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include "base/obj.h"
+#include "io/tls_memory.h"
 
 #define ACCESS_RING (1024 * 1024)
 
@@ -60,6 +61,8 @@ static void *run(void *arg)
 		loop_once(&w->loop, -1);
 		end_if_done(w);
 	}
+	install_free(w);
+	tls_memory_trim();
 	worker_tell(w, w->owner.on_stopped, NULL, 0, 0);
 	return NULL;
 }
@@ -186,7 +189,6 @@ void worker_stop(struct worker *w)
 void worker_join(struct worker *w)
 {
 	pthread_join(w->thread, NULL);
-	install_free(w);
 	event_free(w->box_event);
 	loop_free(&w->loop);
 	mailbox_free(&w->box);

@@ -146,9 +146,15 @@ static inline void h1_log_run(
 
 		random = random * 1664525 + 1013904223;
 		piece = MIN(piece, n - at);
+		if (!whole)
+			ft.write_room = random % 50; /* the peer reads slowly too */
 		fake_feed(&ft, data + at, piece);
+		if (!ft.closed && random % 3 == 0)
+			fake_unblock(&ft, 100);
 		at += piece;
 	}
+	if (!ft.closed)
+		fake_unblock(&ft, SIZE_MAX);
 	if (!ft.closed)
 		fake_feed_eof(&ft);
 	if (l->s)

@@ -36,7 +36,8 @@ struct answer {
 	struct deadline next; /* /slow, /stream */
 	uint64_t part, parts, ms; /* /stream */
 	struct websocket_echo websocket;
-	uint64_t unsent, owed; /* /ws: bytes of answers on their way; credit that is given when they have left */
+	uint64_t unsent,
+		owed; /* /ws: bytes of answers on their way; credit that is given when they have left */
 };
 
 static struct mem *mem_of(struct answer *a)
@@ -67,7 +68,8 @@ static void send_head(struct answer *a, struct head *head, struct str type)
 	size_t n = strftime(date, 32, "%a, %d %b %Y %H:%M:%S GMT", gmtime_r(&now, &tm));
 
 	if (type.n)
-		fields_add(&a->arena, &head->fields, FIELD_CONTENT_TYPE, field_std_name(FIELD_CONTENT_TYPE), type);
+		fields_add(&a->arena, &head->fields, FIELD_CONTENT_TYPE, field_std_name(FIELD_CONTENT_TYPE),
+			type);
 	fields_add(&a->arena, &head->fields, FIELD_DATE, field_std_name(FIELD_DATE), (struct str){date, n});
 	fields_add(&a->arena, &head->fields, FIELD_OTHER, STR("x-backend"), a->demo->name);
 	stream_send_head(a->stream, head, head->body == BODY_NONE);
@@ -77,7 +79,8 @@ static void send_head(struct answer *a, struct head *head, struct str type)
 static void reply(struct answer *a, unsigned status, struct str type, struct chain *body)
 {
 	bool no_body = status == 204 || status == 304;
-	struct head head = {.status = (uint16_t)status, .has_length = !no_body, .length = body->n, .body = BODY_LENGTH};
+	struct head head = {
+		.status = (uint16_t)status, .has_length = !no_body, .length = body->n, .body = BODY_LENGTH};
 
 	if (no_body || a->request.method_id == METHOD_HEAD || body->n == 0)
 		head.body = BODY_NONE;
@@ -146,14 +149,16 @@ static void on_slow(struct deadline *d)
 {
 	struct answer *a = CONTAINER(d, struct answer, next);
 
-	reply_text(a, 200, arena_fmt(&a->arena, "hello from " STR_FMT ", after a while\n", STR_ARG(a->demo->name)));
+	reply_text(a, 200,
+		arena_fmt(&a->arena, "hello from " STR_FMT ", after a while\n", STR_ARG(a->demo->name)));
 }
 
 static void slow(struct answer *a)
 {
 	a->next.fire = on_slow;
 	/* 0 would mean never. */
-	deadline_arm(&a->demo->loop, &a->next, (uint32_t)MAX(query_number(a, STR("ms"), SLOW_MS, SLOW_MAX_MS), 1u));
+	deadline_arm(&a->demo->loop, &a->next,
+		(uint32_t)MAX(query_number(a, STR("ms"), SLOW_MS, SLOW_MAX_MS), 1u));
 }
 
 static void status(struct answer *a)
@@ -164,15 +169,16 @@ static void status(struct answer *a)
 	if (!str_to_u64(number, &n) || n < 200 || n > 599)
 		reply_text(a, 400, STR("/status/NNN takes a number from 200 to 599\n"));
 	else
-		reply_text(a, (unsigned)n, arena_fmt(&a->arena, "%u from " STR_FMT "\n", (unsigned)n, STR_ARG(a->demo->name)));
+		reply_text(a, (unsigned)n,
+			arena_fmt(&a->arena, "%u from " STR_FMT "\n", (unsigned)n, STR_ARG(a->demo->name)));
 }
 
 static void on_part(struct deadline *d)
 {
 	struct answer *a = CONTAINER(d, struct answer, next);
 	struct chain body = {0};
-	struct str text = arena_fmt(&a->arena, "part %llu of %llu from " STR_FMT "\n", (unsigned long long)++a->part,
-		(unsigned long long)a->parts, STR_ARG(a->demo->name));
+	struct str text = arena_fmt(&a->arena, "part %llu of %llu from " STR_FMT "\n",
+		(unsigned long long)++a->part, (unsigned long long)a->parts, STR_ARG(a->demo->name));
 
 	chain_add_copy(mem_of(a), &body, text.p, text.n);
 	if (a->part < a->parts)
@@ -182,7 +188,8 @@ static void on_part(struct deadline *d)
 
 static void stream_parts(struct answer *a)
 {
-	struct head head = {.status = 200, .body = a->request.method_id == METHOD_HEAD ? BODY_NONE : BODY_STREAM};
+	struct head head = {
+		.status = 200, .body = a->request.method_id == METHOD_HEAD ? BODY_NONE : BODY_STREAM};
 
 	a->parts = MAX(query_number(a, STR("n"), STREAM_PARTS, 10000), 1u);
 	a->ms = MAX(query_number(a, STR("ms"), STREAM_MS, SLOW_MAX_MS), 1u);
@@ -195,13 +202,13 @@ static void stream_parts(struct answer *a)
 static void echo_text(struct answer *a, struct chain *out)
 {
 	const struct head *h = &a->request;
-	struct str head = arena_fmt(&a->arena, STR_FMT " " STR_FMT " from " STR_FMT "\nhost: " STR_FMT "\n", STR_ARG(h->method),
-		STR_ARG(h->path), STR_ARG(a->demo->name), STR_ARG(h->authority));
+	struct str head = arena_fmt(&a->arena, STR_FMT " " STR_FMT " from " STR_FMT "\nhost: " STR_FMT "\n",
+		STR_ARG(h->method), STR_ARG(h->path), STR_ARG(a->demo->name), STR_ARG(h->authority));
 
 	chain_add_copy(mem_of(a), out, head.p, head.n);
 	for (uint32_t i = 0; i < h->fields.n; i++) {
-		struct str line = arena_fmt(&a->arena, STR_FMT ": " STR_FMT "\n", STR_ARG(field_name(&h->fields.v[i])),
-			STR_ARG(field_value(&h->fields.v[i])));
+		struct str line = arena_fmt(&a->arena, STR_FMT ": " STR_FMT "\n",
+			STR_ARG(field_name(&h->fields.v[i])), STR_ARG(field_value(&h->fields.v[i])));
 
 		chain_add_copy(mem_of(a), out, line.p, line.n);
 	}
@@ -229,9 +236,9 @@ static void echo_json(struct answer *a, struct chain *out)
 	for (uint32_t i = 0; i < h->fields.n; i++)
 		json_array_append_new(headers, json_pack("[o, o]", json_text(field_name(&h->fields.v[i])),
 						       json_text(field_value(&h->fields.v[i]))));
-	j = json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "backend", json_text(a->demo->name), "method", json_text(h->method), "path",
-		json_text(h->path), "host", json_text(h->authority), "headers", headers, "body",
-		json_text((struct str){bytes, n}));
+	j = json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "backend", json_text(a->demo->name), "method",
+		json_text(h->method), "path", json_text(h->path), "host", json_text(h->authority), "headers",
+		headers, "body", json_text((struct str){bytes, n}));
 	text = json_dumps(j, JSON_INDENT(2));
 	MUST(text);
 	chain_add_copy(mem_of(a), out, text, strlen(text));
@@ -266,7 +273,9 @@ static void tunnel(struct answer *a)
 
 static void not_found(struct answer *a)
 {
-	reply_text(a, 404, STR("not found; there are / /healthz /slow?ms=500 /status/503 /echo /stream?n=5&ms=200 /ws\n"));
+	reply_text(a, 404,
+		STR("not found; there are / /healthz /slow?ms=500 /status/503 /echo /stream?n=5&ms=200 "
+		    "/ws\n"));
 }
 
 static const struct page pages[] = {

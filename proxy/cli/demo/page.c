@@ -4,9 +4,9 @@
 #define PAGE_MAX 8192
 #define LINE_MAX 256 /* of the text of a stranger */
 
-static const char before_color[] =
-	"<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
-	"<meta name=\"viewport\" content=\"width=device-width\">\n<title>weir demo</title>\n<style>\n:root { --pool: ";
+static const char before_color[] = "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
+				   "<meta name=\"viewport\" content=\"width=device-width\">\n<title>weir "
+				   "demo</title>\n<style>\n:root { --pool: ";
 static const char after_color[] =
 	" }\n"
 	"body { margin: 0; min-height: 100vh; display: grid; place-items: center; background: var(--pool);\n"
@@ -16,17 +16,19 @@ static const char after_color[] =
 	"code, a { color: inherit }\n"
 	"dl { display: grid; grid-template-columns: max-content 1fr; gap: 0 1rem; opacity: .9 }\n"
 	"dd { margin: 0; overflow-wrap: anywhere; font-family: ui-monospace, monospace }\n"
-	"button { font: inherit; padding: .4rem 1rem; border: 1px solid #fff; border-radius: .4rem; background: none;\n"
+	"button { font: inherit; padding: .4rem 1rem; border: 1px solid #fff; border-radius: .4rem; "
+	"background: none;\n"
 	"  color: inherit; cursor: pointer }\n"
 	"</style>\n</head>\n<body>\n<main>\n<p>hello from</p>\n<h1>";
-static const char after_name[] =
-	"</h1>\n"
-	"<p>Reload a few times: weir chooses a pool by weight for every request of somebody it does not know.</p>\n"
-	"<p><button>ask 100 times</button> <output></output></p>\n<dl>\n";
+static const char after_name[] = "</h1>\n"
+				 "<p>Reload a few times: weir chooses a pool by weight for every request of "
+				 "somebody it does not know.</p>\n"
+				 "<p><button>ask 100 times</button> <output></output></p>\n<dl>\n";
 static const char after_rows[] =
 	"</dl>\n"
 	"<p><a href=\"/echo\">what arrives here</a> \302\267 <a href=\"/stream\">a stream</a> \302\267\n"
-	"<a href=\"/slow?ms=2000\">a slow answer</a> \302\267 <a href=\"/status/503\">an error</a></p>\n</main>\n"
+	"<a href=\"/slow?ms=2000\">a slow answer</a> \302\267 <a href=\"/status/503\">an "
+	"error</a></p>\n</main>\n"
 	"<script>\n"
 	"document.querySelector('button').onclick = async () => {\n"
 	"  const count = {}, out = document.querySelector('output')\n"

@@ -69,7 +69,7 @@ static void on_signal(evutil_socket_t number, short what, void *ctx)
 	}
 	d->stopping = true;
 	acceptor_stop(&d->acceptor);
-	list_each_safe(link, &d->conns)
+	list_each_safe (link, &d->conns)
 		http_conn_drain(CONTAINER(link, struct http_conn, link));
 	d->patience.fire = on_patience_end;
 	deadline_arm(&d->loop, &d->patience, PATIENCE_MS);

@@ -3,7 +3,14 @@
 #include "base/obj.h"
 
 /* RFC 6455 5.2, 5.5 */
-enum opcode { CONTINUATION = 0, TEXT_FRAME = 1, BINARY_FRAME = 2, CLOSE_FRAME = 8, PING_FRAME = 9, PONG_FRAME = 10 };
+enum opcode {
+	CONTINUATION = 0,
+	TEXT_FRAME = 1,
+	BINARY_FRAME = 2,
+	CLOSE_FRAME = 8,
+	PING_FRAME = 9,
+	PONG_FRAME = 10
+};
 
 #define FIN              0x80
 #define RESERVED         0x70

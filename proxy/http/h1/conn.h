@@ -6,8 +6,8 @@
  *
  * Server role, beyond http/stream.h:
  * - After on_reset with CLIENT_SLOW_BODY, CLIENT_BAD_CHUNK, CLIENT_CUT_BODY or CLIENT_HEADERS_TOO_LARGE (trailers) the owner may still
- *   send a complete final answer if it had not begun one; the connection closes after it. Once the client is gone the
- *   answer is dropped.
+ *   send a complete final answer if it had not begun one, and releases at once: no on_sent follows. The connection closes after it.
+ *   Once the client is gone the answer is dropped.
  * - A client that has half-closed (FIN) behind a complete request may be a script that waits for its answer, or a browser that is gone:
  *   TCP does not tell. An answer that is under way, or begins within H1_HALF_CLOSED_MS, is still sent; after that, or with a
  *   RST or a write error, it is CLIENT_GONE.

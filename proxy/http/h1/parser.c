@@ -183,7 +183,7 @@ static enum h1_result sort_field(struct cursor *c, struct head *h, struct facts 
 static enum h1_result take_fields(struct cursor *c, struct head *h, struct facts *k,
 	const struct http_limits *lim, enum reason otherwise, enum reason too_many)
 {
-	uint32_t lines = 0;
+	uint32_t lines = 0, lines_max = h1_count_max(lim);
 	struct fields *fs = &h->fields;
 
 	for (;;) {
@@ -195,7 +195,7 @@ static enum h1_result take_fields(struct cursor *c, struct head *h, struct facts
 			return H1_PARTIAL;
 		if (*c->p == '\r')
 			return take_crlf(c, otherwise);
-		if (fs->n == fs->cap || ++lines > h1_count_max(lim))
+		if (fs->n == fs->cap || ++lines > lines_max)
 			return bad(c, too_many);
 		r = take_field(c, f, otherwise);
 		if (r != H1_COMPLETE)

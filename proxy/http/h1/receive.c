@@ -163,6 +163,7 @@ static bool section_step(struct h1_conn *c, bool trailers)
 	struct block *fields;
 	struct view v;
 	enum h1_result r;
+	bool begins = c->progress.parse_at == 0;
 	ssize_t n = view_get(c, &v);
 
 	if (n <= 0) {
@@ -179,7 +180,7 @@ static bool section_step(struct h1_conn *c, bool trailers)
 		r = c->role->parse_head(c, &msg, v.p, v.n);
 	if (r == H1_PARTIAL) {
 		/* The first head's time began with the connection, that of trailers with the last chunk. */
-		if (!c->part && !trailers && c->served > 0)
+		if (begins && !trailers && c->served > 0)
 			deadline_arm(c->base.loop, &c->read_by, c->base.limits->header_ms);
 		view_keep(c, &v);
 	} else {

@@ -17,9 +17,23 @@ enum pseudo {
 
 /* RFC 9110 5.6.2 token, in lower case as RFC 9113 8.2.1 wants names. */
 static const bool name_char[256] = {
-	['!'] = true, ['#'] = true, ['$'] = true, ['%'] = true, ['&'] = true, ['\''] = true, ['*'] = true,
-	['+'] = true, ['-'] = true, ['.'] = true, ['^'] = true, ['_'] = true, ['`'] = true, ['|'] = true,
-	['~'] = true, ['0' ... '9'] = true, ['a' ... 'z'] = true,
+	['!'] = true,
+	['#'] = true,
+	['$'] = true,
+	['%'] = true,
+	['&'] = true,
+	['\''] = true,
+	['*'] = true,
+	['+'] = true,
+	['-'] = true,
+	['.'] = true,
+	['^'] = true,
+	['_'] = true,
+	['`'] = true,
+	['|'] = true,
+	['~'] = true,
+	['0' ... '9'] = true,
+	['a' ... 'z'] = true,
 };
 
 void h2_block_init(struct h2_block *b, struct mem *m, const struct http_limits *lim, uint32_t stream,
@@ -178,6 +192,7 @@ static void take_pseudo(struct h2_block *b, struct str name, struct str value)
 		if (!is_token(value))
 			malformed(b, REASON_CLIENT_BAD_HEADER);
 		h->protocol = keep(b, value);
+		h->consent_by_status = true;
 		break;
 	case PSEUDO_STATUS:
 		take_status(b, value);

@@ -43,7 +43,8 @@ static uint32_t capacity(const struct h2_conn *c)
 	uint32_t limit = c->base.limits->max_streams ? c->base.limits->max_streams : UINT32_MAX;
 
 	limit = MIN(limit, c->peer_streams);
-	return c->base.draining || !h2_conn_reads(c) || c->base.streams >= limit ? 0 : limit - c->base.streams;
+	return c->base.draining || !h2_conn_reads(c) || c->base.streams >= limit ? 0
+										 : limit - c->base.streams;
 }
 
 void h2_conn_changed(struct h2_conn *c)
@@ -62,8 +63,9 @@ static enum reason wrong_head(const struct h2_block *b)
 {
 	if (b->too_large)
 		return REASON_UPSTREAM_HEADERS_TOO_LARGE;
-	return b->wrong == REASON_CLIENT_LENGTH_MISMATCH ? REASON_UPSTREAM_CUT_BODY :
-		b->wrong == REASON_CLIENT_BAD_FRAMING ? REASON_UPSTREAM_BAD_FRAMING : REASON_UPSTREAM_BAD_RESPONSE;
+	return b->wrong == REASON_CLIENT_LENGTH_MISMATCH ? REASON_UPSTREAM_CUT_BODY
+	       : b->wrong == REASON_CLIENT_BAD_FRAMING   ? REASON_UPSTREAM_BAD_FRAMING
+							 : REASON_UPSTREAM_BAD_RESPONSE;
 }
 
 static void head_in(struct h2_conn *c, struct h2_stream *s, struct h2_block *b)
@@ -118,7 +120,7 @@ bool h2_client_begin(struct h2_stream *s, const struct head *head, bool last)
 /* Heads that waited for the peer's word on extended CONNECT. */
 static void settings_in(struct h2_conn *c)
 {
-	list_each_safe(link, &c->all) {
+	list_each_safe (link, &c->all) {
 		struct h2_stream *s = CONTAINER(link, struct h2_stream, link);
 		struct h2_kept *k = TAKE(&s->head_out);
 
@@ -145,7 +147,7 @@ static void goaway_in(struct h2_conn *c, uint32_t last_id)
 	}
 	c->goaway_id = last_id;
 	c->base.draining = true;
-	list_each_safe(link, &c->all) {
+	list_each_safe (link, &c->all) {
 		struct h2_stream *s = CONTAINER(link, struct h2_stream, link);
 
 		if (s->open && s->id > last_id && !begun(s))
@@ -200,8 +202,8 @@ void h2_client_drain(struct http_conn *base)
 static const struct http_conn_ops client_ops = {
 	.open = open_down, .drain = h2_client_drain, .close = h2_conn_close_down};
 
-struct http_conn *h2_client(struct transport **t, const struct http_limits *lim, const struct http_conn_owner_ops *ops,
-	void *owner)
+struct http_conn *h2_client(struct transport **t, const struct http_limits *lim,
+	const struct http_conn_owner_ops *ops, void *owner)
 {
 	struct h2_conn *c = h2_conn_new(t, &h2_client_role, lim, ops, owner);
 

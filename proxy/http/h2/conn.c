@@ -31,7 +31,7 @@ void h2_conn_goaway(struct h2_conn *c, uint32_t last_id, enum h2_error code)
  * to be written. */
 static void kill_streams(struct h2_conn *c, enum reason why, bool reset, bool written)
 {
-	list_each_safe(link, &c->all) {
+	list_each_safe (link, &c->all) {
 		struct h2_stream *s = CONTAINER(link, struct h2_stream, link);
 		bool in_ends = s->in >= H2_HALF_ENDING;
 		bool out_ends = written ? s->base.sent_all : s->out >= H2_HALF_DONE;

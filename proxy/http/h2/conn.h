@@ -20,16 +20,17 @@
 #include "http/h2/hpack.h"
 #include "io/loop.h"
 
-#define H2_BUCKETS       32 /* of the stream table; ids count up by two, so they spread evenly */
-#define H2_CLOSED_KEPT   64 /* ids of streams closed last, to tell a late frame from a wrong one */
-#define H2_BY_OUR_RESET  0x80000000u /* in that ring: late frames are to be expected */
-#define H2_CONN_WINDOW   (1024 * 1024) /* for all streams of a connection together, returned on receipt */
-#define H2_TURN_BYTES    (96 * 1024) /* gathered before a write; on_sent is owed once they are gone */
-#define H2_OUT_MAX       (64 * 1024) /* control bytes that wait for the peer to read before we stop reading it */
-#define H2_PEER_STREAMS  100 /* assumed of a server until its SETTINGS come (RFC 9113 6.5.2 recommends no fewer) */
-#define H2_INTERIM_MAX   16 /* 1xx heads before the final one */
-#define H2_PING_MS       1000 /* how long a drain waits for its PING, and a closed connection for the peer's FIN */
-#define H2_CLOSE_MS      5000 /* how long the last frames may take to leave */
+#define H2_BUCKETS      32 /* of the stream table; ids count up by two, so they spread evenly */
+#define H2_CLOSED_KEPT  64 /* ids of streams closed last, to tell a late frame from a wrong one */
+#define H2_BY_OUR_RESET 0x80000000u /* in that ring: late frames are to be expected */
+#define H2_CONN_WINDOW  (1024 * 1024) /* for all streams of a connection together, returned on receipt */
+#define H2_TURN_BYTES   (96 * 1024) /* gathered before a write; on_sent is owed once they are gone */
+#define H2_OUT_MAX      (64 * 1024) /* control bytes that wait for the peer to read before we stop reading it */
+#define H2_PEER_STREAMS \
+	100 /* assumed of a server until its SETTINGS come (RFC 9113 6.5.2 recommends no fewer) */
+#define H2_INTERIM_MAX 16 /* 1xx heads before the final one */
+#define H2_PING_MS     1000 /* how long a drain waits for its PING, and a closed connection for the peer's FIN */
+#define H2_CLOSE_MS    5000 /* how long the last frames may take to leave */
 
 enum h2_conn_state {
 	H2_CONN_PREFACE, /* the peer's preface and first SETTINGS are awaited */
@@ -125,7 +126,8 @@ struct h2_conn {
 	uint32_t requests; /* server role */
 	uint32_t alive; /* stream structs, released or not: the connection is freed after the last */
 	uint32_t last_id; /* server role: highest the peer has used; client role: highest that we have */
-	uint32_t goaway_id; /* streams above it are not processed: by us (server role), by the peer (client role) */
+	uint32_t
+		goaway_id; /* streams above it are not processed: by us (server role), by the peer (client role) */
 	uint32_t peer_streams; /* SETTINGS_MAX_CONCURRENT_STREAMS */
 	int32_t peer_window; /* SETTINGS_INITIAL_WINDOW_SIZE */
 	int32_t send_window;
@@ -223,7 +225,8 @@ static inline struct mem *h2_mem(const struct h2_conn *c)
 static inline int32_t h2_stream_window(const struct h2_conn *c)
 {
 	/* Never below the protocol's default, so that it holds before our SETTINGS are acknowledged, too. */
-	return (int32_t)MIN(MAX(c->base.limits->window ? c->base.limits->window : 65536u, (uint32_t)H2_WINDOW_DEFAULT),
+	return (int32_t)MIN(
+		MAX(c->base.limits->window ? c->base.limits->window : 65536u, (uint32_t)H2_WINDOW_DEFAULT),
 		(uint32_t)H2_WINDOW_MAX);
 }
 
@@ -233,8 +236,8 @@ void h2_conn_read(struct h2_conn *c);
 
 /* -- send.c -- */
 void h2_conn_flush(struct h2_conn *c);
-void h2_send_frame(struct h2_conn *c, enum h2_frame_type type, uint8_t flags, uint32_t stream, const void *payload,
-	uint32_t n);
+void h2_send_frame(struct h2_conn *c, enum h2_frame_type type, uint8_t flags, uint32_t stream,
+	const void *payload, uint32_t n);
 void h2_send_rst(struct h2_conn *c, uint32_t stream, enum h2_error code);
 void h2_send_window_update(struct h2_conn *c, uint32_t stream, uint32_t n);
 /* The preface of the role, SETTINGS, and the connection's window. */

@@ -8,8 +8,9 @@
 #include "base/reason.h"
 #include "base/str.h"
 
-#define H2_FRAME_HEADER    9
-#define H2_FRAME_MAX       16384u /* SETTINGS_MAX_FRAME_SIZE until the peer says more; we never do (RFC 9113 6.5.2) */
+#define H2_FRAME_HEADER 9
+#define H2_FRAME_MAX \
+	16384u /* SETTINGS_MAX_FRAME_SIZE until the peer says more; we never do (RFC 9113 6.5.2) */
 #define H2_FRAME_MAX_LIMIT 16777215u
 #define H2_WINDOW_DEFAULT  65535
 #define H2_WINDOW_MAX      0x7fffffff

@@ -75,7 +75,8 @@ static struct str lower(struct nv_list *l, struct str name)
 
 static void put_fields(struct nv_list *l, const struct fields *fs)
 {
-	for (const struct field *f = fs->v; f < fs->v + fs->n; f++) {
+	for (unsigned i = 0; i < fs->n; i++) {
+		const struct field *f = &fs->v[i];
 		uint8_t flags = NGHTTP2_NV_FLAG_NONE;
 
 		if (f->id == FIELD_OTHER) {
@@ -148,8 +149,8 @@ static void write_large(struct h2_hpack *hp, struct mem *m, struct chain *out, c
 	free(block);
 }
 
-void h2_hpack_write(struct h2_hpack *hp, struct mem *m, struct chain *out, uint32_t stream, enum h2_headers_kind kind,
-	const struct head *head, bool end_stream)
+void h2_hpack_write(struct h2_hpack *hp, struct mem *m, struct chain *out, uint32_t stream,
+	enum h2_headers_kind kind, const struct head *head, bool end_stream)
 {
 	struct h2_frame f = {0, stream, H2_FRAME_HEADERS, end_stream ? H2_FLAG_END_STREAM : 0};
 	struct nv_list l;

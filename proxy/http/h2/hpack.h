@@ -23,7 +23,7 @@ void h2_hpack_free(struct h2_hpack *hp);
 void h2_hpack_peer_table(struct h2_hpack *hp, uint32_t size);
 /* Appends a HEADERS frame, and CONTINUATIONs if one frame does not hold it, to out. Frames must leave in the order in
  * which they are written. TRAILERS: head->fields alone. */
-void h2_hpack_write(struct h2_hpack *hp, struct mem *m, struct chain *out, uint32_t stream, enum h2_headers_kind kind,
-	const struct head *head, bool end_stream);
+void h2_hpack_write(struct h2_hpack *hp, struct mem *m, struct chain *out, uint32_t stream,
+	enum h2_headers_kind kind, const struct head *head, bool end_stream);
 
 #endif

@@ -1,8 +1,8 @@
 #include "base/obj.h"
 #include "http/h2/conn.h"
 
-#define READS_AT_ONCE    4 /* then what was read is answered before more is read */
-#define LINGER_READS     16 /* 1 MiB thrown away at most per event */
+#define READS_AT_ONCE 4 /* then what was read is answered before more is read */
+#define LINGER_READS  16 /* 1 MiB thrown away at most per event */
 
 /* -- streams that are gone -- */
 
@@ -313,7 +313,7 @@ static bool move_windows(struct h2_conn *c, uint32_t value)
 {
 	int64_t delta = (int64_t)value - c->peer_window;
 
-	list_each(link, &c->all) {
+	list_each (link, &c->all) {
 		struct h2_stream *s = CONTAINER(link, struct h2_stream, link);
 
 		if (s->send_window + delta > H2_WINDOW_MAX)
@@ -443,7 +443,8 @@ static void on_push_promise(struct h2_conn *c, const struct h2_frame *f, struct 
 	h2_conn_fault(c, H2_PROTOCOL_ERROR); /* clients cannot, and we forbid servers to (RFC 9113 8.4) */
 }
 
-static void (*const handlers[H2_FRAME_TYPES])(struct h2_conn *c, const struct h2_frame *f, struct str payload) = {
+static void (*const handlers[H2_FRAME_TYPES])(
+	struct h2_conn *c, const struct h2_frame *f, struct str payload) = {
 	[H2_FRAME_HEADERS] = on_headers,
 	[H2_FRAME_PRIORITY] = on_priority,
 	[H2_FRAME_RST_STREAM] = on_rst_stream,
@@ -485,8 +486,8 @@ static bool frame_fits(struct h2_conn *c, const struct h2_frame *f)
 	/* RFC 9113 3.4: SETTINGS come first. 6.10: nothing comes between the frames of a header block. */
 	if (c->state == H2_CONN_PREFACE && (f->type != H2_FRAME_SETTINGS || (f->flags & H2_FLAG_ACK)))
 		fault = (struct h2_fault){H2_PROTOCOL_ERROR, false};
-	else if (c->block ? f->type != H2_FRAME_CONTINUATION || f->stream != c->block->stream :
-			    f->type == H2_FRAME_CONTINUATION)
+	else if (c->block ? f->type != H2_FRAME_CONTINUATION || f->stream != c->block->stream
+			  : f->type == H2_FRAME_CONTINUATION)
 		fault = (struct h2_fault){H2_PROTOCOL_ERROR, false};
 	if (fault.code && !fault.stream) {
 		h2_conn_fault(c, fault.code);
@@ -511,8 +512,8 @@ static size_t header_bytes(struct h2_conn *c, const char *p, size_t n)
 			return part;
 	}
 	/* The pad length of DATA belongs to what must be known first. */
-	if (in->have == H2_FRAME_HEADER && in->frame.type == H2_FRAME_DATA && (in->frame.flags & H2_FLAG_PADDED) &&
-		part < n) {
+	if (in->have == H2_FRAME_HEADER && in->frame.type == H2_FRAME_DATA &&
+		(in->frame.flags & H2_FLAG_PADDED) && part < n) {
 		in->header[in->have++] = (uint8_t)p[part++];
 	}
 	return part;

@@ -3,10 +3,11 @@
 
 #define IOV_MAX_TURN 128
 #define STAGE_SIZE   4000 /* frame headers and small payloads of a turn */
-#define COPY_MAX     512 /* a payload up to that size is copied behind its frame header: cheaper than another iovec */
+#define COPY_MAX \
+	512 /* a payload up to that size is copied behind its frame header: cheaper than another iovec */
 
-void h2_send_frame(struct h2_conn *c, enum h2_frame_type type, uint8_t flags, uint32_t stream, const void *payload,
-	uint32_t n)
+void h2_send_frame(struct h2_conn *c, enum h2_frame_type type, uint8_t flags, uint32_t stream,
+	const void *payload, uint32_t n)
 {
 	struct h2_frame f = {n, stream, (uint8_t)type, flags};
 	uint8_t *p;
@@ -151,8 +152,8 @@ static bool frame_stream(struct h2_conn *c, struct h2_stream *s)
 		list_push_back(&c->on_wire, &s->wire_link);
 	if (end) {
 		if (s->trailers_out) {
-			h2_hpack_write(&c->hpack, h2_mem(c), &c->wire, s->id, H2_HEADERS_TRAILERS, &s->trailers_out->head,
-				true);
+			h2_hpack_write(&c->hpack, h2_mem(c), &c->wire, s->id, H2_HEADERS_TRAILERS,
+				&s->trailers_out->head, true);
 			h2_unkeep(c, &s->trailers_out);
 		}
 		deadline_disarm(h2_loop(c), &s->stall);
@@ -209,7 +210,7 @@ static void blocked(struct h2_conn *c)
 	if (!c->wire_settled)
 		chain_settle(h2_mem(c), &c->wire);
 	c->wire_settled = true;
-	list_each(link, &c->sending)
+	list_each (link, &c->sending)
 		h2_send_settle(CONTAINER(link, struct h2_stream, send_link));
 }
 
@@ -267,7 +268,7 @@ void h2_conn_flush(struct h2_conn *c)
 		deadline_arm(h2_loop(c), &c->reply, H2_PING_MS);
 		c->more = true;
 	}
-	/* Reading stops when too much waits for the peer to read it. */
-	if (c->more && c->control.n + c->wire.n <= H2_OUT_MAX + H2_TURN_BYTES)
+	/* Reading stops while too much waits for the peer to read it. */
+	if (c->more && c->control.n <= H2_OUT_MAX)
 		loop_defer(h2_loop(c), &c->ready_task, LOOP_READY);
 }

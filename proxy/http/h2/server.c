@@ -33,7 +33,8 @@ static enum reason reset_in(struct h2_conn *c, struct h2_stream *s, enum h2_erro
 static enum reason lost(const struct h2_stream *s, bool reset)
 {
 	(void)reset;
-	return s && s->in < H2_HALF_ENDING && s->out == H2_HALF_HEAD ? REASON_CLIENT_CUT_BODY : REASON_CLIENT_GONE;
+	return s && s->in < H2_HALF_ENDING && s->out == H2_HALF_HEAD ? REASON_CLIENT_CUT_BODY
+								     : REASON_CLIENT_GONE;
 }
 
 /* A stream error on a request that nobody has heard of yet. */

@@ -56,7 +56,7 @@ void h2_unkeep(struct h2_conn *c, struct h2_kept **kept)
 static bool wants_body(const struct h2_stream *s)
 {
 	return s->in == H2_HALF_BODY && s->credit > s->received.n && !s->tunnel &&
-		(!s->c->base.server || s->out == H2_HALF_HEAD);
+	       (!s->c->base.server || s->out == H2_HALF_HEAD);
 }
 
 static bool waits_for_window(const struct h2_stream *s)
@@ -212,7 +212,8 @@ void h2_stream_settle(struct h2_stream *s)
 		h2_stream_leave(s, true);
 		h2_stream_set_in(s, H2_HALF_RESET);
 	}
-	if (s->in >= H2_HALF_ENDING && s->out >= H2_HALF_DONE && !list_linked(&s->wire_link) && s->base.magic) {
+	if (s->in >= H2_HALF_ENDING && s->out >= H2_HALF_DONE && !list_linked(&s->wire_link) &&
+		s->base.magic) {
 		s->base.magic = 0; /* once: it is on its way out */
 		list_remove(&s->ready_link);
 		list_push_back(&c->dead, &s->ready_link);

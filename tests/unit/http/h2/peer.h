@@ -56,7 +56,8 @@ static inline void let_go(struct peer *p, unsigned n)
 static inline void say_fields(struct text *t, const struct fields *fs)
 {
 	for (unsigned i = 0; i < fs->n; i++)
-		text_fmt(t, " [" STR_FMT "=" STR_FMT "]", STR_ARG(field_name(&fs->v[i])), STR_ARG(field_value(&fs->v[i])));
+		text_fmt(t, " [" STR_FMT "=" STR_FMT "]", STR_ARG(field_name(&fs->v[i])),
+			STR_ARG(field_value(&fs->v[i])));
 }
 
 static inline void send_text(struct peer *p, unsigned n, const char *body, bool last)
@@ -119,7 +120,8 @@ static inline void on_head(struct stream *s, const struct head *h, bool last)
 	if (h->status)
 		text_u64(t, h->status);
 	else
-		text_fmt(t, STR_FMT " " STR_FMT " " STR_FMT, STR_ARG(h->method), STR_ARG(h->authority), STR_ARG(h->path));
+		text_fmt(t, STR_FMT " " STR_FMT " " STR_FMT, STR_ARG(h->method), STR_ARG(h->authority),
+			STR_ARG(h->path));
 	if (h->reject)
 		text_fmt(t, " REJECT " STR_FMT, STR_ARG(reason_row(h->reject)->name));
 	if (h->protocol.n)
@@ -205,17 +207,21 @@ static inline void run(struct peer *p)
 
 /* -- frames in -- */
 
-static inline void put_frame(struct peer *p, unsigned type, unsigned flags, uint32_t stream, const void *payload, size_t n)
+static inline void put_frame(
+	struct peer *p, unsigned type, unsigned flags, uint32_t stream, const void *payload, size_t n)
 {
 	struct h2_frame f = {(uint32_t)n, stream, (uint8_t)type, (uint8_t)flags};
 	uint8_t header[H2_FRAME_HEADER];
 
 	h2_frame_pack(header, &f);
+	if (p->ft.in_at == p->ft.in_n)
+		p->ft.in_at = p->ft.in_n = 0;
 	fake_put(&p->ft, header, sizeof(header));
 	fake_put(&p->ft, payload, n);
 }
 
-static inline void frame(struct peer *p, unsigned type, unsigned flags, uint32_t stream, const void *payload, size_t n)
+static inline void frame(
+	struct peer *p, unsigned type, unsigned flags, uint32_t stream, const void *payload, size_t n)
 {
 	put_frame(p, type, flags, stream, payload, n);
 	fake_event(&p->ft);
@@ -263,7 +269,8 @@ static inline size_t encode(struct peer *p, const char *fields, uint8_t *out, si
 		*value++ = '\0';
 		for (char *c = value; *c; c++)
 			*c = *c == '+' ? ' ' : *c;
-		nv[n++] = (nghttp2_nv){(uint8_t *)at, (uint8_t *)value, strlen(at), strlen(value), NGHTTP2_NV_FLAG_NO_INDEX};
+		nv[n++] = (nghttp2_nv){
+			(uint8_t *)at, (uint8_t *)value, strlen(at), strlen(value), NGHTTP2_NV_FLAG_NO_INDEX};
 	}
 	bytes = nghttp2_hd_deflate_hd(p->deflater, out, cap, nv, n);
 	assert_true(bytes >= 0);
@@ -298,9 +305,9 @@ static inline void zeros(struct peer *p, uint32_t stream, bool end, size_t n)
 
 static inline const char *code_name(uint32_t code)
 {
-	static const char *const names[] = {"NO_ERROR", "PROTOCOL_ERROR", "INTERNAL_ERROR", "FLOW_CONTROL_ERROR",
-		"SETTINGS_TIMEOUT", "STREAM_CLOSED", "FRAME_SIZE_ERROR", "REFUSED_STREAM", "CANCEL", "COMPRESSION_ERROR",
-		"CONNECT_ERROR", "ENHANCE_YOUR_CALM"};
+	static const char *const names[] = {"NO_ERROR", "PROTOCOL_ERROR", "INTERNAL_ERROR",
+		"FLOW_CONTROL_ERROR", "SETTINGS_TIMEOUT", "STREAM_CLOSED", "FRAME_SIZE_ERROR",
+		"REFUSED_STREAM", "CANCEL", "COMPRESSION_ERROR", "CONNECT_ERROR", "ENHANCE_YOUR_CALM"};
 
 	return code < COUNT_OF(names) ? names[code] : "?";
 }
@@ -376,6 +383,10 @@ static inline const char *frames(struct peer *p)
 			break;
 		say_frame(p, &f, at + H2_FRAME_HEADER);
 		p->seen += H2_FRAME_HEADER + f.length;
+	}
+	if (p->seen == p->ft.out_n) {
+		fake_out_clear(&p->ft);
+		p->seen = 0;
 	}
 	p->frames_buf[p->frames.n] = '\0';
 	return p->frames_buf;

@@ -256,7 +256,8 @@ static void a_body_unlike_its_length_is_never_a_clean_end(void **state)
 	data(p, 1, true, "shrt");
 	headers(p, 3, false, ":status=200 content-length=5");
 	data(p, 3, false, "longer");
-	assert_heard(p, "1 200 length=5\n1 reset UPSTREAM_CUT_BODY\n2 200 length=5\n2 reset UPSTREAM_BAD_FRAMING\n");
+	assert_heard(p,
+		"1 200 length=5\n1 reset UPSTREAM_CUT_BODY\n2 200 length=5\n2 reset UPSTREAM_BAD_FRAMING\n");
 }
 
 static void malformed_answers_are_reset(void **state)

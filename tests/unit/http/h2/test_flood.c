@@ -6,9 +6,9 @@
 
 static void assert_calmed(struct peer *p, int sent)
 {
+	assert_true(p->ft.out_n < (1 << 20));
 	assert_non_null(strstr(frames(p), "ENHANCE_YOUR_CALM"));
 	assert_true(sent < MANY);
-	assert_true(p->ft.out_n < (1 << 20));
 }
 
 static bool alive(const struct peer *p)
@@ -58,7 +58,8 @@ static void malformed_requests_are_calmed(void **state)
 	assert_calmed(p, i);
 }
 
-static void flood(struct peer *p, unsigned type, unsigned flags, uint32_t stream, const char *payload, size_t n)
+static void flood(
+	struct peer *p, unsigned type, unsigned flags, uint32_t stream, const char *payload, size_t n)
 {
 	int i;
 
@@ -137,11 +138,12 @@ static void replies_do_not_pile_up_for_a_client_that_does_not_read(void **state)
 	p->answers = true;
 	serve(p);
 	p->ft.write_room = 0;
-	for (int i = 0; i < 100000; i++) {
+	for (int i = 0; i < 20000; i++) {
 		uint8_t block[64];
 		size_t n = encode(p, GET, block, sizeof(block));
 
-		put_frame(p, H2_FRAME_HEADERS, H2_FLAG_END_HEADERS | H2_FLAG_END_STREAM, (uint32_t)(2 * i + 1), block, n);
+		put_frame(p, H2_FRAME_HEADERS, H2_FLAG_END_HEADERS | H2_FLAG_END_STREAM,
+			(uint32_t)(2 * i + 1), block, n);
 		if (i % 1000 == 999)
 			fake_event(&p->ft);
 		heard(p);
@@ -179,6 +181,7 @@ static void acknowledging_every_frame_is_no_flood(void **state)
 		frame32(p, H2_FRAME_WINDOW_UPDATE, 2 * i + 1, 2000);
 		frame(p, H2_FRAME_PING, 0, 0, "12345678", 8);
 		heard(p);
+		frames(p);
 		p->opened = 0;
 		assert_true(alive(p));
 	}

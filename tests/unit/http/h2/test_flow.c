@@ -39,10 +39,11 @@ static void the_connections_window_is_shared(void **state)
 		send_zeros(p, n, 40000, true);
 	}
 	run(p);
-	assert_frames(p, "HEADERS 1 [:status=200]\nHEADERS 3 [:status=200]\nDATA 1 16384\nDATA 3 16384\nDATA 1 16384\n"
-			 "DATA 3 16383\n");
+	assert_frames(p,
+		"HEADERS 1 [:status=200]\nHEADERS 3 [:status=200]\nDATA 1 16384\nDATA 3 16384\nDATA 1 16384\n"
+		"DATA 3 16383\n");
 	frame32(p, H2_FRAME_WINDOW_UPDATE, 0, 100000);
-	assert_frames(p, "DATA 3 7233 end\nDATA 1 7232 end\n");
+	assert_frames(p, "DATA 1 7232 end\nDATA 3 7233 end\n");
 }
 
 static void an_empty_end_needs_no_window(void **state)

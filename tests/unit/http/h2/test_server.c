@@ -115,7 +115,8 @@ static void heads_without_a_body_are_reported_sent(void **state)
 static void trailers_follow_the_body_in_both_directions(void **state)
 {
 	struct peer *p = *state;
-	struct field f = {.name = "Grpc-Status", .name_len = 11, .value = "0", .value_len = 1, .id = FIELD_GRPC_STATUS};
+	struct field f = {
+		.name = "Grpc-Status", .name_len = 11, .value = "0", .value_len = 1, .id = FIELD_GRPC_STATUS};
 	struct fields trailers = {&f, 1, 1};
 
 	serve(p);
@@ -144,7 +145,11 @@ static void names_from_http1_are_sent_in_lower_case(void **state)
 {
 	struct peer *p = *state;
 	struct field f[] = {
-		{.name = "Content-Type", .name_len = 12, .value = "a/b", .value_len = 3, .id = FIELD_CONTENT_TYPE},
+		{.name = "Content-Type",
+			.name_len = 12,
+			.value = "a/b",
+			.value_len = 3,
+			.id = FIELD_CONTENT_TYPE},
 		{.name = "X-Thing", .name_len = 7, .value = "V", .value_len = 1},
 	};
 	struct head h = {.status = 200, .has_length = true, .length = 0, .fields = {f, 2, 2}};
@@ -245,7 +250,8 @@ static void a_lost_connection_resets_what_is_open(void **state)
 	headers(p, 1, false, POST);
 	headers(p, 3, true, GET);
 	fake_feed_eof(&p->ft);
-	assert_heard(p, "1 POST a.test /\n2 GET a.test / last\n1 reset CLIENT_CUT_BODY\n2 reset CLIENT_GONE\n");
+	assert_heard(
+		p, "1 POST a.test /\n2 GET a.test / last\n1 reset CLIENT_CUT_BODY\n2 reset CLIENT_GONE\n");
 	assert_true(p->closed);
 	assert_int_equal(p->why, REASON_CLIENT_GONE);
 }
@@ -428,14 +434,16 @@ static void extended_connect_is_a_tunnel(void **state)
 	struct head consent = {.status = 200, .body = BODY_TUNNEL};
 
 	serve(p);
-	headers(p, 1, false, ":method=CONNECT :protocol=websocket :scheme=https :authority=a.test :path=/chat");
+	headers(p, 1, false,
+		":method=CONNECT :protocol=websocket :scheme=https :authority=a.test :path=/chat");
 	stream_send_head(p->s[1], &consent, false);
 	data(p, 1, false, "ping");
 	pass(p, 3500); /* a silent tunnel is not a stalled body */
 	data(p, 1, true, "");
 	send_text(p, 1, "pong", true);
 	run(p);
-	assert_heard(p, "1 CONNECT a.test /chat protocol=websocket tunnel\n1 body ping\n1 body  end\n1 sent 4 all\n");
+	assert_heard(p,
+		"1 CONNECT a.test /chat protocol=websocket tunnel\n1 body ping\n1 body  end\n1 sent 4 all\n");
 	assert_frames(p, "HEADERS 1 [:status=200]\nDATA 1 4 end\n");
 }
 

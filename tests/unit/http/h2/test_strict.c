@@ -111,9 +111,10 @@ static void odd_but_legal_requests_are_understood(void **state)
 	headers(p, 7, false, POST " content-length=010 expect=100-Continue");
 	headers(p, 9, true, GET " x=\xc3\xa4 empty=");
 	headers(p, 11, true, ":method=GET :scheme=http :authority=[::1]:80 :path=/a%20b?c=d//");
-	assert_heard(p, "1 OPTIONS a.test:8080 * last\n2 BREW a.test / last\n3 GET a.test / length=0 te last\n"
-			"4 POST a.test / length=10 expect\n5 GET a.test / [x=\xc3\xa4] [empty=] last\n"
-			"6 GET [::1]:80 /a%20b?c=d// last\n");
+	assert_heard(p,
+		"1 OPTIONS a.test:8080 * last\n2 BREW a.test / last\n3 GET a.test / length=0 te last\n"
+		"4 POST a.test / length=10 expect\n5 GET a.test / [x=\xc3\xa4] [empty=] last\n"
+		"6 GET [::1]:80 /a%20b?c=d// last\n");
 }
 
 static void a_body_unlike_its_length_is_a_stream_error(void **state)
@@ -130,7 +131,8 @@ static void a_body_unlike_its_length_is_a_stream_error(void **state)
 	assert_heard(p, "1 POST a.test / length=3\n1 reset CLIENT_LENGTH_MISMATCH\n"
 			"2 POST a.test / length=3\n2 reset CLIENT_LENGTH_MISMATCH\n"
 			"3 POST a.test / length=3\n3 reset CLIENT_LENGTH_MISMATCH\n");
-	assert_frames(p, "RST_STREAM 1 PROTOCOL_ERROR\nRST_STREAM 3 PROTOCOL_ERROR\nRST_STREAM 5 PROTOCOL_ERROR\n");
+	assert_frames(
+		p, "RST_STREAM 1 PROTOCOL_ERROR\nRST_STREAM 3 PROTOCOL_ERROR\nRST_STREAM 5 PROTOCOL_ERROR\n");
 }
 
 static void malformed_trailers_are_stream_errors(void **state)
@@ -138,7 +140,8 @@ static void malformed_trailers_are_stream_errors(void **state)
 	static const struct {
 		const char *fields;
 		bool end;
-	} cases[] = {{"x=1", false}, {":path=/", true}, {"X=1", true}, {"connection=close", true}, {"te=trailers", true}};
+	} cases[] = {{"x=1", false}, {":path=/", true}, {"X=1", true}, {"connection=close", true},
+		{"te=trailers", true}};
 	struct peer *p = *state;
 
 	serve(p);
@@ -184,7 +187,8 @@ static void what_comes_after_the_end_is_a_stream_error(void **state)
 	headers(p, 5, false, POST);
 	frame32(p, H2_FRAME_RST_STREAM, 5, H2_CANCEL);
 	data(p, 5, false, "x");
-	assert_frames(p, "RST_STREAM 1 STREAM_CLOSED\nRST_STREAM 3 STREAM_CLOSED\nRST_STREAM 5 STREAM_CLOSED\n");
+	assert_frames(
+		p, "RST_STREAM 1 STREAM_CLOSED\nRST_STREAM 3 STREAM_CLOSED\nRST_STREAM 5 STREAM_CLOSED\n");
 	/* Others may arrive for a while. */
 	frame32(p, H2_FRAME_WINDOW_UPDATE, 5, 1);
 	frame(p, H2_FRAME_PRIORITY, 0, 5, "\0\0\0\0\0", 5);
@@ -214,7 +218,8 @@ static void nothing_depends_on_itself(void **state)
 	struct peer *p = *state;
 
 	serve(p);
-	frame(p, H2_FRAME_HEADERS, H2_FLAG_END_HEADERS | H2_FLAG_END_STREAM | H2_FLAG_PRIORITY, 1, block, sizeof(block));
+	frame(p, H2_FRAME_HEADERS, H2_FLAG_END_HEADERS | H2_FLAG_END_STREAM | H2_FLAG_PRIORITY, 1, block,
+		sizeof(block));
 	headers(p, 3, false, POST);
 	frame(p, H2_FRAME_PRIORITY, 0, 3, "\0\0\0\3\0", 5);
 	assert_frames(p, "RST_STREAM 1 PROTOCOL_ERROR\nRST_STREAM 3 PROTOCOL_ERROR\n");
@@ -238,22 +243,24 @@ struct fatal_case {
 static const struct fatal_case fatal[] = {
 	{"DATA on stream 0", H2_FRAME_DATA, 0, 0, P("x"), "PROTOCOL_ERROR"},
 	{"DATA on an idle stream", H2_FRAME_DATA, 0, 3, P("x"), "PROTOCOL_ERROR"},
-	{"DATA with too much padding", H2_FRAME_DATA, H2_FLAG_PADDED, 1, P("\5abcde"), "PROTOCOL_ERROR"},
+	{"DATA with too much padding", H2_FRAME_DATA, H2_FLAG_PADDED, 1, P("\6abcde"), "PROTOCOL_ERROR"},
 	{"DATA too short for its padding", H2_FRAME_DATA, H2_FLAG_PADDED, 1, P(""), "FRAME_SIZE_ERROR"},
 	{"HEADERS on stream 0", H2_FRAME_HEADERS, H2_FLAG_END_HEADERS, 0, P("\x82"), "PROTOCOL_ERROR"},
 	{"HEADERS on an even stream", H2_FRAME_HEADERS, H2_FLAG_END_HEADERS, 2, P("\x82"), "PROTOCOL_ERROR"},
-	{"HEADERS with too much padding", H2_FRAME_HEADERS, H2_FLAG_END_HEADERS | H2_FLAG_PADDED, 3, P("\2\x82"),
-		"PROTOCOL_ERROR"},
-	{"HEADERS too short for priority", H2_FRAME_HEADERS, H2_FLAG_END_HEADERS | H2_FLAG_PRIORITY, 3, P("\0\0\0\0"),
-		"FRAME_SIZE_ERROR"},
-	{"a broken header block", H2_FRAME_HEADERS, H2_FLAG_END_HEADERS, 3, P("\xff\xff\xff"), "COMPRESSION_ERROR"},
+	{"HEADERS with too much padding", H2_FRAME_HEADERS, H2_FLAG_END_HEADERS | H2_FLAG_PADDED, 3,
+		P("\2\x82"), "PROTOCOL_ERROR"},
+	{"HEADERS too short for priority", H2_FRAME_HEADERS, H2_FLAG_END_HEADERS | H2_FLAG_PRIORITY, 3,
+		P("\0\0\0\0"), "FRAME_SIZE_ERROR"},
+	{"a broken header block", H2_FRAME_HEADERS, H2_FLAG_END_HEADERS, 3, P("\xff\xff\xff"),
+		"COMPRESSION_ERROR"},
 	{"PRIORITY on stream 0", H2_FRAME_PRIORITY, 0, 0, P("\0\0\0\1\0"), "PROTOCOL_ERROR"},
 	{"RST_STREAM on stream 0", H2_FRAME_RST_STREAM, 0, 0, P("\0\0\0\0"), "PROTOCOL_ERROR"},
 	{"RST_STREAM on an idle stream", H2_FRAME_RST_STREAM, 0, 3, P("\0\0\0\0"), "PROTOCOL_ERROR"},
 	{"RST_STREAM of an odd length", H2_FRAME_RST_STREAM, 0, 1, P("\0\0\0"), "FRAME_SIZE_ERROR"},
 	{"SETTINGS on a stream", H2_FRAME_SETTINGS, 0, 1, P(""), "PROTOCOL_ERROR"},
 	{"SETTINGS of an odd length", H2_FRAME_SETTINGS, 0, 0, P("\0\1\0\0\0"), "FRAME_SIZE_ERROR"},
-	{"an acknowledgement with content", H2_FRAME_SETTINGS, H2_FLAG_ACK, 0, P("\0\1\0\0\0\0"), "FRAME_SIZE_ERROR"},
+	{"an acknowledgement with content", H2_FRAME_SETTINGS, H2_FLAG_ACK, 0, P("\0\1\0\0\0\0"),
+		"FRAME_SIZE_ERROR"},
 	{"ENABLE_PUSH of 2", H2_FRAME_SETTINGS, 0, 0, P("\0\2\0\0\0\2"), "PROTOCOL_ERROR"},
 	{"a window over 2^31-1", H2_FRAME_SETTINGS, 0, 0, P("\0\4\x80\0\0\0"), "FLOW_CONTROL_ERROR"},
 	{"a frame size below 2^14", H2_FRAME_SETTINGS, 0, 0, P("\0\5\0\0\x3f\xff"), "PROTOCOL_ERROR"},
@@ -264,10 +271,13 @@ static const struct fatal_case fatal[] = {
 	{"GOAWAY on a stream", H2_FRAME_GOAWAY, 0, 1, P("\0\0\0\0\0\0\0\0"), "PROTOCOL_ERROR"},
 	{"GOAWAY too short", H2_FRAME_GOAWAY, 0, 0, P("\0\0\0\0"), "FRAME_SIZE_ERROR"},
 	{"WINDOW_UPDATE of an odd length", H2_FRAME_WINDOW_UPDATE, 0, 1, P("\0\0\1"), "FRAME_SIZE_ERROR"},
-	{"WINDOW_UPDATE of 0 for the connection", H2_FRAME_WINDOW_UPDATE, 0, 0, P("\0\0\0\0"), "PROTOCOL_ERROR"},
-	{"WINDOW_UPDATE over 2^31-1", H2_FRAME_WINDOW_UPDATE, 0, 0, P("\x7f\xff\xff\xff"), "FLOW_CONTROL_ERROR"},
+	{"WINDOW_UPDATE of 0 for the connection", H2_FRAME_WINDOW_UPDATE, 0, 0, P("\0\0\0\0"),
+		"PROTOCOL_ERROR"},
+	{"WINDOW_UPDATE over 2^31-1", H2_FRAME_WINDOW_UPDATE, 0, 0, P("\x7f\xff\xff\xff"),
+		"FLOW_CONTROL_ERROR"},
 	{"WINDOW_UPDATE on an idle stream", H2_FRAME_WINDOW_UPDATE, 0, 3, P("\0\0\0\1"), "PROTOCOL_ERROR"},
-	{"CONTINUATION of nothing", H2_FRAME_CONTINUATION, H2_FLAG_END_HEADERS, 1, P("\x82"), "PROTOCOL_ERROR"},
+	{"CONTINUATION of nothing", H2_FRAME_CONTINUATION, H2_FLAG_END_HEADERS, 1, P("\x82"),
+		"PROTOCOL_ERROR"},
 };
 
 static void one_fatal_case(struct peer *p, const struct fatal_case *f)
@@ -278,8 +288,11 @@ static void one_fatal_case(struct peer *p, const struct fatal_case *f)
 	headers(p, 1, false, POST);
 	frames(p);
 	frame(p, f->type, f->flags, f->stream, f->payload, f->n);
-	snprintf(expected, sizeof(expected), "GOAWAY %u %s\n", f->type == H2_FRAME_HEADERS && f->stream == 3 &&
-		strcmp(f->code, "COMPRESSION_ERROR") == 0 ? 3 : 1, f->code);
+	snprintf(expected, sizeof(expected), "GOAWAY %u %s\n",
+		f->type == H2_FRAME_HEADERS && f->stream == 3 && strcmp(f->code, "COMPRESSION_ERROR") == 0
+			? 3
+			: 1,
+		f->code);
 	if (strcmp(frames(p), expected) != 0)
 		fail_msg("%s: got %s", f->what, p->frames_buf);
 	assert_true(p->ft.shut);
