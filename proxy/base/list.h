@@ -74,8 +74,8 @@ static inline struct list *list_pop_front(struct list *l)
 
 /* The loop variable is the link; the _safe form allows removing it. */
 #define list_each(link, l) for (struct list *link = (l)->next; link != (l); link = link->next)
-#define list_each_safe(link, l)                                                                              \
-	for (struct list *link = (l)->next, *next_##link = link->next; link != (l);                          \
-	     link = next_##link, next_##link = link->next)
+#define list_each_safe(link, l) \
+	for (struct list *link = (l)->next, *next_##link = link->next; link != (l); \
+		link = next_##link, next_##link = link->next)
 
 #endif

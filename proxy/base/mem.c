@@ -34,8 +34,8 @@ static void free_list_trim(struct mem *m, enum block_class class, uint32_t keep)
 
 void mem_trim(struct mem *m)
 {
-	for (int class = 0; class < BLOCK_CLASSES; class++)
-		free_list_trim(m, (enum block_class)class, class_keep[class]);
+	for (int class = 0; class < BLOCK_CLASSES; class ++)
+		free_list_trim(m, (enum block_class) class, class_keep[class]);
 }
 
 void mem_free(struct mem *m)
@@ -45,8 +45,8 @@ void mem_free(struct mem *m)
 		m->read_block = NULL;
 	}
 	MUST(m->in_use == 0);
-	for (int class = 0; class < BLOCK_CLASSES; class++)
-		free_list_trim(m, (enum block_class)class, 0);
+	for (int class = 0; class < BLOCK_CLASSES; class ++)
+		free_list_trim(m, (enum block_class) class, 0);
 	while (m->free_slices) {
 		struct slice *s = m->free_slices;
 

@@ -12,25 +12,25 @@
 /* Prints where and what, then aborts; the crash report is the core's. */
 _Noreturn void obj_panic(const char *file, int line, const char *what);
 
-#define OBJ_CHECK(p, want)                                                                                   \
-	do {                                                                                                 \
-		if (__builtin_expect((p) == NULL || (p)->magic != (want), 0))                                \
-			obj_panic(__FILE__, __LINE__, #p " is not a live " #want);                           \
+#define OBJ_CHECK(p, want) \
+	do { \
+		if (__builtin_expect((p) == NULL || (p)->magic != (want), 0)) \
+			obj_panic(__FILE__, __LINE__, #p " is not a live " #want); \
 	} while (0)
 
 /* Like assert(), but never compiled out: for what must hold or the data of one tenant reaches another. */
-#define MUST(cond)                                                                                           \
-	do {                                                                                                 \
-		if (__builtin_expect(!(cond), 0))                                                            \
-			obj_panic(__FILE__, __LINE__, "must hold: " #cond);                                  \
+#define MUST(cond) \
+	do { \
+		if (__builtin_expect(!(cond), 0)) \
+			obj_panic(__FILE__, __LINE__, "must hold: " #cond); \
 	} while (0)
 
 /* Takes what *pp owns and leaves NULL behind: `struct conn *c = TAKE(cp);` */
-#define TAKE(pp)                                                                                             \
-	({                                                                                                   \
-		__typeof__(*(pp)) taken_ = *(pp);                                                            \
-		*(pp) = NULL;                                                                                \
-		taken_;                                                                                      \
+#define TAKE(pp) \
+	({ \
+		__typeof__(*(pp)) taken_ = *(pp); \
+		*(pp) = NULL; \
+		taken_; \
 	})
 
 #define CONTAINER(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))

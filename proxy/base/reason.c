@@ -1,6 +1,7 @@
 #include "base/reason.h"
 
-#define REASON(name, status, h2, retry, text) [REASON_##name] = {STR(#name), status, H2_##h2, RETRY_##retry, STR(text)},
+#define REASON(name, status, h2, retry, text) \
+	[REASON_##name] = {STR(#name), status, H2_##h2, RETRY_##retry, STR(text)},
 /* clang-format off */
 const struct reason_row reason_rows[REASONS] = {
 	[REASON_NONE] = {STR(""), 0, 0, 0, STR("")},

@@ -49,7 +49,8 @@ bool ring_urgent(struct ring *r)
 int ring_peek(struct ring *r, struct iovec part[2])
 {
 	uint64_t read = atomic_load_explicit(&r->read, memory_order_relaxed);
-	uint64_t n = atomic_load_explicit(&r->written, memory_order_acquire) - read, at = read & (r->size - 1);
+	uint64_t n = atomic_load_explicit(&r->written, memory_order_acquire) - read,
+		 at = read & (r->size - 1);
 	uint64_t first = MIN(n, r->size - at);
 
 	part[0] = (struct iovec){r->bytes + at, first};

@@ -3,6 +3,31 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+/* Adds 0x20 to each byte of 'A' to 'Z' among eight: the top bit of a sum says which are above a border. */
+static inline void lower_8(char *p)
+{
+	uint64_t w, low, upper;
+
+	memcpy(&w, p, 8);
+	low = w & 0x7f7f7f7f7f7f7f7f;
+	upper = (low + (0x80 - 'A') * 0x0101010101010101u) & ~(low + (0x80 - 'Z' - 1) * 0x0101010101010101u) & ~w &
+		0x8080808080808080;
+	w |= upper >> 2;
+	memcpy(p, &w, 8);
+}
+
+void str_lower(char *p, size_t n)
+{
+	if (n < 8) {
+		for (size_t i = 0; i < n; i++)
+			p[i] = str_lower_char(p[i]);
+		return;
+	}
+	for (size_t i = 0; i + 8 < n; i += 8)
+		lower_8(p + i);
+	lower_8(p + n - 8);
+}
+
 bool str_case_eq(struct str a, struct str b)
 {
 	if (a.n != b.n)

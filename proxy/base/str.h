@@ -12,10 +12,10 @@ struct str {
 	size_t n;
 };
 
-#define STR(literal)  ((struct str){(literal), sizeof(literal) - 1})
-#define STR_NONE      ((struct str){NULL, 0})
-#define STR_FMT       "%.*s"
-#define STR_ARG(s)    (int)(s).n, (s).p ? (s).p : ""
+#define STR(literal) ((struct str){(literal), sizeof(literal) - 1})
+#define STR_NONE     ((struct str){NULL, 0})
+#define STR_FMT      "%.*s"
+#define STR_ARG(s)   (int)(s).n, (s).p ? (s).p : ""
 
 static inline struct str str_of(const char *z)
 {
@@ -53,6 +53,8 @@ static inline char str_lower_char(char c)
 	return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
 }
 
+/* ASCII to lower case, where it lies. */
+void str_lower(char *p, size_t n);
 bool str_case_eq(struct str a, struct str b);
 /* Bytewise; a prefix sorts first. */
 int str_cmp(struct str a, struct str b);

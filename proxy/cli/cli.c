@@ -88,7 +88,7 @@ static void print_option(const struct cli_option *o)
 		text_fmt(&t, "    ");
 	text_fmt(&t, "--%s%s%s", o->name, o->argument ? " " : "", o->argument ? o->argument : "");
 	left[t.n] = '\0';
-	printf("  %-24s %s\n", left, o->doc);
+	printf("  %-27s %s\n", left, o->doc);
 }
 
 static int print_help(const struct cli_command *c)
@@ -261,7 +261,7 @@ static int dispatch(int argc, char **argv)
 		return CLI_DONE;
 	}
 	if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
-		if (argc < 3) {
+		if (argc < 3 || strcmp(argv[2], "help") == 0 || strcmp(argv[2], "version") == 0) {
 			print_overview(stdout);
 			return CLI_DONE;
 		}

@@ -43,13 +43,15 @@ enum conf_tls_version { CONF_TLS_1_2, CONF_TLS_1_3 };
 enum conf_client_auth { CONF_CLIENT_OPTIONAL, CONF_CLIENT_REQUIRED };
 
 struct conf_listener_tls {
-	struct conf_cert *certs; /* the first is the default: for clients without SNI, or with one that no certificate has */
+	struct conf_cert *
+		certs; /* the first is the default: for clients without SNI, or with one that no certificate has */
 	uint32_t cert_n;
 	struct str directory; /* every NAME.pem|crt with NAME.key in it; NAME.ocsp if there */
 	uint8_t min_version; /* enum conf_tls_version */
 	struct str client_ca; /* path; empty: client certificates are not asked for */
 	uint8_t client_auth; /* enum conf_client_auth; with client_ca */
-	struct str client_subject_header; /* default X-Client-Cert-Subject; carries the verified subject, removed from clients */
+	struct str
+		client_subject_header; /* default X-Client-Cert-Subject; carries the verified subject, removed from clients */
 	struct str ciphers; /* TLS 1.2, OpenSSL's syntax; empty: ours */
 	struct conf_place place;
 };
@@ -105,7 +107,7 @@ struct conf_health {
 	struct str path, host, method, body, grpc_service;
 	struct {
 		uint16_t from, to;
-	} *status;
+	} * status;
 	uint32_t status_n;
 	uint32_t interval, timeout, rise, fall, slow_start;
 };
@@ -162,7 +164,8 @@ struct conf_policy {
 };
 
 struct conf_backend {
-	struct str address; /* as written, the key of its identity: "127.0.0.1:9001", "[::1]:80", "dns:name:80", "unix:/path" */
+	struct str
+		address; /* as written, the key of its identity: "127.0.0.1:9001", "[::1]:80", "dns:name:80", "unix:/path" */
 	struct addr addr; /* family ADDR_NONE: a dns: name that has to be resolved; ADDR_UNIX: unix_path */
 	struct str host; /* of dns: */
 	uint16_t port;
@@ -212,7 +215,8 @@ struct conf_route {
 	uint32_t service_index; /* in the tenant's services */
 	struct {
 		bool on;
-		struct str to; /* absolute path or URL; a prefix route appends the rest of the path if it ends with '/' or `to` has none */
+		struct str
+			to; /* absolute path or URL; a prefix route appends the rest of the path if it ends with '/' or `to` has none */
 		uint16_t status; /* 301 302 303 307 308 */
 	} redirect;
 	bool strip_prefix;
@@ -276,7 +280,8 @@ struct conf_admin {
 struct conf {
 	struct arena arena;
 	struct str *files; /* every file that was read; [0] is the one given. Absolute */
-	struct str *names; /* the same files as messages show them: relative to where weir was started, if given so */
+	struct str *
+		names; /* the same files as messages show them: relative to where weir was started, if given so */
 	uint32_t file_n;
 	uint32_t workers; /* 0: auto */
 	struct str user, state_dir;
@@ -288,7 +293,8 @@ struct conf {
 	struct conf_limits limits;
 	struct conf_tenant *tenants;
 	uint32_t tenant_n;
-	struct map hosts; /* every tenant's hosts, lower case, wildcards as written -> struct conf_tenant; duplicates were errors */
+	struct map
+		hosts; /* every tenant's hosts, lower case, wildcards as written -> struct conf_tenant; duplicates were errors */
 };
 
 /* Every problem, in order of place. */
@@ -313,8 +319,8 @@ struct conf *conf_load_text(const char *name, struct str text, struct conf_repor
 void conf_free(struct conf *c);
 void conf_report_free(struct conf_report *r);
 /* For later checks (certificates, ports). printf-like; at a place in c's files. */
-__attribute__((format(printf, 5, 6))) void conf_report_add(struct conf_report *r, const struct conf *c, struct conf_place at,
-	bool warning, const char *fmt, ...);
+__attribute__((format(printf, 5, 6))) void conf_report_add(struct conf_report *r, const struct conf *c,
+	struct conf_place at, bool warning, const char *fmt, ...);
 /* "FILE:LINE:COL: text\n" for each, or a JSON array of {file, line, column, severity, message}. malloc'ed. */
 char *conf_report_text(const struct conf_report *r);
 char *conf_report_json(const struct conf_report *r);

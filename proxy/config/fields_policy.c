@@ -18,7 +18,7 @@ const char *conf_balance_name(uint8_t balance)
 	return balance_names[balance];
 }
 
-static const bool balance_inert[] = {[CONF_RANDOM] = true, [CONF_HASH] = true, [CONF_EWMA] = true};
+static const bool balance_inert[] = {[CONF_HASH] = true, [CONF_EWMA] = true};
 
 static const struct config_field balance_name_field =
 	ENUM("balance", struct conf_policy, balance, balance_names, "");
@@ -427,13 +427,12 @@ static const struct config_field policy_fields[] = {
 		"which backend of the pool; plain `hash` is by the client's address",
 		.dflt = CONF_LEAST_REQUEST, .text = "least_request"),
 	CUSTOM("health", type_health, struct conf_policy, health,
-		"probing of backends; null: they are taken for healthy", .object = &health_object, NULLABLE,
-		INERT),
+		"probing of backends; null: they are taken for healthy", .object = &health_object, NULLABLE),
 	OBJECT("outlier", struct conf_policy, outlier, outlier_object,
 		"ejection of backends that fail real requests; null: none",
 		.present = offsetof(struct conf_policy, outlier.on), NULLABLE, INERT),
 	SHARE("panic_threshold", struct conf_policy, panic_threshold,
-		"of a pool's backends: with fewer healthy, all are used", .dflt = 5000, INERT),
+		"of a pool's backends: with fewer healthy, all are used", .dflt = 5000),
 	OBJECT("retries", struct conf_policy, retries, retries_object, "what is tried again"),
 	OBJECT("breaker", struct conf_policy, breaker, breaker_object, "what is let through"),
 	ENUM("protocol", struct conf_policy, protocol, protocol_names,

@@ -12,7 +12,8 @@
 #include "base/obj.h"
 
 static const uint8_t legal[CONTROL_STATES] = {
-	[CONTROL_STARTING] = BIT(CONTROL_STARTING) | BIT(CONTROL_SERVING) | BIT(CONTROL_DRAINING) | BIT(CONTROL_STOPPING),
+	[CONTROL_STARTING] =
+		BIT(CONTROL_STARTING) | BIT(CONTROL_SERVING) | BIT(CONTROL_DRAINING) | BIT(CONTROL_STOPPING),
 	[CONTROL_SERVING] = BIT(CONTROL_INSTALLING) | BIT(CONTROL_DRAINING) | BIT(CONTROL_STOPPING),
 	[CONTROL_INSTALLING] = BIT(CONTROL_SERVING) | BIT(CONTROL_DRAINING) | BIT(CONTROL_STOPPING),
 	[CONTROL_DRAINING] = BIT(CONTROL_STOPPING),
@@ -187,24 +188,17 @@ static uint32_t usable_cpus(void)
 	return sched_getaffinity(0, sizeof(set), &set) == 0 ? (uint32_t)CPU_COUNT(&set) : 1;
 }
 
-/* The number of workers stands for the life of the process; it is read ahead of the rest. */
+/* The number of workers stands for the life of the process, and must be known before the configuration is given to them. */
 static bool count_workers(struct control *c)
 {
-	struct conf_report report;
-	struct conf *conf = conf_load(c->config, &report);
-
-	if (!conf) {
-		char *text = conf_report_text(&report);
-
-		fprintf(stderr, "%sweir: not started: %u error%s in %s\n", text, report.errors, report.errors == 1 ? "" : "s",
-			c->config);
-		free(text);
-	} else {
-		c->worker_n = MIN(conf->workers ? conf->workers : usable_cpus(), IO_RINGS_MAX);
-		conf_free(conf);
+	c->first = conf_load(c->config, &c->first_report);
+	if (!c->first) {
+		reload_tell_not_started(c, &c->first_report);
+		conf_report_free(&c->first_report);
+		return false;
 	}
-	conf_report_free(&report);
-	return conf != NULL;
+	c->worker_n = MIN(c->first->workers ? c->first->workers : usable_cpus(), IO_RINGS_MAX);
+	return true;
 }
 
 static void on_rotate_keys(struct deadline *d);
@@ -274,6 +268,7 @@ static void tear_down(struct control *c)
 		worker_join(&c->workers[i]);
 	mailbox_deliver(&c->box, c); /* snapshots that were let go of at the end */
 	discovery_free(&c->discovery);
+	health_free(&c->health);
 	event_emit(&c->io, CONF_LEVEL_INFO, "stopped", NULL);
 	io_thread_stop(&c->io);
 	for (uint32_t i = 0; i < c->worker_n; i++)
@@ -302,10 +297,14 @@ int control_run(const struct control_options *options)
 	if (!count_workers(&c))
 		return 1;
 	if (!set_up(&c)) {
-		fprintf(stderr, "weir: not started: %s; is the limit of descriptors or threads too low?\n", strerror(errno));
+		fprintf(stderr, "weir: not started: %s; is the limit of descriptors or threads too low?\n",
+			strerror(errno));
+		conf_free(c.first);
+		conf_report_free(&c.first_report);
 		return 1;
 	}
 	discovery_init(&c.discovery, &c.loop, &c.io, c.workers, c.worker_n);
+	health_init(&c.health, &c.loop, &c.io, c.workers, c.worker_n);
 	if (!reload(&c)) {
 		code = 1;
 		stop_now(&c, "the configuration cannot be served");

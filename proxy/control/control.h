@@ -4,6 +4,7 @@
 #define WEIR_CONTROL_CONTROL_H
 
 #include "control/discovery.h"
+#include "control/health.h"
 #include "control/io_thread.h"
 #include "exchange/snapshot.h"
 #include "io/cert_store.h"
@@ -30,6 +31,8 @@ struct control {
 	uint8_t state; /* enum control_state */
 	bool reload_again; /* another SIGHUP came while a configuration was being installed */
 	const char *config; /* the file */
+	struct conf *first; /* loaded already, with first_report: for the number of workers, taken by the first reload() */
+	struct conf_report first_report;
 	struct loop loop;
 	struct mailbox box;
 	struct event *box_event;
@@ -49,6 +52,7 @@ struct control {
 	struct ticket_keys *keys; /* NULL until there is a TLS listener */
 	struct deadline key_rotation;
 	struct discovery discovery;
+	struct health_engine health;
 	struct deadline stop_deadline;
 };
 
@@ -64,6 +68,8 @@ void control_set_state(struct control *c, enum control_state to);
 /* reload.c: loads the file and gives it to the workers; the outcome is an event. At the start (no snapshot yet) errors go to standard
  * error and false is returned. */
 bool reload(struct control *c);
+/* Says on standard error why the first configuration cannot be served. */
+void reload_tell_not_started(const struct control *c, const struct conf_report *report);
 /* All workers serve the new configuration. */
 void reload_installed(struct control *c);
 void cert_stores_free(struct cert_stores *s);

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include "base/obj.h"
+#include "control/health.h"
 #include "control/io_thread.h"
 #include "worker/worker.h"
 
@@ -15,6 +16,7 @@ struct watch {
 	struct list link;
 	struct discovery *discovery;
 	char *key, *host; /* of the backend */
+	struct backend *backend; /* the current snapshot's */
 	uint32_t slot;
 	uint16_t port;
 	uint64_t generation; /* that last named it */
@@ -70,6 +72,7 @@ static void resolved(struct watch *w, const struct resolve_answer *answer)
 	w->addrs = sorted;
 	w->n = answer->n;
 	tell_workers(w);
+	health_set_addr(w->backend, &w->addrs[0]);
 	event_emit(w->discovery->io, CONF_LEVEL_INFO, "resolved",
 		json_pack("{s:s, s:o}", "backend", w->key, "addresses", address_list(w)));
 }
@@ -85,8 +88,8 @@ static void on_answer(const struct resolve_answer *answer, void *ctx)
 	} else if (!w->failing) {
 		w->failing = true;
 		event_emit(w->discovery->io, CONF_LEVEL_WARNING, "resolve_failed",
-			json_pack("{s:s, s:s, s:s, s:i}", "backend", w->key, "host", w->host, "error", answer->error,
-				"addresses_kept", (int)w->n));
+			json_pack("{s:s, s:s, s:s, s:i}", "backend", w->key, "host", w->host, "error",
+				answer->error, "addresses_kept", (int)w->n));
 	}
 	deadline_arm(w->discovery->loop, &w->again, answer->n ? ttl * 1000 : RETRY_MS);
 }
@@ -103,8 +106,7 @@ static void on_again(struct deadline *d)
 
 static struct watch *find(struct discovery *d, const struct backend *b)
 {
-	list_each(link, &d->watches)
-	{
+	list_each (link, &d->watches) {
 		struct watch *w = CONTAINER(link, struct watch, link);
 
 		if (str_eq(str_of(w->key), b->slot->key))
@@ -140,13 +142,14 @@ static void watch_free(struct watch *w)
 	free(w);
 }
 
-void discovery_init(struct discovery *d, struct loop *l, struct io_thread *io, struct worker *workers, uint32_t worker_n)
+void discovery_init(
+	struct discovery *d, struct loop *l, struct io_thread *io, struct worker *workers, uint32_t worker_n)
 {
 	*d = (struct discovery){.loop = l, .io = io, .workers = workers, .worker_n = worker_n};
 	list_init(&d->watches);
 }
 
-static void follow(struct discovery *d, const struct backend *b, uint64_t generation)
+static void follow(struct discovery *d, struct backend *b, uint64_t generation)
 {
 	struct watch *w;
 
@@ -159,7 +162,10 @@ static void follow(struct discovery *d, const struct backend *b, uint64_t genera
 		w = watch_new(d, b);
 		ask(w);
 	}
+	w->backend = b;
 	w->generation = generation;
+	if (w->n)
+		health_set_addr(w->backend, &w->addrs[0]);
 }
 
 void discovery_follow(struct discovery *d, const struct snapshot *s)
@@ -168,8 +174,7 @@ void discovery_follow(struct discovery *d, const struct snapshot *s)
 		for (uint32_t i = 0; i < s->pools[p]->n; i++)
 			if (s->pools[p]->backends[i]->host.n)
 				follow(d, s->pools[p]->backends[i], s->generation);
-	list_each_safe(link, &d->watches)
-	{
+	list_each_safe (link, &d->watches) {
 		struct watch *w = CONTAINER(link, struct watch, link);
 
 		if (w->generation != s->generation)
@@ -179,7 +184,7 @@ void discovery_follow(struct discovery *d, const struct snapshot *s)
 
 void discovery_free(struct discovery *d)
 {
-	list_each_safe(link, &d->watches)
+	list_each_safe (link, &d->watches)
 		watch_free(CONTAINER(link, struct watch, link));
 	if (d->begun)
 		resolver_free(&d->resolver);

@@ -19,7 +19,8 @@ struct discovery {
 	struct list watches;
 };
 
-void discovery_init(struct discovery *d, struct loop *l, struct io_thread *io, struct worker *workers, uint32_t worker_n);
+void discovery_init(
+	struct discovery *d, struct loop *l, struct io_thread *io, struct worker *workers, uint32_t worker_n);
 /* Watches exactly the names of this snapshot. Names that were watched already keep what is known of them. */
 void discovery_follow(struct discovery *d, const struct snapshot *s);
 void discovery_free(struct discovery *d);

@@ -9,9 +9,9 @@
 #include <unistd.h>
 #include "base/obj.h"
 
-#define LOOK_MS         100 /* how old a line may grow in a ring */
-#define TRY_AGAIN_S     5
-#define WRITE_WAIT_MS   1000 /* for a pipe that nobody reads; then its lines are dropped, and counted */
+#define LOOK_MS       100 /* how old a line may grow in a ring */
+#define TRY_AGAIN_S   5
+#define WRITE_WAIT_MS 1000 /* for a pipe that nobody reads; then its lines are dropped, and counted */
 
 /* -- files -- */
 

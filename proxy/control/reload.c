@@ -45,7 +45,8 @@ static uint64_t fingerprint(const struct conf *conf)
 		h = hash_file(conf->files[i], h);
 	for (uint32_t t = 0; t < conf->tenant_n; t++)
 		for (uint32_t e = 0; e < conf->tenants[t].error_n; e++)
-			h = hash_bytes(conf->tenants[t].errors[e].body.p, conf->tenants[t].errors[e].body.n, h);
+			h = hash_bytes(
+				conf->tenants[t].errors[e].body.p, conf->tenants[t].errors[e].body.n, h);
 	return h;
 }
 
@@ -92,7 +93,8 @@ static const struct cert_store *previous_store(const struct control *c, const st
 }
 
 /* A TLS context is made for trial: what would fail in a worker fails here, where it can be refused. */
-static void try_tls(struct candidate *next, const struct conf_listener *l, struct cert_store *store, struct ticket_keys *keys)
+static void try_tls(struct candidate *next, const struct conf_listener *l, struct cert_store *store,
+	struct ticket_keys *keys)
 {
 	char err[512];
 	struct tls_server *trial = tls_server_new(&l->tls, store, keys, l->http2, err, sizeof(err));
@@ -143,7 +145,8 @@ static void try_upstream_tls(struct candidate *next)
 				last = &policy->tls;
 				trial = tls_client_new(&policy->tls, policy->protocol, err, sizeof(err));
 				if (!trial)
-					conf_report_add(&next->report, next->conf, policy->tls.place, false, "%s", err);
+					conf_report_add(&next->report, next->conf, policy->tls.place, false,
+						"%s", err);
 				tls_client_release(trial);
 			}
 		}
@@ -175,8 +178,7 @@ static bool has_address(const struct conf *conf, const char *address)
 /* Closes the sockets that no listener of conf uses. */
 static void close_unused_sockets(struct control *c, const struct conf *conf)
 {
-	list_each_safe(link, &c->sockets.all)
-	{
+	list_each_safe (link, &c->sockets.all) {
 		struct listener_socket *ls = CONTAINER(link, struct listener_socket, link);
 
 		if (!has_address(conf, ls->address))
@@ -213,7 +215,8 @@ static void install(struct control *c, struct candidate *next)
 {
 	uint64_t generation = c->snapshot ? c->snapshot->generation + 1 : 1;
 
-	c->snapshot = snapshot_build(&next->conf, generation, &c->backends, &c->pool_slots, &c->service_slots);
+	c->snapshot =
+		snapshot_build(&next->conf, generation, &c->backends, &c->pool_slots, &c->service_slots);
 	c->snapshot->workers_left = c->worker_n;
 	c->snapshots_alive++;
 	c->fingerprint = next->fingerprint;
@@ -221,6 +224,7 @@ static void install(struct control *c, struct candidate *next)
 	c->stores = next->stores;
 	next->stores = (struct cert_stores){0};
 	io_thread_configure(&c->io, &c->snapshot->conf->log);
+	health_follow(&c->health, c->snapshot);
 	c->workers_waited_for = c->worker_n;
 	for (uint32_t i = 0; i < c->worker_n; i++)
 		order_install(c, &c->workers[i]);
@@ -235,27 +239,32 @@ static json_t *problems(const struct conf_report *report, bool warnings)
 	json_t *all = json_loads(text, 0, NULL), *some = json_array(), *one;
 	size_t i;
 
-	json_array_foreach(all, i, one)
-		if ((strcmp(json_string_value(json_object_get(one, "severity")), "warning") == 0) == warnings)
-			json_array_append(some, one);
+	json_array_foreach(all, i,
+		one) if ((strcmp(json_string_value(json_object_get(one, "severity")), "warning") == 0) ==
+			 warnings) json_array_append(some, one);
 	json_decref(all);
 	free(text);
 	return some;
 }
 
+void reload_tell_not_started(const struct control *c, const struct conf_report *report)
+{
+	char *text = conf_report_text(report);
+
+	fprintf(stderr, "%sweir: not started: %u error%s in %s\n", text, report->errors,
+		report->errors == 1 ? "" : "s", c->config);
+	free(text);
+}
+
 static void tell_refused(struct control *c, const struct candidate *next)
 {
 	if (!c->snapshot) {
-		char *text = conf_report_text(&next->report);
-
-		fprintf(stderr, "%sweir: not started: %u error%s in %s\n", text, next->report.errors,
-			next->report.errors == 1 ? "" : "s", c->config);
-		free(text);
+		reload_tell_not_started(c, &next->report);
 		return;
 	}
 	event_emit(&c->io, CONF_LEVEL_ERROR, "reload",
-		json_pack("{s:s, s:I, s:o}", "outcome", "refused", "generation", (json_int_t)c->snapshot->generation, "errors",
-			problems(&next->report, false)));
+		json_pack("{s:s, s:I, s:o}", "outcome", "refused", "generation",
+			(json_int_t)c->snapshot->generation, "errors", problems(&next->report, false)));
 }
 
 static void tell_warnings(struct control *c, const struct candidate *next)
@@ -267,10 +276,11 @@ static void tell_warnings(struct control *c, const struct candidate *next)
 
 bool reload(struct control *c)
 {
-	struct candidate next = {0};
+	struct candidate next = {.conf = TAKE(&c->first), .report = c->first_report};
 	bool good = false;
 
-	next.conf = conf_load(c->config, &next.report);
+	if (!next.conf)
+		next.conf = conf_load(c->config, &next.report);
 	if (next.conf) {
 		load_certs(c, &next);
 		try_upstream_tls(&next);
@@ -278,14 +288,16 @@ bool reload(struct control *c)
 	}
 	if (next.conf && next.report.errors == 0 && is_unchanged(c, &next)) {
 		event_emit(&c->io, CONF_LEVEL_INFO, "reload",
-			json_pack("{s:s, s:I}", "outcome", "unchanged", "generation", (json_int_t)c->snapshot->generation));
+			json_pack("{s:s, s:I}", "outcome", "unchanged", "generation",
+				(json_int_t)c->snapshot->generation));
 		good = true;
 	} else if (next.conf && next.report.errors == 0) {
 		open_sockets(c, &next);
 		if (next.report.errors == 0) {
 			tell_warnings(c, &next);
 			install(c, &next);
-			control_set_state(c, c->state == CONTROL_STARTING ? CONTROL_STARTING : CONTROL_INSTALLING);
+			control_set_state(
+				c, c->state == CONTROL_STARTING ? CONTROL_STARTING : CONTROL_INSTALLING);
 			good = true;
 		} else if (c->snapshot) {
 			close_unused_sockets(c, c->snapshot->conf);
@@ -314,7 +326,8 @@ static void tell_listening(struct control *c)
 		ls->told = true;
 		event_emit(&c->io, CONF_LEVEL_INFO, "listening",
 			json_pack("{s:s, s:s, s:b}", "listener", l->name.p, "address",
-				ls->unix_path ? l->address.p : addr_text(&ls->addr, text).p, "tls", l->has_tls));
+				ls->unix_path ? l->address.p : addr_text(&ls->addr, text).p, "tls",
+				l->has_tls));
 	}
 }
 
@@ -327,12 +340,13 @@ void reload_installed(struct control *c)
 	tell_listening(c);
 	if (c->state == CONTROL_STARTING)
 		event_emit(&c->io, CONF_LEVEL_INFO, "ready",
-			json_pack("{s:I, s:i, s:i, s:s}", "generation", generation, "workers", (int)c->worker_n, "tenants",
-				(int)c->snapshot->conf->tenant_n, "version", WEIR_VERSION));
+			json_pack("{s:I, s:i, s:i, s:s}", "generation", generation, "workers",
+				(int)c->worker_n, "tenants", (int)c->snapshot->conf->tenant_n, "version",
+				WEIR_VERSION));
 	else
 		event_emit(&c->io, CONF_LEVEL_INFO, "reload",
-			json_pack("{s:s, s:I, s:i}", "outcome", "applied", "generation", generation, "generations_alive",
-				(int)c->snapshots_alive));
+			json_pack("{s:s, s:I, s:i}", "outcome", "applied", "generation", generation,
+				"generations_alive", (int)c->snapshots_alive));
 	if (c->state == CONTROL_STARTING || c->state == CONTROL_INSTALLING)
 		control_set_state(c, CONTROL_SERVING);
 	if (c->reload_again && c->state == CONTROL_SERVING) {

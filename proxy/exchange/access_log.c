@@ -1,6 +1,5 @@
 #include "exchange/access_log.h"
 
-#include <time.h>
 #include "base/escape.h"
 
 #define TEXT_MAX 1024 /* of one value: a line stays readable, and one line */
@@ -56,28 +55,10 @@ static struct str side_of(enum reason why)
 	return str_starts(name, STR("UPSTREAM_")) ? STR("upstream") : STR("weir");
 }
 
-struct moment {
-	char iso[32]; /* 2026-11-22T19:25:52.123Z */
-	char common[32]; /* 22/Nov/2026:19:25:52 +0000 */
-};
-
-static void write_moment(struct edge *e, struct moment *m)
-{
-	uint64_t wall = edge_wall_us(e, e->loop->now_us);
-	time_t seconds = (time_t)(wall / 1000000);
-	struct text t = text_in(m->iso, sizeof(m->iso));
-	struct tm tm;
-
-	gmtime_r(&seconds, &tm);
-	t.n = strftime(m->iso, sizeof(m->iso), "%Y-%m-%dT%H:%M:%S", &tm);
-	text_fmt(&t, ".%03uZ", (unsigned)(wall / 1000 % 1000));
-	strftime(m->common, sizeof(m->common), "%d/%b/%Y:%H:%M:%S +0000", &tm);
-}
-
 /* What the line is made of, for the getters. */
 struct source {
 	struct exchange *x;
-	struct moment moment;
+	const struct moment *moment;
 	char client[ADDR_TEXT_MAX];
 	char reason[REASON_NAME_MAX];
 	char first_reason[REASON_NAME_MAX];
@@ -90,9 +71,10 @@ static struct value request_field(const struct source *s, enum field_id id)
 	return text_value(f ? field_value(f) : STR_NONE);
 }
 
+/* clang-format off */
 #define GETTER(name) static struct value get_##name(struct source *s)
 
-GETTER(time) { return text_value(str_of(s->moment.iso)); }
+GETTER(time) { return text_value(str_of(s->moment->iso)); }
 GETTER(id) { return text_value(s->x->id); }
 GETTER(client) { return text_value(addr_ip_text(&s->x->client_addr, s->client)); }
 GETTER(listener) { return text_value(s->x->entry->conf.name); }
@@ -125,6 +107,7 @@ GETTER(user_agent) { return request_field(s, FIELD_USER_AGENT); }
 GETTER(referer) { return request_field(s, FIELD_REFERER); }
 
 #undef GETTER
+/* clang-format on */
 
 /* The line, field by field; json and logfmt write it as it stands. */
 static const struct {
@@ -237,7 +220,7 @@ static void write_combined(struct source *s, struct text *t)
 
 	text_put(t, addr_ip_text(&x->client_addr, s->client));
 	text_put(t, STR(" - - ["));
-	text_put(t, str_of(s->moment.common));
+	text_put(t, str_of(s->moment->common));
 	text_put(t, STR("] \""));
 	text_combined(t, x->request.method, TEXT_MAX);
 	text_char(t, ' ');
@@ -257,9 +240,8 @@ static void write_combined(struct source *s, struct text *t)
 
 void access_log_format(struct exchange *x, uint8_t format, struct text *t)
 {
-	struct source s = {.x = x};
+	struct source s = {.x = x, .moment = edge_moment(x->edge)};
 
-	write_moment(x->edge, &s.moment);
 	switch ((enum conf_log_format)format) {
 	case CONF_LOG_JSON:
 		write_json(&s, t);

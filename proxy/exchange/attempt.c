@@ -39,7 +39,10 @@ static uint32_t retry_bit(enum reason why)
 
 static uint32_t status_bit(unsigned status)
 {
-	return status == 502 ? CONF_RETRY_502 : status == 503 ? CONF_RETRY_503 : status == 504 ? CONF_RETRY_504 : 0;
+	return status == 502   ? CONF_RETRY_502
+	       : status == 503 ? CONF_RETRY_503
+	       : status == 504 ? CONF_RETRY_504
+			       : 0;
 }
 
 static bool was_tried(const struct exchange *x, const struct backend *b)
@@ -50,12 +53,18 @@ static bool was_tried(const struct exchange *x, const struct backend *b)
 	return false;
 }
 
-static bool backend_usable(const void *ctx, const struct backend *b)
+static bool can_be_asked(const struct exchange *x, const struct backend *b)
 {
-	const struct exchange *x = ctx;
 	const struct conn_pool *p = edge_backend(x->edge, b);
 
 	return p && conn_pool_reachable(p) && !was_tried(x, b);
+}
+
+static bool backend_usable(const void *ctx, const struct backend *b)
+{
+	const struct exchange *x = ctx;
+
+	return (x->panic || backend_state(b) == BACKEND_UP) && can_be_asked(x, b);
 }
 
 static uint32_t backend_load(const void *ctx, const struct backend *b)
@@ -69,8 +78,11 @@ static uint32_t backend_load(const void *ctx, const struct backend *b)
 
 static bool pool_usable(const void *ctx, const struct pool *pool)
 {
+	const struct exchange *x = ctx;
+	bool panics = pool_panics(pool, pool_census(pool));
+
 	for (uint32_t i = 0; i < pool->n; i++)
-		if (backend_usable(ctx, pool->backends[i]))
+		if ((panics || backend_state(pool->backends[i]) == BACKEND_UP) && can_be_asked(x, pool->backends[i]))
 			return true;
 	return false;
 }
@@ -79,8 +91,13 @@ static const struct backend *pick_backend(struct exchange *x)
 {
 	const struct candidates c = {x->pool, x->edge->loop, backend_usable, backend_load, x};
 	struct balance_state *state = &x->edge->balance[x->pool->slot->number];
-	uint32_t i = balancer_of(x->pool->conf->policy.balance)->pick(state, &c);
+	uint32_t i;
 
+	x->panic = pool_panics(x->pool, pool_census(x->pool));
+	/* With one there is nothing to weigh: 300 instructions of two random draws. */
+	if (x->pool->n == 1)
+		return backend_usable(x, x->pool->backends[0]) ? x->pool->backends[0] : NULL;
+	i = balancer_of(x->pool->conf->policy.balance)->pick(state, &c);
 	return i == BALANCE_NOBODY ? NULL : x->pool->backends[i];
 }
 
@@ -103,14 +120,22 @@ static bool may_be_repeated(const struct exchange *x, enum retry_rule rule)
 {
 	if (!x->replayable || x->response_begun || x->client_dead)
 		return false;
-	return rule == RETRY_ALWAYS || (rule == RETRY_SAFE && method_is_idempotent((enum method)x->request.method_id));
+	return rule == RETRY_ALWAYS ||
+	       (rule == RETRY_SAFE && method_is_idempotent((enum method)x->request.method_id));
+}
+
+/* Attempts that count: the replay of a stale connection was none of the backend's doing. */
+static uint32_t tries(const struct exchange *x)
+{
+	return (uint32_t)x->attempts - x->stale_replays;
 }
 
 bool attempt_retries_status(const struct exchange *x, unsigned status)
 {
 	const struct conf_retries *retries = &x->pool->conf->policy.retries;
 
-	if (!(retries->on & status_bit(status)) || x->attempts >= retries->attempts || !may_be_repeated(x, RETRY_SAFE))
+	if (!(retries->on & status_bit(status)) || tries(x) >= retries->attempts ||
+		!may_be_repeated(x, RETRY_SAFE))
 		return false;
 	/* Only if there is somebody else to ask: the answer at hand is better than none. */
 	for (uint32_t i = 0; i < x->pool->n; i++)
@@ -122,6 +147,7 @@ bool attempt_retries_status(const struct exchange *x, unsigned status)
 void attempt_drop(struct exchange *x)
 {
 	conn_waiter_cancel(&x->waiter);
+	list_remove(&x->undecided);
 	if (!x->upstream)
 		return;
 	conn_pool_done(x->conn_pool);
@@ -203,18 +229,61 @@ static void connect_to(struct exchange *x, const struct backend *b)
 		attempt_failed(x, why);
 }
 
+/* Is there a pool that would take requests, had one of its backends only passed its first check? */
+static bool may_yet_come_up(const struct exchange *x)
+{
+	for (uint32_t p = 0; p < x->service->n; p++)
+		if (x->service->pools[p].conf->weight > 0 && pool_census(&x->service->pools[p]).checking > 0)
+			return true;
+	return false;
+}
+
+static enum reason why_nobody(const struct exchange *x)
+{
+	for (uint32_t p = 0; p < x->service->n; p++)
+		if (x->service->pools[p].conf->weight > 0)
+			return REASON_NO_BACKEND;
+	return REASON_NO_POOL;
+}
+
+static void wait_for_health(struct exchange *x)
+{
+	exchange_set_state(x, EXCHANGE_CONNECTING);
+	x->wait_us = x->edge->loop->now_us;
+	list_push_back(&x->edge->undecided, &x->undecided);
+	deadline_arm(x->edge->loop, &x->deadline, x->service->conf->policy.breaker.pending_timeout);
+}
+
+void attempts_undecided(struct edge *e)
+{
+	struct list waiting, *link;
+
+	/* Who still finds nobody goes back to the edge's list: take this one off first. */
+	list_init(&waiting);
+	while ((link = list_pop_front(&e->undecided)))
+		list_push_back(&waiting, link);
+	while ((link = list_pop_front(&waiting))) {
+		struct exchange *x = CONTAINER(link, struct exchange, undecided);
+
+		deadline_disarm(e->loop, &x->deadline);
+		x->queue_us += e->loop->now_us - x->wait_us;
+		attempt_begin(x);
+	}
+}
+
 void attempt_begin(struct exchange *x)
 {
-	const struct backend *b;
+	const struct backend *b = NULL;
 
 	pick_pool(x);
-	if (!x->pool) {
-		exchange_fail(x, REASON_NO_POOL);
+	if (x->pool)
+		b = pick_backend(x);
+	if (!b && may_yet_come_up(x)) {
+		wait_for_health(x);
 		return;
 	}
-	b = pick_backend(x);
 	if (!b) {
-		exchange_fail(x, REASON_NO_BACKEND);
+		exchange_fail(x, why_nobody(x));
 		return;
 	}
 	forward_request(x);
@@ -235,7 +304,8 @@ void attempt_failed(struct exchange *x, enum reason why)
 	deadline_disarm(x->edge->loop, &x->deadline);
 	if (x->first_reason == REASON_NONE)
 		x->first_reason = (uint16_t)why;
-	if (may_be_repeated(x, rule) && (stale || (x->attempts < retries->attempts && (retries->on & retry_bit(why))))) {
+	if (may_be_repeated(x, rule) &&
+		(stale || (tries(x) < retries->attempts && (retries->on & retry_bit(why))))) {
 		if (stale)
 			x->stale_replays++;
 		else if (x->tried_n < EXCHANGE_TRIED_MAX)

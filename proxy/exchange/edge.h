@@ -16,6 +16,13 @@ struct snapshot_use {
 	bool current;
 };
 
+/* A point in time as logs write it. */
+struct moment {
+	uint64_t second; /* since 1970 */
+	char iso[32]; /* 2026-11-22T19:25:52.123Z */
+	char common[32]; /* 22/Nov/2026:19:25:52 +0000 */
+};
+
 struct edge {
 	struct loop *loop;
 	struct snapshot_use *use; /* of the current snapshot */
@@ -27,23 +34,31 @@ struct edge {
 	uint32_t split_n;
 	struct list exchanges; /* all that live */
 	uint32_t exchange_n;
+	struct list undecided; /* exchanges that wait for the first backend of their service to pass its check */
 	struct ring *access; /* NULL: no access log */
 	uint8_t access_format; /* enum conf_log_format */
 	void (*wake_log)(struct edge *e); /* the ring is half full */
-	void (*let_go)(struct edge *e, struct snapshot_use *use); /* its last exchange has ended, and it is not current */
+	void (*let_go)(struct edge *e,
+		struct snapshot_use *use); /* its last exchange has ended, and it is not current */
 	bool draining;
 	size_t memory_max; /* bytes in motion above which new requests are refused; 0: no limit */
 	uint64_t second; /* that `date` is for */
-	char date[32]; /* "Sun, 06 Nov 1994 08:49:37 GMT" (RFC 9110 5.6.7) */
+	char date[40]; /* "date: Sun, 06 Nov 1994 08:49:37 GMT\r\n" (RFC 9110 5.6.7) */
+	struct moment moment; /* of the line that was logged last */
 	uint64_t wall_us; /* what CLOCK_REALTIME was ahead of CLOCK_MONOTONIC when last looked at */
 };
 
-/* The current date, made anew once a second. */
-struct str edge_date(struct edge *e);
+/* The Date field's line for the current second; its bytes change with the next one. */
+struct str edge_date_line(struct edge *e);
 /* Microseconds since 1970 of a moment on the loop's clock. */
 uint64_t edge_wall_us(struct edge *e, uint64_t loop_us);
+/* Now, as text; valid until the next call. */
+const struct moment *edge_moment(struct edge *e);
 
 /* This worker's connections to a backend; NULL when no current configuration names it any more. */
-struct conn_pool *edge_backend(struct edge *e, const struct backend *b);
+static inline struct conn_pool *edge_backend(struct edge *e, const struct backend *b)
+{
+	return e->backends[b->slot->number];
+}
 
 #endif

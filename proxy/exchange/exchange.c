@@ -3,8 +3,10 @@
 #include "base/obj.h"
 
 static const uint8_t legal[EXCHANGE_STATES] = {
-	[EXCHANGE_ROUTING] = BIT(EXCHANGE_CONNECTING) | BIT(EXCHANGE_AWAITING) | BIT(EXCHANGE_REPLYING) | BIT(EXCHANGE_ENDED),
-	[EXCHANGE_CONNECTING] = BIT(EXCHANGE_CONNECTING) | BIT(EXCHANGE_AWAITING) | BIT(EXCHANGE_REPLYING) | BIT(EXCHANGE_ENDED),
+	[EXCHANGE_ROUTING] = BIT(EXCHANGE_CONNECTING) | BIT(EXCHANGE_AWAITING) | BIT(EXCHANGE_REPLYING) |
+			     BIT(EXCHANGE_ENDED),
+	[EXCHANGE_CONNECTING] = BIT(EXCHANGE_CONNECTING) | BIT(EXCHANGE_AWAITING) | BIT(EXCHANGE_REPLYING) |
+				BIT(EXCHANGE_ENDED),
 	[EXCHANGE_AWAITING] = BIT(EXCHANGE_CONNECTING) | BIT(EXCHANGE_AWAITING) | BIT(EXCHANGE_RELAYING) |
 			      BIT(EXCHANGE_REPLYING) | BIT(EXCHANGE_ENDED),
 	[EXCHANGE_RELAYING] = BIT(EXCHANGE_ENDED),
@@ -28,7 +30,9 @@ static void on_response_timeout(struct deadline *d)
 {
 	struct exchange *x = CONTAINER(d, struct exchange, deadline);
 
-	if (x->state == EXCHANGE_AWAITING || x->state == EXCHANGE_CONNECTING)
+	if (list_linked(&x->undecided))
+		exchange_fail(x, REASON_NO_BACKEND);
+	else if (x->state == EXCHANGE_AWAITING || x->state == EXCHANGE_CONNECTING)
 		attempt_failed(x, REASON_UPSTREAM_TIMEOUT);
 	else
 		exchange_fail(x, REASON_UPSTREAM_BODY_TIMEOUT);
@@ -133,10 +137,11 @@ static bool answered_by_listener(struct exchange *x)
 	if (!l->redirect_https)
 		return false;
 	if (l->redirect_port == 443)
-		location = arena_fmt(&x->arena, "https://" STR_FMT STR_FMT, STR_ARG(host), STR_ARG(x->request.path));
+		location = arena_fmt(
+			&x->arena, "https://" STR_FMT STR_FMT, STR_ARG(host), STR_ARG(x->request.path));
 	else
-		location = arena_fmt(&x->arena, "https://" STR_FMT ":%u" STR_FMT, STR_ARG(host), l->redirect_port,
-			STR_ARG(x->request.path));
+		location = arena_fmt(&x->arena, "https://" STR_FMT ":%u" STR_FMT, STR_ARG(host),
+			l->redirect_port, STR_ARG(x->request.path));
 	reply_redirect(x, 308, location);
 	return true;
 }
@@ -281,7 +286,8 @@ static void arm_stall(struct exchange *x)
 	uint32_t ms = x->use->snapshot->conf->timeouts.response;
 
 	/* A tunnel may be silent; a backend that has no credit is waiting for the client, not the client for it. */
-	deadline_arm(x->edge->loop, &x->deadline, x->tunnel || x->credit_down == 0 || x->response_last ? 0 : ms);
+	deadline_arm(
+		x->edge->loop, &x->deadline, x->tunnel || x->credit_down == 0 || x->response_last ? 0 : ms);
 }
 
 static void client_on_sent(struct stream *s, size_t n)
@@ -316,7 +322,8 @@ static void client_on_reset(struct stream *s, enum reason why)
 		x->state != EXCHANGE_REPLYING && !x->tunnel) {
 		attempt_drop(x);
 		reply_error(x, why);
-		exchange_end(x); /* nothing more is heard from a stream that was reset; the codec sends what it has been given */
+		exchange_end(
+			x); /* nothing more is heard from a stream that was reset; the codec sends what it has been given */
 		return;
 	}
 	if (!x->response_begun && reason_row(why)->status == 499)

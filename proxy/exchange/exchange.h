@@ -27,8 +27,8 @@ enum exchange_state {
 	EXCHANGE_STATES
 };
 
-#define EXCHANGE_TRIED_MAX  8
-#define EXCHANGE_ID_MAX     64
+#define EXCHANGE_TRIED_MAX 8
+#define EXCHANGE_ID_MAX    64
 /* What may be on its way through weir in each direction of one exchange. */
 #define EXCHANGE_WINDOW_UP   (64u * 1024)
 #define EXCHANGE_WINDOW_DOWN (256u * 1024)
@@ -41,6 +41,7 @@ struct exchange {
 	bool request_last; /* the client has finished its request */
 	bool request_given; /* ... and all of it has been given to the upstream stream */
 	bool response_last; /* the backend has finished its answer */
+	bool panic; /* the pool panics: health is not looked at */
 	bool tunnel; /* bytes both ways: WebSocket */
 	bool replayable; /* everything sent so far can be sent again */
 	bool response_begun; /* a final head has gone to the client */
@@ -57,11 +58,13 @@ struct exchange {
 	struct entry *entry;
 	struct snapshot_use *use;
 	struct list link; /* in edge->exchanges */
+	struct list undecided; /* in edge->undecided */
 	struct arena arena;
 
 	struct stream *client;
 	struct head request; /* canonical, in the arena; as it came, until forward_request() */
-	struct addr peer, local; /* who is connected, and to what; kept here because the connection may go first */
+	struct addr peer,
+		local; /* who is connected, and to what; kept here because the connection may go first */
 	const char *tls_version; /* of the client's connection; NULL: plain */
 	struct addr client_addr; /* who asks: the peer, or whom a trusted peer names */
 	struct str id;
@@ -90,9 +93,11 @@ struct exchange {
 
 	uint64_t bytes_in, bytes_out; /* bodies */
 	uint64_t sent_up; /* of the request's body, in this attempt */
-	uint64_t credited_up; /* bytes of it that the client has been given credit for again: a replay earns none twice */
+	uint64_t
+		credited_up; /* bytes of it that the client has been given credit for again: a replay earns none twice */
 	uint64_t start_us, wait_us, first_byte_us; /* on the loop's clock; 0: did not happen */
-	uint64_t queue_us, connect_us; /* spent waiting for a connection to come free, and for one to be made */
+	uint64_t queue_us,
+		connect_us; /* spent waiting for a connection to come free, and for one to be made */
 };
 
 extern const struct stream_owner_ops exchange_client_ops;
@@ -115,6 +120,8 @@ void exchange_pump_request(struct exchange *x);
 /* attempt.c */
 /* Picks pool and backend, and gets a connection. */
 void attempt_begin(struct exchange *x);
+/* Backends have come up or gone down: those who waited for it choose again. */
+void attempts_undecided(struct edge *e);
 /* The request is on its way: the backend's time to begin its answer runs (anew). */
 void attempt_await(struct exchange *x);
 /* The attempt has failed before an answer began: another one, or exchange_fail(). */

@@ -79,15 +79,18 @@ static void write_body(struct exchange *x, struct text *t, enum form form, unsig
 	switch (form) {
 	case FORM_JSON:
 		text_fmt(t,
-			"{\"type\":\"about:blank\",\"title\":\"" STR_FMT "\",\"status\":%u,\"detail\":\"" STR_FMT
-			"\",\"reason\":\"" STR_FMT "\",\"request_id\":\"" STR_FMT "\"}\n",
+			"{\"type\":\"about:blank\",\"title\":\"" STR_FMT
+			"\",\"status\":%u,\"detail\":\"" STR_FMT "\",\"reason\":\"" STR_FMT
+			"\",\"request_id\":\"" STR_FMT "\"}\n",
 			STR_ARG(phrase), status, STR_ARG(detail), STR_ARG(name), STR_ARG(x->id));
 		break;
 	case FORM_HTML:
 		text_fmt(t,
 			"<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n"
-			"<meta name=\"viewport\" content=\"width=device-width\">\n<title>%u " STR_FMT "</title>\n"
-			"<style>body{font:16px/1.5 system-ui,sans-serif;max-width:36em;margin:15vh auto;padding:0 1em;"
+			"<meta name=\"viewport\" content=\"width=device-width\">\n<title>%u " STR_FMT
+			"</title>\n"
+			"<style>body{font:16px/1.5 system-ui,sans-serif;max-width:36em;margin:15vh "
+			"auto;padding:0 1em;"
 			"color:#223}small{color:#667}</style>\n<h1>%u " STR_FMT "</h1>\n<p>",
 			status, STR_ARG(phrase), status, STR_ARG(phrase));
 		text_html(t, detail);
@@ -96,8 +99,8 @@ static void write_body(struct exchange *x, struct text *t, enum form form, unsig
 		text_put(t, STR("</small></p>\n</html>\n"));
 		break;
 	case FORM_PLAIN:
-		text_fmt(t, "%u " STR_FMT "\n" STR_FMT "\nreason: " STR_FMT "\nrequest: " STR_FMT "\n", status,
-			STR_ARG(phrase), STR_ARG(detail), STR_ARG(name), STR_ARG(x->id));
+		text_fmt(t, "%u " STR_FMT "\n" STR_FMT "\nreason: " STR_FMT "\nrequest: " STR_FMT "\n",
+			status, STR_ARG(phrase), STR_ARG(detail), STR_ARG(name), STR_ARG(x->id));
 		break;
 	}
 }
@@ -110,7 +113,8 @@ static const struct conf_error_page *tenant_page(const struct exchange *x, unsig
 	for (uint32_t i = 0; x->tenant && i < x->tenant->conf->error_n; i++) {
 		const struct conf_error_page *page = &x->tenant->conf->errors[i];
 
-		if (status >= page->from && status <= page->to && (!best || page->to - page->from < best->to - best->from))
+		if (status >= page->from && status <= page->to &&
+			(!best || page->to - page->from < best->to - best->from))
 			best = page;
 	}
 	return best;
@@ -128,7 +132,7 @@ static void answer(struct exchange *x, struct head *head, struct str body)
 	head->body = no_body ? BODY_NONE : BODY_LENGTH;
 	head->has_length = true;
 	head->length = body.n;
-	fields_add(&x->arena, &head->fields, FIELD_DATE, STR("date"), edge_date(x->edge));
+	fields_add_line(&x->arena, &head->fields, FIELD_DATE, edge_date_line(x->edge), sizeof("date") - 1);
 	stream_send_head(client, head, no_body);
 	if (no_body)
 		return;
@@ -204,10 +208,12 @@ void reply_error(struct exchange *x, enum reason why)
 	if (status == 503)
 		fields_add(&x->arena, &head.fields, FIELD_RETRY_AFTER, STR("retry-after"), STR("1"));
 	if (status == 405)
-		fields_add(&x->arena, &head.fields, FIELD_OTHER, STR("allow"), STR("GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH"));
+		fields_add(&x->arena, &head.fields, FIELD_OTHER, STR("allow"),
+			STR("GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH"));
 	page = tenant_page(x, status);
 	if (page) {
-		fields_add(&x->arena, &head.fields, FIELD_CONTENT_TYPE, STR("content-type"), page->content_type);
+		fields_add(
+			&x->arena, &head.fields, FIELD_CONTENT_TYPE, STR("content-type"), page->content_type);
 		answer(x, &head, page->body);
 		return;
 	}
@@ -224,7 +230,8 @@ void reply_error(struct exchange *x, enum reason why)
 static struct str redirect_target(struct exchange *x)
 {
 	const struct conf_route *route = x->route->conf;
-	struct str path = path_only(x->request.path), query = str_skip(x->request.path, path.n), to = route->redirect.to;
+	struct str path = path_only(x->request.path), query = str_skip(x->request.path, path.n),
+		   to = route->redirect.to;
 	struct str rest = STR_NONE, prefix = route->path;
 
 	if (route->path_kind == CONF_PATH_PREFIX) {

@@ -3,7 +3,8 @@
 #include <stdlib.h>
 #include "base/obj.h"
 
-static void pool_build(struct snapshot *s, struct pool *pool, const struct conf_pool *conf, struct str service_key, uint32_t index)
+static void pool_build(struct snapshot *s, struct pool *pool, const struct conf_pool *conf,
+	struct str service_key, uint32_t index)
 {
 	struct str key = arena_fmt(&s->arena, STR_FMT "/" STR_FMT, STR_ARG(service_key), STR_ARG(conf->name));
 
@@ -17,7 +18,8 @@ static void pool_build(struct snapshot *s, struct pool *pool, const struct conf_
 	s->pools[s->pool_n++] = pool;
 }
 
-static void service_build(struct snapshot *s, struct service *service, const struct conf_service *conf, struct str tenant)
+static void service_build(
+	struct snapshot *s, struct service *service, const struct conf_service *conf, struct str tenant)
 {
 	struct str key = arena_fmt(&s->arena, STR_FMT "/" STR_FMT, STR_ARG(tenant), STR_ARG(conf->name));
 

@@ -13,12 +13,15 @@
 
 /* Set once per listener or pool, const, outlives the connection (it is the snapshot's or the backend's). ms; 0: no limit. */
 struct http_limits {
-	uint32_t header_ms; /* from the first byte of a head (or the start of the connection) to its end: absolute */
-	uint32_t body_ms; /* between two reads of a body, and between two writes when the peer does not read */
+	uint32_t
+		header_ms; /* from the first byte of a head (or the start of the connection) to its end: absolute */
+	uint32_t
+		body_ms; /* between two reads of a body, and between two writes when the peer does not read */
 	uint32_t idle_ms; /* between requests */
 	uint32_t header_bytes; /* of one head, request line included; also of trailers */
 	uint32_t header_count;
-	uint32_t max_streams; /* h2 server role: SETTINGS_MAX_CONCURRENT_STREAMS; client role: streams at once on a connection */
+	uint32_t
+		max_streams; /* h2 server role: SETTINGS_MAX_CONCURRENT_STREAMS; client role: streams at once on a connection */
 	uint32_t requests; /* requests on one server-role connection before it is drained; 0: any number */
 	uint32_t window; /* h2: stream window that is granted as credit allows; 64 KiB if 0 */
 	bool tls; /* the listener is TLS: scheme is https */
@@ -69,17 +72,18 @@ struct http_conn {
 
 /* Takes an OPEN transport; the connection begins to read in this tick. NULL owner_ops members are allowed where the role
  * never calls them. */
-struct http_conn *h1_server(struct transport **t, const struct http_limits *lim, const struct http_conn_owner_ops *ops,
-	void *owner);
-struct http_conn *h1_client(struct transport **t, const struct http_limits *lim, const struct http_conn_owner_ops *ops,
-	void *owner);
+struct http_conn *h1_server(struct transport **t, const struct http_limits *lim,
+	const struct http_conn_owner_ops *ops, void *owner);
+struct http_conn *h1_client(struct transport **t, const struct http_limits *lim,
+	const struct http_conn_owner_ops *ops, void *owner);
 /* received: bytes that were read already, taken; NULL if none. */
 struct http_conn *h2_server(struct transport **t, struct chain *received, const struct http_limits *lim,
 	const struct http_conn_owner_ops *ops, void *owner);
-struct http_conn *h2_client(struct transport **t, const struct http_limits *lim, const struct http_conn_owner_ops *ops,
-	void *owner);
+struct http_conn *h2_client(struct transport **t, const struct http_limits *lim,
+	const struct http_conn_owner_ops *ops, void *owner);
 
-static inline struct stream *http_conn_open(struct http_conn *c, const struct stream_owner_ops *ops, void *owner)
+static inline struct stream *http_conn_open(
+	struct http_conn *c, const struct stream_owner_ops *ops, void *owner)
 {
 	return c->ops->open(c, ops, owner);
 }

@@ -112,14 +112,19 @@ static bool ip_literal_is_valid(struct str s)
 
 static bool reg_name_is_valid(struct str s)
 {
-	for (size_t i = 0; i < s.n; i++) {
-		char c = str_lower_char(s.p[i]);
+	static const bool may_stand[256] = {['a' ... 'z'] = true,
+		['A' ... 'Z'] = true,
+		['0' ... '9'] = true,
+		['.'] = true,
+		['-'] = true,
+		['_'] = true,
+		['~'] = true};
+	bool all = true;
 
-		if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '-' || c == '_' ||
-			    c == '~'))
-			return false;
-	}
-	return s.n > 0;
+	/* Almost always true, so looked at to the end without a branch. */
+	for (size_t i = 0; i < s.n; i++)
+		all &= may_stand[(uint8_t)s.p[i]];
+	return all && s.n > 0;
 }
 
 bool authority_is_valid(struct str a)
@@ -179,27 +184,16 @@ void fields_remove_name(struct fields *fs, struct str name)
 	fs->n = (uint16_t)kept;
 }
 
-void fields_add(struct arena *a, struct fields *fs, enum field_id id, struct str name, struct str value)
+void fields_grow(struct arena *a, struct fields *fs)
 {
-	struct field *grown;
-	unsigned cap;
+	unsigned cap = MIN(UINT16_MAX, MAX(16, 2u * fs->cap));
+	struct field *grown = arena_array(a, struct field, cap);
 
-	MUST(name.n <= UINT16_MAX && value.n <= UINT32_MAX && fs->n < UINT16_MAX);
-	if (fs->n == fs->cap) {
-		cap = MIN(UINT16_MAX, MAX(16, 2u * fs->cap));
-		grown = arena_array(a, struct field, cap);
-		if (fs->n)
-			memcpy(grown, fs->v, fs->n * sizeof(*grown));
-		fs->v = grown;
-		fs->cap = (uint16_t)cap;
-	}
-	fs->v[fs->n++] = (struct field){
-		.name = name.p,
-		.value = value.p,
-		.value_len = (uint32_t)value.n,
-		.name_len = (uint16_t)name.n,
-		.id = (uint8_t)id,
-	};
+	MUST(fs->n < UINT16_MAX);
+	if (fs->n)
+		memcpy(grown, fs->v, fs->n * sizeof(*grown));
+	fs->v = grown;
+	fs->cap = (uint16_t)cap;
 }
 
 static char *put(char *at, struct str *s)

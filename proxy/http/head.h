@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "base/arena.h"
+#include "base/obj.h"
 #include "base/reason.h"
 #include "base/str.h"
 
@@ -26,7 +27,8 @@ enum field_id {
 
 enum field_flag {
 	FIELD_HOP = 1, /* hop-by-hop: never among canonical fields */
-	FIELD_NO_TRAILER = 2, /* changes framing, routing or authorisation: dropped from trailers (RFC 9110 6.5.1) */
+	FIELD_NO_TRAILER =
+		2, /* changes framing, routing or authorisation: dropped from trailers (RFC 9110 6.5.1) */
 	FIELD_SECRET = 4, /* HPACK never-indexed (RFC 7541 7.1.3), starred in logs */
 };
 
@@ -76,7 +78,8 @@ struct head {
 	struct str scheme; /* "http", "https": how the client reached us, or as :scheme said */
 	struct str authority; /* host[:port], the host in lower case; never empty in an accepted request */
 	struct str path; /* origin-form with query, starts with '/'; "*" for OPTIONS */
-	struct str protocol; /* extended CONNECT (RFC 8441): "websocket"; method is CONNECT and body TUNNEL then */
+	struct str
+		protocol; /* extended CONNECT (RFC 8441): "websocket"; method is CONNECT and body TUNNEL then */
 	/* response; 100 to 199 but 101: interim, more heads follow. A tunnel's consent is 200 with BODY_TUNNEL. */
 	uint16_t status;
 
@@ -123,8 +126,26 @@ const struct field *fields_find_name(const struct fields *fs, struct str name);
 /* Removes all with that id, or that name; keeps the order of the others. */
 void fields_remove(struct fields *fs, enum field_id id);
 void fields_remove_name(struct fields *fs, struct str name);
-/* Appends; the array grows in the arena. name and value are borrowed. */
-void fields_add(struct arena *a, struct fields *fs, enum field_id id, struct str name, struct str value);
+/* Makes room for one more; the array moves in the arena. */
+void fields_grow(struct arena *a, struct fields *fs);
+/* Appends; the array grows in the arena. name and value are borrowed. Inline: a request adds ten, of which all but the bytes is known
+ * where it is called. */
+static inline void fields_add(
+	struct arena *a, struct fields *fs, enum field_id id, struct str name, struct str value)
+{
+	MUST(name.n <= UINT16_MAX && value.n <= UINT32_MAX);
+	if (fs->n == fs->cap)
+		fields_grow(a, fs);
+	fs->v[fs->n++] = (struct field){name.p, value.p, (uint32_t)value.n, (uint16_t)name.n, (uint8_t)id, false};
+}
+/* Appends a whole line, "name: value\r\n", borrowed; name_len is that of the name. */
+static inline void fields_add_line(
+	struct arena *a, struct fields *fs, enum field_id id, struct str line, size_t name_len)
+{
+	fields_add(a, fs, id, (struct str){line.p, name_len},
+		(struct str){line.p + name_len + 2, line.n - name_len - 4});
+	fs->v[fs->n - 1].raw = true;
+}
 static inline struct str field_std_name(enum field_id id)
 {
 	return field_rows[id].name;

@@ -51,13 +51,15 @@ struct loop {
 	struct mem mem;
 	struct deadline_queue queues[LOOP_QUEUES_MAX];
 	uint32_t queue_count;
-	struct event *timer;
+	int timer_fd;
+	struct event *timer; /* of timer_fd */
 	bool timer_armed;
 	bool clock_fresh; /* now_us was read in this tick */
 	uint32_t timer_ticks;
 	uint32_t armed; /* deadlines armed now; the timer rests at 0 */
 	volatile bool stop;
-	uint8_t *scratch; /* LOOP_SCRATCH bytes that any callback may use until it returns: TLS records, gathered writes */
+	uint8_t *
+		scratch; /* LOOP_SCRATCH bytes that any callback may use until it returns: TLS records, gathered writes */
 	uint64_t rng[4]; /* not for secrets */
 };
 

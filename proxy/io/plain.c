@@ -48,14 +48,14 @@ static ssize_t plain_read(struct transport *t, void *p, size_t room)
 			t->readable = false;
 		return n;
 	}
-	if (n == 0) {
-		t->readable = false;
+	t->readable = false;
+	/* After a failed write there is no telling an end from a reset: the write was told of it. */
+	if (t->state == TRANSPORT_DEAD)
+		return TRANSPORT_ERROR;
+	if (n == 0)
 		return TRANSPORT_EOF;
-	}
-	if (errno == EAGAIN) {
-		t->readable = false;
+	if (errno == EAGAIN)
 		return TRANSPORT_AGAIN;
-	}
 	transport_die(t, REASON_NONE, errno);
 	return TRANSPORT_ERROR;
 }
@@ -77,6 +77,7 @@ static ssize_t plain_writev(struct transport *t, const struct iovec *iov, int n)
 		return TRANSPORT_AGAIN;
 	}
 	transport_die(t, REASON_NONE, errno);
+	t->readable = true;
 	return TRANSPORT_ERROR;
 }
 
@@ -129,6 +130,8 @@ static void on_socket(evutil_socket_t fd, short what, void *arg)
 		t->readable = true;
 	if (what & EV_CLOSED)
 		t->peer_closed = true;
+	else if ((what & (EV_READ | EV_WRITE)) == (EV_READ | EV_WRITE))
+		t->suspect = true;
 	if (what & EV_WRITE) {
 		/* An idle connection's edge says nothing new: the socket has been writable all along. */
 		if (t->writable && what == EV_WRITE)
@@ -188,7 +191,8 @@ int socket_connect(const struct addr *to, const char *unix_path, int *fd)
 	if (*fd < 0)
 		return errno;
 	if (!unix_path) {
-		int one = 1, idle = KEEPALIVE_IDLE_S, interval = KEEPALIVE_INTERVAL_S, probes = KEEPALIVE_PROBES;
+		int one = 1, idle = KEEPALIVE_IDLE_S, interval = KEEPALIVE_INTERVAL_S,
+		    probes = KEEPALIVE_PROBES;
 		unsigned unacked = UNACKED_MS;
 
 		setsockopt(*fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
@@ -204,7 +208,8 @@ int socket_connect(const struct addr *to, const char *unix_path, int *fd)
 	return errno;
 }
 
-struct transport *plain_connect(struct loop *l, const struct addr *to, const char *unix_path, enum reason *why)
+struct transport *plain_connect(
+	struct loop *l, const struct addr *to, const char *unix_path, enum reason *why)
 {
 	struct transport *t;
 	int fd = -1, err = socket_connect(to, unix_path, &fd);

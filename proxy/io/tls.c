@@ -272,6 +272,8 @@ static void on_socket(evutil_socket_t fd, short what, void *arg)
 		return;
 	if (what & EV_CLOSED)
 		t->peer_closed = true;
+	else if ((what & (EV_READ | EV_WRITE)) == (EV_READ | EV_WRITE))
+		t->suspect = true;
 	if (what & (EV_READ | EV_CLOSED))
 		tt->socket_readable = true;
 	if (what & EV_WRITE) {

@@ -31,9 +31,23 @@ void transport_abort(struct transport **tp)
 
 	if (*tp) {
 		setsockopt((*tp)->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
-		(*tp)->state = TRANSPORT_DEAD; /* so that TLS adds no close_notify, which would say "complete" */
+		(*tp)->state =
+			TRANSPORT_DEAD; /* so that TLS adds no close_notify, which would say "complete" */
 	}
 	transport_close(tp);
+}
+
+bool transport_was_reset(struct transport *t)
+{
+	int err = 0;
+	socklen_t n = sizeof(err);
+
+	if (t->suspect && t->state != TRANSPORT_DEAD) {
+		t->suspect = false;
+		if (getsockopt(t->fd, SOL_SOCKET, SO_ERROR, &err, &n) == 0 && err)
+			transport_die(t, REASON_NONE, err);
+	}
+	return t->state == TRANSPORT_DEAD;
 }
 
 const struct tls_info *transport_tls(const struct transport *t)

@@ -21,7 +21,7 @@
 enum {
 	TRANSPORT_EOF = 0, /* the peer has finished sending; writing may still work */
 	TRANSPORT_AGAIN = -1, /* nothing now; on_event follows */
-	TRANSPORT_ERROR = -2, /* dead; `why` and `sys_errno` say why */
+	TRANSPORT_ERROR = -2, /* dead; `why` and `sys_errno` say why. After a failed write, what the peer sent before can still be read */
 };
 
 enum transport_state {
@@ -68,13 +68,15 @@ struct transport {
 	void (*on_event)(struct transport *t); /* something changed: state, readable, writable */
 	void *user;
 	struct task reap;
-	struct addr peer; /* who connected, or whom we connected to; after the PROXY protocol, the one it names */
+	struct addr
+		peer; /* who connected, or whom we connected to; after the PROXY protocol, the one it names */
 	struct addr local;
 	uint8_t state; /* enum transport_state */
 	bool readable; /* a read may yield something */
 	bool writable;
 	bool unsent; /* TLS: bytes that writev took are still held here; on_event comes when they are gone. Close later. */
-	bool peer_closed; /* EV_CLOSED was seen: FIN or RST is in the queue behind what can be read */
+	bool peer_closed; /* EV_CLOSED was seen: FIN is in the queue behind what can be read */
+	bool suspect; /* the last event may have been a reset: ask transport_was_reset() */
 	uint16_t why; /* enum reason, when DEAD */
 	int sys_errno;
 };
@@ -95,6 +97,10 @@ static inline void transport_shutdown(struct transport *t)
 void transport_close(struct transport **tp);
 /* Like close, but the peer gets RST instead of FIN: for an answer that was cut short and must not look complete. */
 void transport_abort(struct transport **tp);
+/* Libevent shows a reset as it shows data on a writable socket, and a short read leaves one unseen that came with the data. Who wants
+ * more from the peer, or must know that it is there, therefore asks before it waits: costs a call to the kernel if there was
+ * such an event, else nothing. True: it is dead. What it has sent before is lost. */
+bool transport_was_reset(struct transport *t);
 /* NULL for plain transports, and before the handshake is done. */
 const struct tls_info *transport_tls(const struct transport *t);
 
@@ -104,7 +110,8 @@ const struct tls_info *transport_tls(const struct transport *t);
 struct transport *plain_from_fd(struct loop *l, int fd, const struct addr *peer, const struct addr *local);
 /* Begins to connect to `to` (or, if path is not NULL, to that unix socket): state CONNECTING; on_event comes when it is OPEN or DEAD.
  * NULL, with *why set, when it fails at once. */
-struct transport *plain_connect(struct loop *l, const struct addr *to, const char *unix_path, enum reason *why);
+struct transport *plain_connect(
+	struct loop *l, const struct addr *to, const char *unix_path, enum reason *why);
 
 /* For plain.c and tls.c. */
 bool transport_init(struct transport *t, struct loop *l, int fd, const struct transport_ops *ops);

@@ -8,8 +8,8 @@ void *pattern_compile(struct str pattern)
 {
 	int error;
 	PCRE2_SIZE at;
-	pcre2_code *code =
-		pcre2_compile((PCRE2_SPTR)pattern.p, pattern.n, PCRE2_ANCHORED | PCRE2_ENDANCHORED, &error, &at, NULL);
+	pcre2_code *code = pcre2_compile(
+		(PCRE2_SPTR)pattern.p, pattern.n, PCRE2_ANCHORED | PCRE2_ENDANCHORED, &error, &at, NULL);
 
 	MUST(code);
 	pcre2_jit_compile(code, PCRE2_JIT_COMPLETE); /* without JIT it works too */
@@ -97,7 +97,8 @@ static bool one_parameter(const struct match *m, struct str query)
 		size_t equals = str_find(pair, '=');
 
 		query = str_skip(query, pair.n + 1);
-		if (str_eq(str_head(pair, equals), m->conf->name) && value_matches(m, str_skip(pair, equals + 1)))
+		if (str_eq(str_head(pair, equals), m->conf->name) &&
+			value_matches(m, str_skip(pair, equals + 1)))
 			return true;
 	}
 	return false;

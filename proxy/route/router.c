@@ -39,16 +39,12 @@ struct router {
 
 struct str authority_host(struct str authority)
 {
-	size_t end = authority.n;
+	const char *colon = authority.n ? memrchr(authority.p, ':', authority.n) : NULL;
+	size_t end = colon ? (size_t)(colon - authority.p) : authority.n;
 
-	for (size_t i = authority.n; i-- > 0;) {
-		if (authority.p[i] == ']')
-			break;
-		if (authority.p[i] == ':') {
-			end = i;
-			break;
-		}
-	}
+	/* Of an address in brackets without a port. */
+	if (str_find(str_skip(authority, end), ']') + end < authority.n)
+		end = authority.n;
 	/* "acme.test." is the same host, spelled absolutely. */
 	if (end > 1 && authority.p[end - 1] == '.')
 		end--;
@@ -181,7 +177,8 @@ static void route_build(struct arena *a, struct tenant *t, uint32_t index)
 }
 
 /* The site of a host as written in the configuration, made if it is new. */
-static struct site *site_of(struct router *r, struct arena *a, struct str host, const struct tenant *t, struct table *general)
+static struct site *site_of(
+	struct router *r, struct arena *a, struct str host, const struct tenant *t, struct table *general)
 {
 	bool suffix = host.n > 1 && host.p[0] == '*';
 	struct map *map = suffix ? &r->suffixes : &r->hosts;
@@ -291,7 +288,8 @@ static const struct route *in_regexes(const struct table *t, uint32_t *next, siz
 	return NULL;
 }
 
-static const struct route *in_table(const struct table *t, struct str path, const struct head *head, struct str query)
+static const struct route *in_table(
+	const struct table *t, struct str path, const struct head *head, struct str query)
 {
 	const struct route *found = NULL;
 	uint32_t regex = 0;
@@ -332,7 +330,8 @@ static const struct site *next_site(const struct router *r, struct str host, siz
 	while (*level <= host.n) {
 		size_t at = (*level)++ - 1;
 
-		if (r->suffixes.n && host.p[at] == '.' && at > 0 && (s = map_get(&r->suffixes, str_skip(host, at))))
+		if (r->suffixes.n && host.p[at] == '.' && at > 0 &&
+			(s = map_get(&r->suffixes, str_skip(host, at))))
 			return s;
 		if (!r->suffixes.n)
 			*level = host.n + 1;
@@ -344,8 +343,8 @@ static const struct site *next_site(const struct router *r, struct str host, siz
 	return NULL;
 }
 
-static const struct route *find(
-	const struct router *r, struct str host, struct str path, const struct head *head, const struct tenant **tenant)
+static const struct route *find(const struct router *r, struct str host, struct str path,
+	const struct head *head, const struct tenant **tenant)
 {
 	struct str query = str_skip(head->path, str_find(head->path, '?') + 1);
 	const struct site *first = NULL, *s;

@@ -37,10 +37,12 @@ static struct backend *backend_new(struct slot *slot, size_t address_at, const s
 	b->host = keep(&at, conf->host);
 	b->port = conf->port;
 	b->addr = conf->addr;
+	atomic_init(&b->state, BACKEND_UP);
 	return b;
 }
 
-struct backend *backend_acquire(struct backend_registry *r, struct str pool_key, const struct conf_backend *conf)
+struct backend *backend_acquire(
+	struct backend_registry *r, struct str pool_key, const struct conf_backend *conf)
 {
 	char buf[1024];
 	struct text key = text_in(buf, sizeof(buf));

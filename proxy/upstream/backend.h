@@ -6,10 +6,21 @@
 #ifndef WEIR_UPSTREAM_BACKEND_H
 #define WEIR_UPSTREAM_BACKEND_H
 
+#include <stdatomic.h>
 #include "base/slots.h"
 #include "config/conf.h"
 
 #define BACKEND_MAGIC 0xbac4e9d1
+
+/* What the checks say of it. Without checks a backend is always UP. */
+enum backend_state {
+	BACKEND_CHECKING, /* new: no check has ended yet; takes no requests */
+	BACKEND_UP,
+	BACKEND_DOWN,
+	BACKEND_STATES
+};
+
+struct health;
 
 struct backend {
 	uint32_t magic;
@@ -20,7 +31,15 @@ struct backend {
 	struct str host; /* the name of a dns: backend; empty otherwise */
 	uint16_t port; /* of a dns: backend */
 	struct addr addr; /* ADDR_NONE for a dns: backend: its addresses reach workers as mail */
+	struct health *health; /* control's record of its checks; NULL: none */
+	/* Written by control alone, read by workers for each request. */
+	_Atomic uint8_t state; /* enum backend_state */
 };
+
+static inline enum backend_state backend_state(const struct backend *b)
+{
+	return (enum backend_state)atomic_load_explicit(&b->state, memory_order_relaxed);
+}
 
 /* All backends there are; control's. */
 struct backend_registry {
@@ -30,7 +49,8 @@ struct backend_registry {
 
 void backend_registry_free(struct backend_registry *r);
 /* The backend of that identity, made if it is new, with one more reference. */
-struct backend *backend_acquire(struct backend_registry *r, struct str pool_key, const struct conf_backend *conf);
+struct backend *backend_acquire(
+	struct backend_registry *r, struct str pool_key, const struct conf_backend *conf);
 /* Drops a reference; the last one frees it. Call it when no worker uses it any more. */
 void backend_release(struct backend_registry *r, struct backend **bp);
 

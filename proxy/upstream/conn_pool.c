@@ -33,7 +33,7 @@ static bool speaks_the_same(const struct conn_settings *a, const struct conn_set
 
 static void drain_list(struct list *conns)
 {
-	list_each_safe(link, conns)
+	list_each_safe (link, conns)
 		http_conn_drain(CONTAINER(link, struct http_conn, link));
 }
 
@@ -57,11 +57,6 @@ void conn_pool_set_addrs(struct conn_pool *p, const struct addr *addrs, uint32_t
 	memcpy(p->addrs, addrs, n * sizeof(*addrs));
 	p->addr_n = n;
 	p->addr_turn = 0;
-}
-
-bool conn_pool_reachable(const struct conn_pool *p)
-{
-	return p->backend->addr.family != ADDR_NONE || p->addr_n > 0;
 }
 
 static void end_if_empty(struct conn_pool *p)
@@ -90,9 +85,9 @@ void conn_pool_retire(struct conn_pool **pp)
 void conn_pool_close(struct conn_pool *p)
 {
 	opening_close_all(p);
-	list_each_safe(link, &p->free)
+	list_each_safe (link, &p->free)
 		http_conn_close(CONTAINER(link, struct http_conn, link), REASON_SHUTDOWN);
-	list_each_safe(full, &p->full)
+	list_each_safe (full, &p->full)
 		http_conn_close(CONTAINER(full, struct http_conn, link), REASON_SHUTDOWN);
 }
 
@@ -110,7 +105,8 @@ static void place(struct conn_pool *p, struct http_conn *c)
 	list_push_front(c->capacity > 0 && !c->draining ? &p->free : &p->full, &c->link);
 }
 
-struct stream *conn_pool_open(struct conn_pool *p, struct http_conn *c, const struct stream_owner_ops *ops, void *owner)
+struct stream *conn_pool_open(
+	struct conn_pool *p, struct http_conn *c, const struct stream_owner_ops *ops, void *owner)
 {
 	struct stream *s = http_conn_open(c, ops, owner);
 
@@ -119,7 +115,8 @@ struct stream *conn_pool_open(struct conn_pool *p, struct http_conn *c, const st
 	p->streams++;
 	p->requests++;
 	if (p->settings.proxy_protocol)
-		http_conn_drain(c); /* the PROXY header named this client: nobody else may come through here */
+		http_conn_drain(
+			c); /* the PROXY header named this client: nobody else may come through here */
 	if (c->capacity == 0 || c->draining)
 		place(p, c);
 	return s;
@@ -136,7 +133,8 @@ static enum reason open_more(struct conn_pool *p)
 	const struct conn_settings *set = &p->settings;
 	enum reason why = REASON_NONE;
 
-	while (p->opening_n < p->waiting_n && (set->max_conns == 0 || p->conns + p->opening_n < set->max_conns)) {
+	while (p->opening_n < p->waiting_n &&
+		(set->max_conns == 0 || p->conns + p->opening_n < set->max_conns)) {
 		struct conn_waiter *first = CONTAINER(list_first(&p->waiting), struct conn_waiter, link);
 
 		why = opening_begin(p, first->client, first->client_local);
@@ -228,8 +226,8 @@ static void fail_first(struct conn_pool *p, enum reason why)
 
 void conn_pool_opened(struct conn_pool *p, struct transport **t, enum http_version version)
 {
-	struct http_conn *c = version == HTTP_2 ? h2_client(t, &p->settings.limits, &pool_conn_ops, p) :
-						  h1_client(t, &p->settings.limits, &pool_conn_ops, p);
+	struct http_conn *c = version == HTTP_2 ? h2_client(t, &p->settings.limits, &pool_conn_ops, p)
+						: h1_client(t, &p->settings.limits, &pool_conn_ops, p);
 
 	if (!c) {
 		conn_pool_open_failed(p, REASON_UPSTREAM_CONNECT);

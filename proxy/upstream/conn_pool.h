@@ -63,7 +63,10 @@ void conn_pool_configure(struct conn_pool *p, const struct conn_settings *settin
 /* What a dns: name has become; n 0: unresolvable, the last good ones stay. */
 void conn_pool_set_addrs(struct conn_pool *p, const struct addr *addrs, uint32_t n);
 /* Has the backend an address to connect to? */
-bool conn_pool_reachable(const struct conn_pool *p);
+static inline bool conn_pool_reachable(const struct conn_pool *p)
+{
+	return p->backend->addr.family != ADDR_NONE || p->addr_n > 0;
+}
 /* Begins to end: those who wait are told, idle connections close, others when their requests do, then it frees itself. Takes *pp. */
 void conn_pool_retire(struct conn_pool **pp);
 /* Closes everything at once: at the end of the process. */
@@ -72,7 +75,8 @@ void conn_pool_close(struct conn_pool *p);
 /* A connection with room, or NULL. Open a stream on it in the same call chain. */
 struct http_conn *conn_pool_take(struct conn_pool *p);
 /* Opens a stream on a connection from conn_pool_take() or ready(). NULL if the connection has died meanwhile. */
-struct stream *conn_pool_open(struct conn_pool *p, struct http_conn *c, const struct stream_owner_ops *ops, void *owner);
+struct stream *conn_pool_open(
+	struct conn_pool *p, struct http_conn *c, const struct stream_owner_ops *ops, void *owner);
 /* To be called once for every stream that was opened, before it is released. */
 void conn_pool_done(struct conn_pool *p);
 /* Waits: w's callbacks and addresses are set. REASON_NONE, or why it cannot even wait. */

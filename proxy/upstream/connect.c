@@ -63,7 +63,8 @@ static enum reason send_preamble(struct opening *o)
 
 	if (o->preamble_n == 0 || o->pool->settings.tls)
 		return REASON_NONE;
-	return transport_writev(o->transport, &iov, 1) == (ssize_t)iov.iov_len ? REASON_NONE : REASON_UPSTREAM_CONNECT;
+	return transport_writev(o->transport, &iov, 1) == (ssize_t)iov.iov_len ? REASON_NONE
+									       : REASON_UPSTREAM_CONNECT;
 }
 
 static void on_event(struct transport *t)
@@ -124,7 +125,8 @@ enum reason opening_begin(struct conn_pool *p, const struct addr *client, const 
 		return REASON_UPSTREAM_RESOLVE;
 	o = mem_obj(&p->loop->mem, sizeof(*o));
 	if (p->settings.proxy_protocol)
-		o->preamble_n = (uint8_t)proxy_protocol_write(p->settings.proxy_protocol, client, local, o->preamble);
+		o->preamble_n =
+			(uint8_t)proxy_protocol_write(p->settings.proxy_protocol, client, local, o->preamble);
 	if (p->settings.tls)
 		o->transport = tls_connect(p->loop, to, unix_path, p->settings.tls, server_name(p),
 			(struct str){o->preamble, o->preamble_n}, &why);
@@ -147,6 +149,6 @@ enum reason opening_begin(struct conn_pool *p, const struct addr *client, const 
 
 void opening_close_all(struct conn_pool *p)
 {
-	list_each_safe(link, &p->opening)
+	list_each_safe (link, &p->opening)
 		opening_end(CONTAINER(link, struct opening, link));
 }

@@ -12,4 +12,14 @@ struct pool {
 	struct backend **backends; /* in declared order, beside conf->backends */
 };
 
+/* How many of its backends are in which state now. */
+struct pool_census {
+	uint32_t up, down, checking;
+};
+
+struct pool_census pool_census(const struct pool *p);
+/* Are so few up (panic_threshold) that health is no longer a guide, and all are tried? When most of a pool fails its checks it is
+ * more likely that the checks are wrong, or that the rest would drown. New backends do not count until they have been checked. */
+bool pool_panics(const struct pool *p, struct pool_census census);
+
 #endif

@@ -81,7 +81,8 @@ static void on_open(struct inbounds *in, struct transport **t, void *ctx)
 		conn_begin(e, h1_server(t, &e->limits, &client_conn_ops, e));
 }
 
-static void on_failed(struct inbounds *in, enum reason why, const struct addr *peer, const char *text, void *ctx)
+static void on_failed(
+	struct inbounds *in, enum reason why, const struct addr *peer, const char *text, void *ctx)
 {
 	struct gate *g = ctx;
 
@@ -97,8 +98,7 @@ static void on_failed(struct inbounds *in, enum reason why, const struct addr *p
 /* At the limit the connection that was idle longest makes room. False: none is idle. */
 static bool make_room(struct worker *w)
 {
-	list_each_safe(link, &w->conns)
-	{
+	list_each_safe (link, &w->conns) {
 		struct http_conn *c = CONTAINER(link, struct http_conn, link);
 
 		if (c->streams == 0) {
@@ -148,8 +148,7 @@ void gates_init(struct worker *w)
 
 static struct gate *find(struct worker *w, struct str address)
 {
-	list_each(link, &w->gates)
-	{
+	list_each (link, &w->gates) {
 		struct gate *g = CONTAINER(link, struct gate, link);
 
 		if (!g->closed && str_eq(g->entry->conf.address, address))
@@ -170,7 +169,8 @@ static const void *binding_of(void *ctx, struct str sni, uint8_t digest[TLS_DIGE
 }
 
 /* What the TLS side of an entry follows: the same context where the policy has not changed. */
-static void set_tls(struct entry *e, struct entry *old, const struct worker_listener *l, struct ticket_keys *keys)
+static void set_tls(
+	struct entry *e, struct entry *old, const struct worker_listener *l, struct ticket_keys *keys)
 {
 	char err[256];
 
@@ -204,8 +204,8 @@ static void set_inbound(struct gate *g, const struct conf *conf)
 	};
 }
 
-void gate_open(struct worker *w, const struct worker_listener *l, const struct conf *conf, struct ticket_keys *keys,
-	uint64_t generation)
+void gate_open(struct worker *w, const struct worker_listener *l, const struct conf *conf,
+	struct ticket_keys *keys, uint64_t generation)
 {
 	struct gate *g = find(w, l->conf->address);
 	struct entry *old = g ? g->entry : NULL;
@@ -235,54 +235,72 @@ void gate_open(struct worker *w, const struct worker_listener *l, const struct c
 		g->acceptor.on_accept = on_accept;
 		g->acceptor.on_exhausted = on_exhausted;
 		g->acceptor.user = g;
-		acceptor_start(&g->acceptor, &w->loop, listener_socket_fd(l->socket, w->index), &l->socket->addr);
+		acceptor_start(
+			&g->acceptor, &w->loop, listener_socket_fd(l->socket, w->index), &l->socket->addr);
 	}
 }
 
-static void drain_conns_of(struct worker *w, const struct entry *e)
+/* Every connection of that entry; the callee may end it. */
+static void each_conn(struct worker *w, const struct entry *e, void (*visit)(struct http_conn *c))
 {
-	list_each_safe(link, &w->conns)
-	{
+	list_each_safe (link, &w->conns) {
 		struct http_conn *c = CONTAINER(link, struct http_conn, link);
 
 		if (c->owner == e)
-			http_conn_drain(c);
+			visit(c);
 	}
+}
+
+static void cut(struct http_conn *c)
+{
+	http_conn_close(c, REASON_DRAINED);
+}
+
+static void on_drained(struct deadline *d)
+{
+	struct gate *g = CONTAINER(d, struct gate, drain);
+
+	each_conn(g->worker, g->entry, cut);
 }
 
 static void gate_free(struct gate *g)
 {
 	list_remove(&g->link);
+	deadline_disarm(&g->worker->loop, &g->drain);
 	entry_unref(&g->entry);
 	free(g);
 }
 
-void gates_sweep(struct worker *w, uint64_t generation)
+static void gate_close(struct gate *g, uint32_t drain_ms)
 {
-	list_each_safe(link, &w->gates)
-	{
+	acceptor_stop(&g->acceptor);
+	g->closed = true;
+	g->drain.fire = on_drained;
+	deadline_arm(&g->worker->loop, &g->drain, drain_ms);
+	each_conn(g->worker, g->entry, http_conn_drain);
+}
+
+void gates_sweep(struct worker *w, uint64_t generation, uint32_t drain_ms)
+{
+	list_each_safe (link, &w->gates) {
 		struct gate *g = CONTAINER(link, struct gate, link);
 
-		if (g->generation != generation && !g->closed) {
-			acceptor_stop(&g->acceptor);
-			g->closed = true;
-			drain_conns_of(w, g->entry);
-		}
-		if (g->closed && g->pending == 0)
+		if (g->generation != generation && !g->closed)
+			gate_close(g, drain_ms);
+		if (g->closed && g->pending == 0 && g->entry->conn_n == 0)
 			gate_free(g);
 	}
 }
 
 void gates_stop(struct worker *w)
 {
-	list_each(link, &w->gates)
+	list_each (link, &w->gates)
 		acceptor_stop(&CONTAINER(link, struct gate, link)->acceptor);
 }
 
 void gates_set_keys(struct worker *w, struct ticket_keys *keys)
 {
-	list_each(link, &w->gates)
-	{
+	list_each (link, &w->gates) {
 		struct entry *e = CONTAINER(link, struct gate, link)->entry;
 
 		if (e->tls)
@@ -292,14 +310,14 @@ void gates_set_keys(struct worker *w, struct ticket_keys *keys)
 
 void gates_drain_conns(struct worker *w)
 {
-	list_each_safe(link, &w->conns)
+	list_each_safe (link, &w->conns)
 		http_conn_drain(CONTAINER(link, struct http_conn, link));
 }
 
 void gates_close_conns(struct worker *w, enum reason why)
 {
-	list_each_safe(link, &w->conns)
+	list_each_safe (link, &w->conns)
 		http_conn_close(CONTAINER(link, struct http_conn, link), why);
-	list_each_safe(gate, &w->gates)
+	list_each_safe (gate, &w->gates)
 		gate_free(CONTAINER(gate, struct gate, link));
 }

@@ -17,8 +17,8 @@ static void *grow(void *array, uint32_t *n, uint32_t want, size_t each)
 	return array;
 }
 
-static void fill_settings(struct conn_settings *set, struct worker *w, const struct conf *conf, const struct conf_policy *policy,
-	uint32_t workers)
+static void fill_settings(struct conn_settings *set, struct worker *w, const struct conf *conf,
+	const struct conf_policy *policy, uint32_t workers)
 {
 	struct text name = text_in(set->server_name, sizeof(set->server_name) - 1);
 
@@ -99,8 +99,10 @@ void install_deliver(struct mail *m, void *receiver)
 	const struct conf *conf = s->conf;
 
 	OBJ_CHECK(w, WORKER_MAGIC);
-	w->edge.backends = grow(w->edge.backends, &w->edge.backend_n, order->backend_slots, sizeof(*w->edge.backends));
-	w->edge.balance = grow(w->edge.balance, &w->edge.balance_n, order->pool_slots, sizeof(*w->edge.balance));
+	w->edge.backends =
+		grow(w->edge.backends, &w->edge.backend_n, order->backend_slots, sizeof(*w->edge.backends));
+	w->edge.balance =
+		grow(w->edge.balance, &w->edge.balance_n, order->pool_slots, sizeof(*w->edge.balance));
 	w->edge.split = grow(w->edge.split, &w->edge.split_n, order->service_slots, sizeof(*w->edge.split));
 	w->conn_max = conf->limits.connections / order->workers;
 	w->edge.memory_max = conf->limits.memory / order->workers;
@@ -111,7 +113,7 @@ void install_deliver(struct mail *m, void *receiver)
 	if (!w->draining) {
 		for (uint32_t i = 0; i < order->listener_n; i++)
 			gate_open(w, &order->listeners[i], conf, order->keys, s->generation);
-		gates_sweep(w, s->generation);
+		gates_sweep(w, s->generation, conf->timeouts.drain);
 	}
 	for (uint32_t i = 0; i < order->listener_n; i++)
 		cert_store_unref(order->listeners[i].store);

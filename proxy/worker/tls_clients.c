@@ -15,8 +15,8 @@ static void put_file(struct text *t, struct str path)
 
 	if (path.n && stat(path.p, &st) != 0)
 		st = (struct stat){0};
-	text_fmt(t, STR_FMT "@%llu.%lu.%lu|", STR_ARG(path), (unsigned long long)st.st_ino, (unsigned long)st.st_mtim.tv_sec,
-		(unsigned long)st.st_mtim.tv_nsec);
+	text_fmt(t, STR_FMT "@%llu.%lu.%lu|", STR_ARG(path), (unsigned long long)st.st_ino,
+		(unsigned long)st.st_mtim.tv_sec, (unsigned long)st.st_mtim.tv_nsec);
 }
 
 struct tls_client *tls_clients_get(struct tls_clients *c, const struct conf_policy *policy)

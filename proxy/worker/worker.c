@@ -8,7 +8,8 @@
 
 #define ACCESS_RING (1024 * 1024)
 
-void worker_tell(struct worker *w, void (*deliver)(struct mail *, void *), struct snapshot *s, uint64_t generation, int error)
+void worker_tell(struct worker *w, void (*deliver)(struct mail *, void *), struct snapshot *s,
+	uint64_t generation, int error)
 {
 	struct worker_note *note = calloc(1, sizeof(*note));
 
@@ -84,6 +85,7 @@ bool worker_start(struct worker *w, uint32_t index, const struct worker_owner *o
 	w->edge.let_go = on_let_go;
 	w->edge.wake_log = on_wake_log;
 	list_init(&w->edge.exchanges);
+	list_init(&w->edge.undecided);
 	ring_init(&w->access, ACCESS_RING);
 	gates_init(w);
 	w->box_event = event_new(w->loop.base, w->box.fd, EV_READ | EV_PERSIST, on_mail, w);
@@ -116,6 +118,14 @@ void worker_set_addrs(struct worker *w, struct worker_addrs *addrs)
 {
 	addrs->mail.deliver = deliver_addrs;
 	mailbox_send(&w->box, &addrs->mail);
+}
+
+static void deliver_health(struct mail *m, void *receiver)
+{
+	struct worker *w = receiver;
+
+	free(m);
+	attempts_undecided(&w->edge);
 }
 
 struct key_mail {
@@ -174,6 +184,11 @@ static void send_plain(struct worker *w, void (*deliver)(struct mail *, void *))
 	MUST(m);
 	m->deliver = deliver;
 	mailbox_send(&w->box, m);
+}
+
+void worker_health_changed(struct worker *w)
+{
+	send_plain(w, deliver_health);
 }
 
 void worker_drain(struct worker *w)

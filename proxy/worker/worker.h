@@ -27,7 +27,8 @@ struct worker_owner {
 	struct mailbox *box;
 	void (*on_installed)(struct mail *m, void *control); /* serves that generation now */
 	void (*on_let_go)(struct mail *m, void *control); /* no exchange of it uses that snapshot any more */
-	void (*on_exhausted)(struct mail *m, void *control); /* cannot accept for want of descriptors or memory */
+	void (*on_exhausted)(
+		struct mail *m, void *control); /* cannot accept for want of descriptors or memory */
 	void (*on_stopped)(struct mail *m, void *control); /* its thread is about to end */
 };
 
@@ -45,7 +46,8 @@ struct gate {
 	struct entry *entry; /* for new connections */
 	struct inbound_conf inbound;
 	uint64_t generation; /* that last named it */
-	bool closed; /* waits only for its pending handshakes */
+	bool closed; /* waits for its pending handshakes and its connections */
+	struct deadline drain; /* timeouts.drain: then what is still open is cut */
 	uint32_t pending;
 };
 
@@ -99,6 +101,8 @@ bool worker_start(struct worker *w, uint32_t index, const struct worker_owner *o
 /* From control: posts the order. */
 void worker_install(struct worker *w, struct worker_install *order);
 void worker_set_addrs(struct worker *w, struct worker_addrs *addrs);
+/* From control: backends have come up or gone down; requests that waited for that are looked at again. */
+void worker_health_changed(struct worker *w);
 /* For handshakes from now on; takes the reference. */
 void worker_set_keys(struct worker *w, struct ticket_keys *keys);
 /* No new connections; those that are open end with their requests; on_stopped follows. */
@@ -110,16 +114,17 @@ void worker_join(struct worker *w);
 void worker_free(struct worker *w);
 
 /* -- between the files of worker/ -- */
-void worker_tell(struct worker *w, void (*deliver)(struct mail *, void *), struct snapshot *s, uint64_t generation, int error);
+void worker_tell(struct worker *w, void (*deliver)(struct mail *, void *), struct snapshot *s,
+	uint64_t generation, int error);
 /* install.c */
 void install_deliver(struct mail *m, void *receiver);
 void install_free(struct worker *w);
 /* gate.c */
 void gates_init(struct worker *w);
-void gate_open(struct worker *w, const struct worker_listener *l, const struct conf *conf, struct ticket_keys *keys,
-	uint64_t generation);
-/* Closes the gates that generation does not name, and drains their connections. */
-void gates_sweep(struct worker *w, uint64_t generation);
+void gate_open(struct worker *w, const struct worker_listener *l, const struct conf *conf,
+	struct ticket_keys *keys, uint64_t generation);
+/* Closes the gates that generation does not name: their connections are drained, and cut after drain_ms. */
+void gates_sweep(struct worker *w, uint64_t generation, uint32_t drain_ms);
 void gates_stop(struct worker *w);
 void gates_set_keys(struct worker *w, struct ticket_keys *keys);
 void gates_drain_conns(struct worker *w);

@@ -2,7 +2,6 @@
 import json
 import os
 import signal
-import ssl
 import subprocess
 
 import pytest
@@ -12,7 +11,7 @@ from support.config import http, https, pool, site
 from support.edge import ROOT, run
 from support.http1 import Client
 from support.http2 import Client as Client2
-from support.websocket import TEXT, WebSocket
+from support.websocket import BINARY, OverHttp1, OverHttp2, PING, PONG, TEXT
 from support.wire import PATIENCE
 
 COMMANDS = ["run", "check", "explain", "schema", "demo-backend"]
@@ -112,7 +111,7 @@ def test_the_example_is_good_and_has_no_warnings(pki, tmp_path):
 def explained(conf):
     backends = pool("127.0.0.1:9001")
     routes = [{"path": "/", "service": "shop"}, {"path": "/api", "service": "shop"}, {"path": "/api", "service": "api", "methods": ["POST"]},
-              {"exact": "/api/x", "service": "api", "headers": {"X-Beta": "1"}}, {"regex": "^/v[0-9]/", "service": "api"},
+              {"exact": "/api/x", "service": "api", "headers": {"X-Beta": "1"}}, {"regex": "^/v[0-9]/.*", "service": "api"},
               {"path": "/api", "service": "api", "hosts": ["beta.acme.test"]}]
     path = conf(site(services={"shop": {"pools": {"blue": {**backends, "weight": 90}, "green": {**backends, "weight": 30}}, "split": {"sticky": "cookie"}},
                                "api": {"pools": {"only": backends}}}, routes=routes,
@@ -230,6 +229,17 @@ def test_the_demo_backend_sends_back_what_it_got(client):
     assert echo.status == 200 and echo.body.endswith(body) and echo.body.startswith(b"POST /echo?x=1 from blue\n")
     told = json.loads(client.request("POST", "/echo", [("Accept", "application/json")], b"hi").body)
     assert told["body"] == "hi" and told["backend"] == "blue" and told["method"] == "POST"
+
+
+@pytest.mark.parametrize("http_client, over", [(Client, OverHttp1), (Client2, OverHttp2)], ids=["http1", "http2"])
+def test_the_demo_backend_echoes_websocket_frames(blue, http_client, over):
+    with http_client(blue.address) as c:
+        ws = over(c, "/ws")
+        for opcode, payload in ((TEXT, b"hello"), (BINARY, os.urandom(100_000)), (TEXT, b"")):
+            ws.send(opcode, payload)
+            assert ws.receive() == (opcode, payload)
+        ws.send(PING, b"?")
+        assert ws.receive() == (PONG, b"?")
 
 
 def test_the_demo_backend_ends_on_sigterm_once_its_requests_have(blue):

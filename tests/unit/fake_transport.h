@@ -7,6 +7,8 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
 #include "base/obj.h"
 #include "io/loop.h"
 #include "io/transport.h"
@@ -44,6 +46,8 @@ static inline ssize_t fake_read_(struct transport *t, void *p, size_t room)
 		return (ssize_t)n;
 	}
 	t->readable = false;
+	if (t->state == TRANSPORT_DEAD)
+		return TRANSPORT_ERROR;
 	if (f->in_reset) {
 		transport_die(t, REASON_NONE, ECONNRESET);
 		return TRANSPORT_ERROR;
@@ -65,6 +69,7 @@ static inline ssize_t fake_writev_(struct transport *t, const struct iovec *iov,
 	f->writes++;
 	if (f->write_fails) {
 		transport_die(t, REASON_NONE, EPIPE);
+		t->readable = true;
 		return TRANSPORT_ERROR;
 	}
 	for (int i = 0; i < n && f->write_room; i++) {
@@ -126,6 +131,8 @@ static inline void fake_transport_init(struct fake_transport *f, struct loop *l)
 
 static inline void fake_transport_free(struct fake_transport *f)
 {
+	if (f->t.fd >= 0)
+		close(f->t.fd);
 	free(f->in);
 	free(f->out);
 	*f = (struct fake_transport){0};
@@ -171,10 +178,19 @@ static inline void fake_feed_eof(struct fake_transport *f)
 	fake_event(f);
 }
 
-/* The peer's RST has come. */
+/* The peer's RST has come, together with what was put before: as libevent shows it. Only the kernel tells it from data, so there is
+ * a descriptor for transport_was_reset() to ask: a unix socket whose peer closed without reading is in that state too. */
 static inline void fake_feed_reset(struct fake_transport *f)
 {
-	f->in_reset = f->t.peer_closed = f->t.readable = true;
+	int pair[2];
+
+	if (f->t.fd < 0) {
+		MUST(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
+		MUST(write(pair[0], "", 1) == 1);
+		close(pair[1]);
+		f->t.fd = pair[0];
+	}
+	f->in_reset = f->t.suspect = f->t.readable = true;
 	fake_event(f);
 }
 

@@ -30,6 +30,9 @@ void h1_rx_set(struct h1_stream *s, enum h1_rx to)
 {
 	MUST(rx_legal[s->rx] & BIT(to));
 	s->rx = (uint8_t)to;
+	/* The event that brought the end of a message has said enough: the hot path asks nothing of the kernel. */
+	if (to == RX_DONE)
+		s->base.conn->transport->suspect = false;
 }
 
 static const uint16_t tx_legal[TX_STATES] = {

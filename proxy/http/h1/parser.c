@@ -325,8 +325,7 @@ static void settle_target(struct head *h, const struct facts *k)
 	} else if (k->empty_path) {
 		h->path = h->method_id == METHOD_OPTIONS ? STR("*") : STR("/");
 	}
-	for (size_t i = 0; i < a.n; i++)
-		p[i] = str_lower_char(p[i]);
+	str_lower(p, a.n);
 	h->authority = (struct str){p, a.n};
 }
 

@@ -14,12 +14,10 @@ static ssize_t read_some(struct h1_conn *c, char *p, size_t room)
 	struct transport *t = c->base.transport;
 	ssize_t n;
 
-	if (t->state == TRANSPORT_DEAD)
-		return TRANSPORT_ERROR;
-	if (c->eof)
+	if (c->eof && t->state != TRANSPORT_DEAD)
 		return TRANSPORT_EOF;
 	if (!t->readable)
-		return TRANSPORT_AGAIN;
+		return t->state == TRANSPORT_DEAD ? TRANSPORT_ERROR : TRANSPORT_AGAIN;
 	n = transport_read(t, p, room);
 	if (n == TRANSPORT_EOF)
 		c->eof = true;
@@ -64,6 +62,8 @@ static ssize_t view_get(struct h1_conn *c, struct view *v)
 			b = c->part;
 		}
 		n = read_some(c, b->data + b->used, b->size - b->used);
+		if (n == TRANSPORT_AGAIN && transport_was_reset(c->base.transport))
+			n = TRANSPORT_ERROR;
 		if (n <= 0)
 			return n;
 		b->used += (uint32_t)n;
@@ -254,6 +254,16 @@ static bool decode(struct h1_conn *c, struct h1_stream *s, struct chain *body, b
 	}
 }
 
+/* The owner wants no more for now: that is not the peer's fault. */
+static bool out_of_credit(struct h1_conn *c)
+{
+	deadline_disarm(c->base.loop, &c->read_by);
+	/* A client that is gone wants no answer, whatever it has sent before; a backend's answer may be whole. */
+	if (c->base.server && transport_was_reset(c->base.transport))
+		c->role->on_end(c, true);
+	return false;
+}
+
 static bool body_step(struct h1_conn *c, struct h1_stream *s)
 {
 	struct chain body = {0};
@@ -267,11 +277,11 @@ static bool body_step(struct h1_conn *c, struct h1_stream *s)
 		return false;
 	}
 	if (chain_empty(&c->in)) {
-		if (s->credit == 0) {
-			deadline_disarm(c->base.loop, &c->read_by);
-			return false;
-		}
+		if (s->credit == 0)
+			return out_of_credit(c);
 		n = fill(c, read_limit(s));
+		if (n == TRANSPORT_AGAIN && transport_was_reset(c->base.transport))
+			n = TRANSPORT_ERROR;
 		if (n == TRANSPORT_AGAIN) {
 			if (rx != RX_TUNNEL && !h1_released(s))
 				deadline_arm(c->base.loop, &c->read_by, c->base.limits->body_ms);
@@ -290,7 +300,7 @@ static bool body_step(struct h1_conn *c, struct h1_stream *s)
 	if (body.n || last)
 		deliver(c, s, &body, last);
 	else if (s->rx == rx && !chain_empty(&c->in))
-		return false; /* out of credit */
+		return out_of_credit(c);
 	return true;
 }
 
@@ -300,7 +310,11 @@ static bool watch_step(struct h1_conn *c)
 	struct transport *t = c->base.transport;
 	ssize_t n;
 
-	if (t->state != TRANSPORT_DEAD && (!t->peer_closed || c->eof || !chain_empty(&c->in) || c->part))
+	if (transport_was_reset(t)) {
+		c->role->on_end(c, true);
+		return false;
+	}
+	if (!t->peer_closed || c->eof || !chain_empty(&c->in) || c->part)
 		return false;
 	n = fill(c, SIZE_MAX);
 	if (n == TRANSPORT_EOF || n == TRANSPORT_ERROR)

@@ -47,6 +47,22 @@ static void all_written(struct h1_conn *c)
 	}
 }
 
+/* A backend may have answered without waiting for the whole request, and closed: what it said is read first (RFC 9112 9.5). */
+static void write_failed(struct h1_conn *c)
+{
+	struct h1_stream *s = c->stream;
+
+	if (c->base.server || !s || s->rx == RX_DONE) {
+		c->role->on_end(c, true);
+		return;
+	}
+	c->keep = false;
+	chain_clear(h1_mem(c), &c->out);
+	if (s->tx != TX_HEAD && s->tx != TX_DONE)
+		h1_tx_set(s, TX_DONE);
+	h1_wake(c);
+}
+
 void h1_flush(struct h1_conn *c)
 {
 	struct iovec iov[H1_IOV];
@@ -62,7 +78,7 @@ void h1_flush(struct h1_conn *c)
 			continue;
 		}
 		if (n == TRANSPORT_ERROR) {
-			c->role->on_end(c, true);
+			write_failed(c);
 			return;
 		}
 		chain_settle(h1_mem(c), &c->out);
@@ -202,6 +218,12 @@ void h1_release(struct stream *stream)
 	/* A client whose answer is complete may go on sending for a while; everything else that is unfinished is given up. */
 	if (c->base.server && s->tx == TX_DONE &&
 		(s->rx == RX_LENGTH || s->rx == RX_CHUNKED || s->rx == RX_TRAILERS)) {
+		if (!c->keep) {
+			/* It learns now that no more is wanted; lingering reads the rest. */
+			h1_rx_set(s, RX_DONE);
+			h1_check_end(c);
+			return;
+		}
 		s->credit = H1_DISCARD_MAX;
 		deadline_arm(c->base.loop, &c->read_by, H1_DISCARD_MS);
 		h1_wake(c);

@@ -181,8 +181,11 @@ static void send_consent(struct h1_conn *c, struct h1_stream *s, const struct he
 }
 
 /* Whether the connection can outlive this answer, which comes before the end of the request. */
-static bool worth_waiting(const struct h1_stream *s)
+static bool worth_waiting(const struct h1_stream *s, unsigned status)
 {
+	/* RFC 9110 15.5.14: who sends too much is to stop. */
+	if (status == 413 && s->rx != RX_DONE)
+		return false;
 	switch (s->rx) {
 	case RX_LENGTH:
 		return s->rx_left <= H1_DISCARD_MAX && !s->expects;
@@ -212,7 +215,7 @@ static void server_send_head(struct stream *stream, const struct head *h, bool l
 	}
 	if (s->rx == RX_CONSENT)
 		h1_rx_set(s, RX_DONE);
-	if (c->base.draining || !worth_waiting(s))
+	if (c->base.draining || !worth_waiting(s, h->status))
 		c->keep = false;
 	if (s->method_id == METHOD_HEAD || h->status == 204 || h->status == 304) {
 		l.length = h->has_length && h->status != 204;

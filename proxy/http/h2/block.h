@@ -46,8 +46,8 @@ void h2_block_free(struct h2_block *b);
 /* The next fragment; last: with END_HEADERS. H2_COMPRESSION_ERROR: the state is lost. H2_ENHANCE_YOUR_CALM: the block is so
  * far over the limit that nobody could mean it. Both end the connection. */
 enum h2_error h2_block_feed(struct h2_block *b, struct h2_hpack *hp, const uint8_t *p, size_t n, bool last);
-/* After the last fragment: what only the whole shows. head_method: of the request that a response answers. Afterwards `wrong` and
- * `too_large` are final, and unless one of them is set, head is canonical. */
+/* After the last fragment: what only the whole shows. request_method: of what a response answers. Afterwards `wrong`
+ * and `too_large` are final, and unless one of them is set, head is canonical. */
 void h2_block_finish(struct h2_block *b, enum method request_method);
 
 #endif

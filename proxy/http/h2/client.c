@@ -170,7 +170,7 @@ const struct h2_role h2_client_role = {
 	.body_stalled = REASON_UPSTREAM_BODY_TIMEOUT,
 	.read_stalled = REASON_UPSTREAM_TIMEOUT,
 	.slow_head = REASON_UPSTREAM_TIMEOUT,
-	.stream_left = h2_conn_changed,
+	.changed = h2_conn_changed,
 };
 
 static struct stream *open_down(struct http_conn *base, const struct stream_owner_ops *ops, void *owner)

@@ -51,6 +51,7 @@ static void stop(struct h2_conn *c, enum reason why)
 {
 	c->why = (uint16_t)why;
 	c->base.draining = true;
+	c->role->changed(c);
 	deadline_disarm(h2_loop(c), &c->idle);
 	deadline_disarm(h2_loop(c), &c->head);
 	deadline_disarm(h2_loop(c), &c->reply);
@@ -167,6 +168,7 @@ void h2_conn_ponged(struct h2_conn *c)
 
 void h2_conn_rests(struct h2_conn *c)
 {
+	c->resting = false;
 	if (c->base.streams > 0 || !h2_conn_reads(c))
 		return;
 	if (c->base.server ? c->goaway == H2_GOAWAY_FINAL : c->base.draining)
@@ -223,7 +225,7 @@ static void on_ready(struct task *t)
 		h2_conn_read(c);
 	while ((link = list_pop_front(&c->ready)))
 		h2_stream_deliver(CONTAINER(link, struct h2_stream, ready_link));
-	if (c->changed) {
+	if (c->changed && !c->told) {
 		c->changed = false;
 		c->base.owner_ops->on_change(&c->base);
 	}

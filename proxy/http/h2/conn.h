@@ -2,7 +2,8 @@
  * files of this folder share. The rest of weir includes http/conn.h alone.
  *
  *   conn.c    its life: made, timed out, drained, failed, closed
- *   recv.c    bytes in: frames, and what each does
+ *   input.c   bytes in, cut into frames
+ *   recv.c    what each frame does
  *   send.c    bytes out: control frames, and DATA of all streams in turn, gathered into one write
  *   stream.c  one stream: the owner's verbs, and what it is owed
  *   server.c, client.c   what the roles do differently
@@ -118,6 +119,7 @@ struct h2_conn {
 	bool peer_settings; /* the peer's have come */
 	bool peer_connect; /* the peer takes extended CONNECT */
 	bool changed; /* client role: on_change is owed */
+	bool resting; /* the last open stream has ended: h2_conn_rests() is due */
 	bool told; /* on_closed is done */
 	bool more; /* reading stopped half-way and goes on after the flush */
 	bool wire_settled; /* likewise `wire` */
@@ -132,7 +134,6 @@ struct h2_conn {
 	int32_t peer_window; /* SETTINGS_INITIAL_WINDOW_SIZE */
 	int32_t send_window;
 	int32_t recv_window;
-	uint32_t reported_capacity; /* client role: as on_change last said */
 	struct h2_hpack hpack;
 	struct h2_guard guard;
 	struct h2_input input;
@@ -173,7 +174,7 @@ struct h2_role {
 	enum reason body_short, body_long; /* against content-length */
 	enum reason body_stalled, read_stalled; /* the peer does not send its body; does not take ours */
 	enum reason slow_head; /* preface, SETTINGS or a header block took too long */
-	void (*stream_left)(struct h2_conn *c); /* one less is open */
+	void (*changed)(struct h2_conn *c); /* how many streams are open, or whether it is draining */
 };
 
 extern const struct h2_role h2_server_role, h2_client_role;
@@ -211,7 +212,7 @@ void h2_conn_ponged(struct h2_conn *c);
 void h2_conn_drain(struct h2_conn *c);
 /* Client role: on_change is owed if what it tells about is not what it was. */
 void h2_conn_changed(struct h2_conn *c);
-/* A stream ended: is it time to be idle, or to close? */
+/* No stream is open: is it time to be idle, or to close? */
 void h2_conn_rests(struct h2_conn *c);
 struct h2_stream *h2_conn_find(const struct h2_conn *c, uint32_t id);
 static inline struct loop *h2_loop(const struct h2_conn *c)
@@ -230,9 +231,17 @@ static inline int32_t h2_stream_window(const struct h2_conn *c)
 		(uint32_t)H2_WINDOW_MAX);
 }
 
-/* -- recv.c -- */
+/* -- input.c -- */
 /* Reads and handles what there is. */
 void h2_conn_read(struct h2_conn *c);
+
+/* -- recv.c -- */
+/* A frame other than DATA is complete; its header was found good, but for stream errors. */
+void h2_frame_in(struct h2_conn *c, const struct h2_frame *f, struct str payload);
+/* The header of a DATA frame, and its pad length, are there; its payload is passed on as it comes. */
+void h2_data_begins(struct h2_conn *c, const struct h2_frame *f);
+/* n bytes of the payload or the padding, in b (NULL: they are gone after the call). */
+void h2_data_piece(struct h2_conn *c, struct block *b, const char *p, size_t n);
 
 /* -- send.c -- */
 void h2_conn_flush(struct h2_conn *c);

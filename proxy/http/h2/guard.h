@@ -11,8 +11,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define H2_GUARD_FULL       2000
-#define H2_GUARD_PER_SECOND 100
+#define H2_GUARD_FULL       5000
+#define H2_GUARD_PER_SECOND 500
 
 enum h2_guard_cost {
 	H2_COST_RESET = 15, /* either way: a stream that came to nothing */

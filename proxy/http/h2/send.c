@@ -258,11 +258,14 @@ void h2_conn_flush(struct h2_conn *c)
 	}
 	block_unref(c->stage);
 	c->stage = NULL;
+	if (c->resting)
+		h2_conn_rests(c);
 	if (chain_empty(&c->wire) && !c->window_blocked)
 		deadline_disarm(h2_loop(c), &c->write_stall);
 	else if (progress || !deadline_armed(&c->write_stall))
 		deadline_arm(h2_loop(c), &c->write_stall, c->base.limits->body_ms);
-	if (c->state == H2_CONN_CLOSING && chain_empty(&c->wire) && !c->base.transport->unsent) {
+	if (c->state == H2_CONN_CLOSING && chain_empty(&c->wire) && chain_empty(&c->control) &&
+		!c->base.transport->unsent) {
 		transport_shutdown(c->base.transport);
 		h2_conn_set_state(c, H2_CONN_LINGER);
 		deadline_arm(h2_loop(c), &c->reply, H2_PING_MS);

@@ -99,7 +99,7 @@ const struct h2_role h2_server_role = {
 	.body_stalled = REASON_CLIENT_SLOW_BODY,
 	.read_stalled = REASON_CLIENT_SLOW_READ,
 	.slow_head = REASON_CLIENT_SLOW_HEADER,
-	.stream_left = nothing,
+	.changed = nothing,
 };
 
 static void drain_down(struct http_conn *base)

@@ -143,8 +143,12 @@ void h2_stream_leave(struct h2_stream *s, bool by_our_reset)
 		*at = s->next;
 		c->closed[c->closed_at++ % H2_CLOSED_KEPT] = s->id | (by_our_reset ? H2_BY_OUR_RESET : 0);
 	}
-	c->role->stream_left(c);
-	h2_conn_rests(c);
+	c->role->changed(c);
+	if (c->base.streams == 0) {
+		/* Not from here: to close the connection would end streams while one of them is being looked at. */
+		c->resting = true;
+		loop_defer(h2_loop(c), &c->flush_task, LOOP_FLUSH);
+	}
 }
 
 void h2_stream_kill(struct h2_stream *s, enum reason why)

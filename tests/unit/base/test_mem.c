@@ -168,14 +168,19 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(a_chain_joins_what_lies_side_by_side, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(copies_fill_the_tail_before_they_take_a_block, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			copies_fill_the_tail_before_they_take_a_block, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(moving_part_of_a_slice_shares_its_block, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_shared_chain_outlives_the_first, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(draining_crosses_slices_of_every_length, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(appending_to_a_shared_tail_never_overwrites_it, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(what_was_read_stays_while_a_chain_refers_to_it, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(settling_frees_the_large_block_that_little_hangs_on, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(iovecs_stop_at_the_number_that_was_asked_for, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			appending_to_a_shared_tail_never_overwrites_it, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			what_was_read_stays_while_a_chain_refers_to_it, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			settling_frees_the_large_block_that_little_hangs_on, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			iovecs_stop_at_the_number_that_was_asked_for, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,7 +6,8 @@
 
 static void numbers_are_digits_and_nothing_else(void **state)
 {
-	static const char *const bad[] = {"", "+1", "-1", " 1", "1 ", "0x1", "18446744073709551616", "1e3", "1_0"};
+	static const char *const bad[] = {
+		"", "+1", "-1", " 1", "1 ", "0x1", "18446744073709551616", "1e3", "1_0"};
 	uint64_t v;
 
 	(void)state;
@@ -43,7 +44,8 @@ static void text_that_does_not_fit_is_cut_and_says_so(void **state)
 	assert_str(text_str(&t), "abc");
 }
 
-static struct str escaped(void (*f)(struct text *, struct str, size_t), const char *in, size_t n, char *buf, size_t cap)
+static struct str escaped(
+	void (*f)(struct text *, struct str, size_t), const char *in, size_t n, char *buf, size_t cap)
 {
 	struct text t = text_in(buf, cap);
 
@@ -56,8 +58,10 @@ static void a_log_line_stays_one_line_whatever_is_in_it(void **state)
 	char buf[256];
 
 	(void)state;
-	assert_str(escaped(text_json, "a\r\n\"\\\x1b\0b", 8, buf, sizeof(buf)), "a\\u000d\\u000a\\\"\\\\\\u001b\\u0000b");
-	assert_str(escaped(text_json, "\xc3\xa9\xff\xed\xa0\x80", 6, buf, sizeof(buf)), "\xc3\xa9\\u00ff\\u00ed\\u00a0\\u0080");
+	assert_str(escaped(text_json, "a\r\n\"\\\x1b\0b", 8, buf, sizeof(buf)),
+		"a\\u000d\\u000a\\\"\\\\\\u001b\\u0000b");
+	assert_str(escaped(text_json, "\xc3\xa9\xff\xed\xa0\x80", 6, buf, sizeof(buf)),
+		"\xc3\xa9\\u00ff\\u00ed\\u00a0\\u0080");
 	assert_str(escaped(text_combined, "a\"\n", 3, buf, sizeof(buf)), "a\\x22\\x0a");
 	assert_str(escaped(text_logfmt, "plain", 5, buf, sizeof(buf)), "plain");
 	assert_str(escaped(text_logfmt, "a b=c", 5, buf, sizeof(buf)), "\"a b=c\"");
@@ -86,7 +90,8 @@ static void milliseconds_have_three_places(void **state)
 static void addresses_are_written_as_they_are_read(void **state)
 {
 	static const char *const same[] = {"1.2.3.4:80", "[::1]:8443", "[2001:db8::1]:1"};
-	static const char *const bad[] = {"1.2.3.4", "::1:80", "1.2.3:80", "localhost:80", "1.2.3.4:65536", "1.2.3.4:", "[::1]"};
+	static const char *const bad[] = {
+		"1.2.3.4", "::1:80", "1.2.3:80", "localhost:80", "1.2.3.4:65536", "1.2.3.4:", "[::1]"};
 	char buf[ADDR_TEXT_MAX];
 	struct addr a;
 
@@ -115,7 +120,8 @@ static void a_network_has_its_addresses_and_no_others(void **state)
 	assert_true(addr_parse_ip(&a, STR("2001:db8:7fff::")) && cidr_has(&c, &a));
 	assert_true(addr_parse_ip(&a, STR("2001:db8:8000::")) && !cidr_has(&c, &a));
 	assert_false(cidr_parse(&c, STR("10.0.0.0/33")));
-	assert_true(cidr_parse(&c, STR("0.0.0.0/0")) && addr_parse_ip(&a, STR("9.9.9.9")) && cidr_has(&c, &a));
+	assert_true(
+		cidr_parse(&c, STR("0.0.0.0/0")) && addr_parse_ip(&a, STR("9.9.9.9")) && cidr_has(&c, &a));
 }
 
 static void every_reason_is_found_by_the_name_that_users_see(void **state)

@@ -53,11 +53,16 @@ static int tear_down(void **state)
 }
 
 /* The place of the route in the file, from 0; -1: none. */
-static int find(const char *host, const char *method, const char *path, const char *header, const char *value, enum reason *why)
+static int find(const char *host, const char *method, const char *path, const char *header, const char *value,
+	enum reason *why)
 {
-	struct field field = {.name = header, .value = value, .name_len = (uint16_t)(header ? strlen(header) : 0),
+	struct field field = {.name = header,
+		.value = value,
+		.name_len = (uint16_t)(header ? strlen(header) : 0),
 		.value_len = (uint32_t)(value ? strlen(value) : 0)};
-	struct head head = {.method = str_of(method), .authority = str_of(host), .path = str_of(path),
+	struct head head = {.method = str_of(method),
+		.authority = str_of(host),
+		.path = str_of(path),
 		.fields = {header ? &field : NULL, header ? 1 : 0, 1}};
 	struct routed r = router_find(snapshot->router, &head);
 
@@ -115,10 +120,12 @@ static void the_most_specific_host_decides_first(void **state)
 
 static void paths_that_others_could_read_otherwise_are_refused(void **state)
 {
-	static const char *const bad[] = {"/../x", "/a/..", "/a/%2e%2e/b", "/a/.%2E", "/./a", "/a/%00", "/x/..;/api", "/\\..\\api",
+	static const char *const bad[] = {"/../x", "/a/..", "/a/%2e%2e/b", "/a/.%2E", "/./a", "/a/%00",
+		"/x/..;/api", "/\\..\\api",
 		/* ambiguous: a lenient backend would see /api */
 		"//api", "/%61pi", "/x/%2e%2e/api", "/\\api", "/%2fapi", "/api;x", "/api%2fv1/y"};
-	static const char *const good[] = {"/a..b", "/...", "/.well-known/x", "/caf%C3%A9", "/a%2Fb", "/a//b", "/x;y=1", "/a/..b/"};
+	static const char *const good[] = {
+		"/a..b", "/...", "/.well-known/x", "/caf%C3%A9", "/a%2Fb", "/a//b", "/x;y=1", "/a/..b/"};
 	enum reason why;
 
 	(void)state;

@@ -6,7 +6,8 @@
 
 static struct loop loop;
 static struct slot slot = {.key = {"acme/shop", 9}};
-static struct conf_pool pool_confs[2] = {{.name = {"blue", 4}, .spill = true}, {.name = {"green", 5}, .spill = true}};
+static struct conf_pool pool_confs[2] = {
+	{.name = {"blue", 4}, .spill = true}, {.name = {"green", 5}, .spill = true}};
 static struct conf_service conf;
 static struct pool pools[2] = {{.conf = &pool_confs[0]}, {.conf = &pool_confs[1], .index = 1}};
 static const struct service service = {.conf = &conf, .slot = &slot, .n = 2, .pools = pools};
@@ -40,7 +41,9 @@ static int tear_down(void **state)
 
 static struct split_result pick(struct split_state *state, const char *header, const char *value)
 {
-	struct field field = {.name = header, .name_len = (uint16_t)(header ? strlen(header) : 0), .value = value,
+	struct field field = {.name = header,
+		.name_len = (uint16_t)(header ? strlen(header) : 0),
+		.value = value,
 		.value_len = (uint32_t)(value ? strlen(value) : 0),
 		.id = header && strcmp(header, "cookie") == 0 ? FIELD_COOKIE : FIELD_OTHER};
 	const struct head head = {.fields = {header ? &field : NULL, header ? 1 : 0, 1}};
@@ -168,8 +171,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(turns_keep_the_weights_within_one_request, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(fresh_starts_keep_them_too, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(weight_zero_takes_nobody_new, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(a_pool_that_is_down_gives_its_share_unless_it_may_not, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(users_only_ever_move_towards_the_raised_pool, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			a_pool_that_is_down_gives_its_share_unless_it_may_not, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			users_only_ever_move_towards_the_raised_pool, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(an_override_wins_where_it_is_allowed, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_client_without_the_cookie_is_given_one, set_up, tear_down),
 	};

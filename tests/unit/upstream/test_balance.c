@@ -107,7 +107,8 @@ static void least_request_shuns_the_busy(void **state)
 
 static void who_is_down_is_never_picked_and_all_down_is_nobody(void **state)
 {
-	static const struct balancer *const all[] = {&balance_round_robin, &balance_random, &balance_least_request};
+	static const struct balancer *const all[] = {
+		&balance_round_robin, &balance_random, &balance_least_request};
 	uint32_t got[BACKENDS];
 
 	(void)state;
@@ -126,11 +127,15 @@ static void who_is_down_is_never_picked_and_all_down_is_nobody(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(round_robin_keeps_the_weights_within_one_request, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(many_workers_that_begin_anew_are_as_even_as_one, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(random_comes_within_a_percent_of_the_weights, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			round_robin_keeps_the_weights_within_one_request, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			many_workers_that_begin_anew_are_as_even_as_one, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			random_comes_within_a_percent_of_the_weights, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(least_request_shuns_the_busy, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(who_is_down_is_never_picked_and_all_down_is_nobody, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			who_is_down_is_never_picked_and_all_down_is_nobody, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -50,8 +50,9 @@ static void check(struct mem *m, struct str in, struct str want, bool want_alive
 
 static void a_text_comes_back_unmasked(void **state)
 {
-	check(*state, STR("\x81\x85" MASK "ijohn"), STR("\x81\x05"
-						     "hhljo"),
+	check(*state, STR("\x81\x85" MASK "igohn"),
+		STR("\x81\x05"
+		    "hello"),
 		true);
 }
 
@@ -84,7 +85,8 @@ static void what_breaks_the_rules_is_closed_with_1002(void **state)
 	check(*state, STR("\x83\x81" MASK "i"), refusal, false); /* an unknown opcode */
 	check(*state, STR("\x09\x81" MASK "i"), refusal, false); /* a ping in fragments */
 	check(*state, STR("\x89\xfe\x00\x7e" MASK), refusal, false); /* a ping that is too long */
-	check(*state, STR("\x82\xff\xff\xff\xff\xff\xff\xff\xff\xff" MASK), refusal, false); /* a negative length */
+	check(*state, STR("\x82\xff\xff\xff\xff\xff\xff\xff\xff\xff" MASK), refusal,
+		false); /* a negative length */
 }
 
 static void long_lengths_are_kept(void **state)

@@ -461,6 +461,70 @@ static void an_early_answer_before_a_reset_is_not_lost(void **state)
 	assert_true(o->closed);
 }
 
+static void an_early_answer_is_not_lost_when_a_write_fails_first(void **state)
+{
+	static const char *const in[] = {"HTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\n\r\nno",
+		"HTTP/1.1 413 Content Too Large\r\n\r\nno"};
+	static const char *const told[] = {"413 length=2\nno<end>\n", "413 stream\nnoreset upstream_cut_body\n"};
+	struct head post = get;
+
+	(void)state;
+	post.method = STR("POST");
+	post.method_id = METHOD_POST;
+	post.body = BODY_STREAM;
+	for (int i = 0; i < 2; i++) {
+		struct owner *o;
+		void *st;
+
+		setup(&st);
+		o = st;
+		ask(o, &post, false);
+		/* The answer lies in the socket, its event is still to come. */
+		fake_put(&o->ft, in[i], strlen(in[i]));
+		o->ft.write_fails = true;
+		send_text(o, "012345", false);
+		assert_heard(o, told[i]);
+		release(o);
+		run(o);
+		assert_true(o->closed);
+		teardown(&st);
+	}
+}
+
+static void a_write_that_fails_without_an_answer_is_a_reset(void **state)
+{
+	struct owner *o = *state;
+
+	connect_client(o);
+	o->ft.write_fails = true;
+	ask(o, &get, true);
+	assert_heard(o, "reset upstream_reset\n");
+	assert_true(o->closed);
+}
+
+static void a_reset_that_comes_with_a_part_of_the_answer_is_told(void **state)
+{
+	static const char *const in[] = {"HTTP/1.1 200 OK\r\nContent-", "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n012",
+		"HTTP/1.1 200 OK\r\n\r\n012", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n012\r\n"};
+	static const char *const told[] = {"reset upstream_reset\n", "200 length=9\n012reset upstream_cut_body\n",
+		"200 stream\n012reset upstream_cut_body\n", "200 stream\n012reset upstream_cut_body\n"};
+
+	(void)state;
+	for (int i = 0; i < 4; i++) {
+		struct owner *o;
+		void *st;
+
+		setup(&st);
+		o = st;
+		ask(o, &get, true);
+		fake_put(&o->ft, in[i], strlen(in[i]));
+		fake_feed_reset(&o->ft);
+		assert_heard(o, told[i]);
+		assert_true(o->closed);
+		teardown(&st);
+	}
+}
+
 static void bytes_behind_the_answer_end_the_connection(void **state)
 {
 	struct owner *o = *state;
@@ -661,6 +725,9 @@ int main(void)
 		TEST(a_cut_body_is_never_a_clean_end),
 		TEST(an_early_final_answer_is_delivered_and_the_connection_not_reused),
 		TEST(an_early_answer_before_a_reset_is_not_lost),
+		TEST(an_early_answer_is_not_lost_when_a_write_fails_first),
+		TEST(a_write_that_fails_without_an_answer_is_a_reset),
+		TEST(a_reset_that_comes_with_a_part_of_the_answer_is_told),
 		TEST(bytes_behind_the_answer_end_the_connection),
 		TEST(an_idle_connection_ends_with_whatever_it_hears),
 		TEST(idle_time_is_limited),

@@ -162,6 +162,25 @@ static void a_long_rest_of_the_body_closes_the_connection(void **state)
 	assert_heard(o, "");
 }
 
+static void who_sends_too_much_is_told_to_stop_however_little_is_left(void **state)
+{
+	struct owner *o = *state;
+
+	serve(o);
+	feed(o, "POST /1 HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n012");
+	answer(o, 413, "no", true);
+	run(o);
+	release(o);
+	run(o);
+	assert_out(o, "HTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno");
+	assert_true(o->ft.shut);
+	assert_false(o->closed);
+	feed(o, "3456789");
+	fake_feed_eof(&o->ft);
+	assert_true(o->closed);
+	assert_false(o->ft.aborted);
+}
+
 static void a_chunked_rest_that_does_not_end_soon_closes(void **state)
 {
 	struct owner *o = *state;
@@ -232,6 +251,7 @@ int main(void)
 		TEST(a_body_is_not_slow_while_we_hold_it_up),
 		TEST(a_short_rest_of_the_body_is_drained_and_the_connection_kept),
 		TEST(a_long_rest_of_the_body_closes_the_connection),
+		TEST(who_sends_too_much_is_told_to_stop_however_little_is_left),
 		TEST(a_chunked_rest_that_does_not_end_soon_closes),
 		TEST(continue_is_sent_once_and_only_to_who_waits_for_it),
 		TEST(an_early_final_answer_to_expect_closes_and_the_body_is_no_request),

@@ -244,6 +244,30 @@ static void a_reset_while_waiting_is_told(void **state)
 	assert_true(o->closed);
 }
 
+static void a_reset_behind_a_request_that_is_not_whole_is_told(void **state)
+{
+	const char *in = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n012";
+	struct owner *o = *state;
+
+	serve(o);
+	fake_put(&o->ft, in, strlen(in));
+	fake_feed_reset(&o->ft);
+	assert_heard(o, "POST a / length=9\n012reset client_gone\n");
+	assert_true(o->closed);
+}
+
+static void a_reset_is_told_even_while_no_more_of_the_body_is_wanted(void **state)
+{
+	struct owner *o = *state;
+
+	o->grant = 3;
+	serve(o);
+	feed(o, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n012345");
+	fake_feed_reset(&o->ft);
+	assert_heard(o, "POST a / length=9\n012reset client_gone\n");
+	assert_true(o->closed);
+}
+
 static void a_half_closed_client_still_gets_its_answer_if_it_comes_soon(void **state)
 {
 	struct owner *o = *state;
@@ -463,6 +487,8 @@ int main(void)
 		TEST(idle_connections_close_without_a_word),
 		TEST(a_head_beyond_the_limit_is_rejected_before_it_ends),
 		TEST(a_reset_while_waiting_is_told),
+		TEST(a_reset_behind_a_request_that_is_not_whole_is_told),
+		TEST(a_reset_is_told_even_while_no_more_of_the_body_is_wanted),
 		TEST(a_half_closed_client_still_gets_its_answer_if_it_comes_soon),
 		TEST(a_half_closed_client_is_gone_if_the_answer_does_not_come),
 		TEST(requests_before_a_half_close_are_all_answered),

@@ -127,11 +127,29 @@ static void a_drained_client_closes_after_its_last_stream(void **state)
 	assert_int_equal(p->conn->capacity, 0);
 	assert_false(p->ft.shut);
 	headers(p, 1, false, ":status=200");
+	frames(p);
 	data(p, 1, true, "all of it");
+	assert_frames(p, "GOAWAY 0 NO_ERROR\n");
 	assert_true(p->ft.shut);
 	assert_heard(p, "1 sent 0 all\n1 200\n1 body all of it end\n");
 	fake_feed_eof(&p->ft);
 	assert_true(p->closed);
+}
+
+static void a_closing_connection_has_no_capacity(void **state)
+{
+	struct peer *p = *state;
+	unsigned changes;
+
+	dial_open(p);
+	ask(p, METHOD_GET, "/", true);
+	headers(p, 1, true, ":status=200");
+	changes = p->changes;
+	pass(p, 5000);
+	assert_true(p->ft.shut);
+	assert_int_equal(p->conn->capacity, 0);
+	assert_true(p->changes > changes);
+	assert_null(http_conn_open(p->conn, &stream_owner, p));
 }
 
 static void eof_closes_an_idle_connection(void **state)
@@ -419,6 +437,7 @@ int main(void)
 		TEST(trailers_are_kept_until_the_body_is_delivered),
 		TEST(capacity_is_the_less_of_ours_and_the_peers),
 		TEST(a_drained_client_closes_after_its_last_stream),
+		TEST(a_closing_connection_has_no_capacity),
 		TEST(eof_closes_an_idle_connection),
 		TEST(goaway_tells_which_requests_were_not_processed),
 		TEST(a_notice_of_goaway_spares_everything),

@@ -29,7 +29,7 @@ static void rapid_resets_are_calmed(void **state)
 		p->opened = 0;
 	}
 	assert_calmed(p, i);
-	assert_true(i < 200);
+	assert_true(i < 400);
 }
 
 static void resets_that_we_are_provoked_to_send_are_calmed(void **state)

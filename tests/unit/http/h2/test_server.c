@@ -284,6 +284,39 @@ static void a_drain_is_announced_before_it_is_final(void **state)
 	assert_int_equal(p->why, REASON_NONE);
 }
 
+static void the_last_stream_of_a_drain_may_end_in_any_way(void **state)
+{
+	struct peer *p = *state;
+
+	serve(p);
+	headers(p, 1, false, POST);
+	http_conn_drain(p->conn);
+	frame(p, H2_FRAME_PING, H2_FLAG_ACK, 0, "weirdone", 8);
+	frames(p);
+	heard(p);
+	frame32(p, H2_FRAME_WINDOW_UPDATE, 1, 0);
+	assert_heard(p, "1 reset CLIENT_H2_PROTOCOL\n");
+	assert_frames(p, "RST_STREAM 1 PROTOCOL_ERROR\n");
+	assert_true(p->ft.shut);
+}
+
+static void an_early_answer_may_be_the_last_of_a_drain(void **state)
+{
+	struct peer *p = *state;
+
+	serve(p);
+	headers(p, 1, false, POST);
+	http_conn_drain(p->conn);
+	frame(p, H2_FRAME_PING, H2_FLAG_ACK, 0, "weirdone", 8);
+	frames(p);
+	send_status(p, 1, 200, false);
+	send_text(p, 1, "enough", true);
+	let_go(p, 1);
+	run(p);
+	assert_frames(p, "HEADERS 1 [:status=200]\nDATA 1 6 end\nRST_STREAM 1 NO_ERROR\n");
+	assert_true(p->ft.shut);
+}
+
 static void a_client_that_does_not_answer_the_ping_is_not_waited_for(void **state)
 {
 	struct peer *p = *state;
@@ -487,6 +520,8 @@ int main(void)
 		TEST(a_reset_by_the_client_is_heard_once),
 		TEST(a_lost_connection_resets_what_is_open),
 		TEST(a_drain_is_announced_before_it_is_final),
+		TEST(the_last_stream_of_a_drain_may_end_in_any_way),
+		TEST(an_early_answer_may_be_the_last_of_a_drain),
 		TEST(a_client_that_does_not_answer_the_ping_is_not_waited_for),
 		TEST(a_connection_drains_after_its_share_of_requests),
 		TEST(an_idle_connection_is_closed_politely),

@@ -1,0 +1,58 @@
+/* control/health.h - which backends are up: probes on a schedule, rise and fall, and what is told of it.
+ *
+ *   CHECKING  new: takes no requests until its first pass; falls to DOWN like an UP one
+ *   UP        `fall` failures in a row bring it DOWN
+ *   DOWN      `rise` passes in a row bring it UP
+ *
+ * An address that several pools check in the same way is probed once, and each of them draws its own conclusion. Health belongs to the
+ * identity of a backend: a reload keeps it, whatever else it changes. Control decides alone; workers read backend_state(). */
+#ifndef WEIR_CONTROL_HEALTH_H
+#define WEIR_CONTROL_HEALTH_H
+
+#include "exchange/snapshot.h"
+#include "io/tls.h"
+#include "worker/worker.h"
+
+struct io_thread;
+struct check;
+
+#define HEALTH_PROBES_MAX 256 /* under way at once; the others wait for their turn */
+
+/* Control's record of one backend's checks: backend->health. */
+struct health {
+	struct list link; /* in check->subscribers */
+	struct backend *backend;
+	struct check *check;
+	const struct conf_health *conf; /* the current snapshot's */
+	const struct pool *pool; /* the current snapshot's */
+	uint64_t generation; /* of the snapshot that last named it */
+	uint32_t streak; /* results in a row that speak against the present state */
+	uint16_t why; /* enum reason: of the last failure that counted; NONE while it is up */
+	uint16_t status; /* of the last answer; 0: none */
+	uint32_t duration_us; /* of the last probe */
+	uint64_t since_ms; /* in this state, on control's clock */
+	struct addr addr; /* what a dns: name has become; ADDR_NONE: not resolved yet */
+};
+
+struct health_engine {
+	struct loop *loop;
+	struct io_thread *io;
+	struct worker *workers;
+	uint32_t worker_n;
+	struct map checks; /* by what is asked of whom -> struct check */
+	struct list queue; /* checks whose time has come, while HEALTH_PROBES_MAX are under way */
+	uint32_t probing;
+	struct tls_clients tls;
+};
+
+void health_init(struct health_engine *e, struct loop *l, struct io_thread *io, struct worker *workers, uint32_t worker_n);
+/* Checks exactly what this snapshot says. Before the snapshot goes to the workers, so that they never see a new
+ * backend that nobody has checked. */
+void health_follow(struct health_engine *e, struct snapshot *s);
+/* A name has been resolved. */
+void health_set_addr(struct backend *b, const struct addr *addr);
+void health_free(struct health_engine *e);
+
+const char *backend_state_name(enum backend_state state);
+
+#endif

@@ -1,0 +1,279 @@
+/* case.h - runs one row of the case table: a house, a fake client, a fake origin, and what each must have heard in the end. */
+#ifndef WEIR_TESTS_EXCHANGE_CASE_H
+#define WEIR_TESTS_EXCHANGE_CASE_H
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <time.h>
+#include "fake_h1.h"
+#include "fake_h2.h"
+
+#define CASE_PATIENCE_MS 10000 /* for what is expected; nothing waits that long unless it is broken */
+#define CASE_QUIET       8 /* turns of the loop in which no fake reads or writes: nothing moves any more */
+#define CASE_MEMORY      (1536u * 1024) /* of blocks in use at any moment, the fakes' TLS included */
+
+enum case_only { ON_ALL, ON_H1_CLIENT = 1, ON_H2_CLIENT = 2, ON_H1_ORIGIN = 4, ON_H2_ORIGIN = 8 };
+
+struct test_case {
+	const char *name;
+	unsigned only; /* bits of enum case_only: where it can happen */
+	bool split; /* short enough to be cut at every byte */
+	bool dead; /* the pool has a second backend, which refuses connections */
+	const char *top; /* lines of configuration */
+	const char *service; /* a service's keys, each with a comma behind it */
+	const char *route; /* a route's keys, each with a comma before it */
+	size_t window; /* of HTTP/2 streams towards the fakes */
+	const char *show; /* see side.show */
+	const char *client, *origin; /* scripts */
+	const char *answer, *asked; /* what each has heard in the end */
+	const char *answer_h2, *asked_h2; /* where an HTTP/2 origin makes another answer; NULL: the same */
+};
+
+/* One of the ways of speaking that a case is run in. */
+struct pairing {
+	bool client_h2, origin_h2, client_tls, origin_tls;
+};
+
+struct stage {
+	const struct test_case *c;
+	struct pairing how;
+	struct house_tls *tls;
+	struct house house;
+	struct side client, origin;
+	int listener, dead; /* the origin's; and an address that refuses */
+	struct tls_server *origin_tls;
+	struct tls_client *client_tls;
+};
+
+static inline uint64_t case_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+/* A socket on a port of the kernel's choice; small buffers, so that bytes in flight are few. */
+static inline int stage_bind(unsigned *port, bool listening)
+{
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), room = 64 * 1024;
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+	socklen_t n = sizeof(a);
+
+	MUST(fd >= 0 && bind(fd, (struct sockaddr *)&a, n) == 0 && getsockname(fd, (struct sockaddr *)&a, &n) == 0);
+	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof(room));
+	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
+	MUST(!listening || listen(fd, 16) == 0);
+	*port = ntohs(a.sin_port);
+	return fd;
+}
+
+static inline void stage_contexts(struct stage *st)
+{
+	struct conf_upstream_tls up = {.on = true, .verify = true, .ca = str_of(st->tls->ca.cert)};
+	char err[256];
+
+	if (st->how.client_tls)
+		st->client_tls = tls_client_new(&up, st->how.client_h2 ? CONF_H2 : CONF_HTTP1, err, sizeof(err));
+	if (st->how.origin_tls)
+		st->origin_tls = tls_server_new(
+			&st->tls->conf, st->tls->store, st->tls->keys, st->how.origin_h2, err, sizeof(err));
+}
+
+static inline void stage_open(struct stage *st, const struct test_case *c, struct pairing how, struct house_tls *tls)
+{
+	char conf[4096], upstream[512] = "", certs[1024] = "", dead[64] = "";
+	unsigned port, dead_port;
+
+	*st = (struct stage){.c = c, .how = how, .tls = tls};
+	st->listener = stage_bind(&port, true);
+	st->dead = stage_bind(&dead_port, false);
+	if (c->dead)
+		snprintf(dead, sizeof(dead), ", '127.0.0.1:%u'", dead_port);
+	if (how.origin_tls)
+		snprintf(upstream, sizeof(upstream), "tls: {ca: '%s', server_name: shop.test}, ", tls->ca.cert);
+	if (how.client_tls)
+		snprintf(certs, sizeof(certs), ", tls: {certificates: [{cert: '%s', key: '%s'}]}", tls->cert.cert,
+			tls->cert.key_path);
+	snprintf(conf, sizeof(conf),
+		"%s"
+		"log: {access: {path: stdout, format: json}}\n"
+		"listeners: {in: {address: '127.0.0.1:8080'%s}}\n"
+		"tenants:\n"
+		"  acme:\n"
+		"    hosts: [shop.test]\n"
+		"    services:\n"
+		"      shop: {%s%sprotocol: %s, pools: {blue: {weight: 1, backends: ['127.0.0.1:%u'%s]}}}\n"
+		"    routes: [{path: /, service: shop%s}]\n",
+		c->top ? c->top : "", certs, c->service ? c->service : "", upstream,
+		!how.origin_h2 ? "http1" : how.origin_tls ? "h2" : "h2c", port, dead, c->route ? c->route : "");
+	house_init(&st->house, conf, tls);
+	stage_contexts(st);
+	st->client = (struct side){.house = &st->house,
+		.client = true,
+		.wire = how.client_h2 ? &fake_h2 : &fake_h1,
+		.script = c->client,
+		.window = c->window,
+		.show = c->show};
+	st->origin = (struct side){.house = &st->house,
+		.wire = how.origin_h2 ? &fake_h2 : &fake_h1,
+		.script = c->origin,
+		.window = c->window,
+		.show = c->show};
+	side_reset(&st->client);
+	side_reset(&st->origin);
+}
+
+static inline void stage_close(struct stage *st)
+{
+	side_reset(&st->client);
+	side_reset(&st->origin);
+	house_free(&st->house);
+	tls_client_release(st->client_tls);
+	tls_server_release(st->origin_tls);
+	close(st->listener);
+	close(st->dead);
+}
+
+static inline void stage_connect(struct stage *st)
+{
+	struct house *h = &st->house;
+	int fd = house_client_fd(h);
+	enum reason why;
+	struct fake *f;
+
+	f = fake_new(&st->client, st->how.client_tls ?
+		tls_connect_fd(&h->loop, fd, &h->local, st->client_tls, STR("shop.test"), &why) :
+		plain_from_fd(&h->loop, fd, &h->local, &h->peer));
+	f->at = st->client.script;
+	fake_advance(f);
+}
+
+static inline void stage_accept(struct stage *st)
+{
+	struct house *h = &st->house;
+	int fd = accept4(st->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC), on = 1;
+
+	if (fd < 0)
+		return;
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	fake_new(&st->origin, st->how.origin_tls ? tls_accept(&h->loop, fd, &h->local, &h->local, st->origin_tls) :
+						   plain_from_fd(&h->loop, fd, &h->local, &h->local));
+}
+
+/* Turns until nothing moves. */
+static inline void stage_settle(struct stage *st)
+{
+	for (unsigned quiet = 0; quiet < CASE_QUIET; quiet++) {
+		uint64_t before = st->client.activity + st->origin.activity;
+
+		house_turn(&st->house, 0);
+		stage_accept(st);
+		if (st->client.activity + st->origin.activity != before)
+			quiet = 0;
+	}
+}
+
+static inline const char *stage_want(const char *h2, const char *other, bool is_h2)
+{
+	return is_h2 && h2 ? h2 : other;
+}
+
+static inline bool stage_done(struct stage *st)
+{
+	bool h2 = st->how.origin_h2;
+
+	return st->house.edge.exchange_n == 0 &&
+	       strcmp(side_heard(&st->client), stage_want(st->c->answer_h2, st->c->answer, h2)) == 0 &&
+	       strcmp(side_heard(&st->origin), stage_want(st->c->asked_h2, st->c->asked, h2)) == 0;
+}
+
+/* Lets a side that is held at a byte, or at a "pause", go on. */
+static inline bool stage_release(struct side *s, size_t by)
+{
+	if (s->limit != SIZE_MAX && s->passed >= s->limit) {
+		s->limit = by == SIZE_MAX ? by : s->limit + by;
+		side_advance(s);
+		return true;
+	}
+	if (side_paused(s)) {
+		s->pausing = true;
+		side_advance(s);
+		return true;
+	}
+	return false;
+}
+
+static inline void stage_explain(struct stage *st, size_t split, const char *where)
+{
+	static char log[HOUSE_LOG + 1];
+	struct iovec part[2];
+
+	print_error("split at %zd%s\n-- answer:\n%s-- wanted:\n%s-- asked:\n%s-- wanted:\n%s", (ssize_t)split, where,
+		side_heard(&st->client), stage_want(st->c->answer_h2, st->c->answer, st->how.origin_h2),
+		side_heard(&st->origin), stage_want(st->c->asked_h2, st->c->asked, st->how.origin_h2));
+	if (ring_peek(&st->house.log, part) > 0) {
+		snprintf(log, sizeof(log), "%.*s", (int)part[0].iov_len, (char *)part[0].iov_base);
+		print_error("-- log:\n%s", log);
+	}
+	print_error("-- exchanges %u, connections %u, upstream %u\n", st->house.edge.exchange_n, st->house.conn_n,
+		house_upstreams(&st->house));
+}
+
+/* Everybody leaves: nothing may be left of the case. */
+static inline void stage_clear(struct stage *st)
+{
+	struct house *h = &st->house;
+	uint64_t end = case_ms() + CASE_PATIENCE_MS;
+	struct iovec part[2];
+	int n;
+
+	assert_int_equal(house_in_flight(h), 0);
+	side_reset(&st->client);
+	house_close_upstreams(h);
+	stage_settle(st);
+	side_reset(&st->origin);
+	while ((h->conn_n || house_upstreams(h) || house_held(h) || h->inbounds.pending_n) && case_ms() < end)
+		house_turn(h, 10);
+	assert_int_equal(h->conn_n, 0);
+	assert_int_equal(house_upstreams(h), 0);
+	assert_int_equal(h->edge.exchange_n, 0);
+	assert_int_equal(h->use.exchanges, 0);
+	assert_int_equal(house_held(h), 0);
+	for (n = ring_peek(&h->log, part); n > 0; n = ring_peek(&h->log, part))
+		ring_drain(&h->log, part[0].iov_len);
+}
+
+/* The case once. client_at, origin_at: how many bytes of theirs leave before the rest waits until nothing moves; SIZE_MAX: all.
+ * drip: and then one more byte at a time. Writes how many each has sent. */
+static inline void stage_run(struct stage *st, size_t client_at, size_t origin_at, bool drip, size_t sent[2])
+{
+	uint64_t end = case_ms() + CASE_PATIENCE_MS;
+	size_t by = drip ? 1 : SIZE_MAX;
+
+	st->client.limit = client_at;
+	st->origin.limit = origin_at;
+	stage_connect(st);
+	for (;;) {
+		stage_settle(st);
+		if (stage_release(&st->client, by) | stage_release(&st->origin, by))
+			continue;
+		if (stage_done(st))
+			break;
+		if (case_ms() > end) {
+			stage_explain(st, MIN(client_at, origin_at), client_at < origin_at ? " of the client's" : " of the origin's");
+			fail_msg("%s", st->c->name);
+		}
+		house_turn(&st->house, 10);
+		stage_accept(st);
+	}
+	if (sent) {
+		sent[0] = st->client.passed;
+		sent[1] = st->origin.passed;
+	}
+	if (st->house.most > CASE_MEMORY)
+		fail_msg("%s: %zu bytes were in use", st->c->name, st->house.most);
+	stage_clear(st);
+}
+
+#endif
