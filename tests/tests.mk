@@ -28,6 +28,7 @@ build-fuzz/%: tests/fuzz/%.c $(LIB_OBJ:$(BUILD)/%=build-fuzz/obj/%)
 	@echo "  LINK $@"
 	$(Q)clang $(ALL_CFLAGS) -Itests/unit -Itests -fsanitize=fuzzer,address,undefined -o $@ $^ $(PKG_LIBS)
 
+.SECONDARY: $(LIB_OBJ:$(BUILD)/%=build-fuzz/obj/%)
 -include $(LIB_OBJ:$(BUILD)/%.o=build-fuzz/obj/%.d)
 
 fuzz: deps deps-test

@@ -152,7 +152,8 @@ struct conf_upstream_tls {
  * starts as the service's. */
 struct conf_policy {
 	uint8_t balance; /* enum conf_balance */
-	struct str hash_header, hash_cookie; /* CONF_HASH; both empty: the client's address */
+	struct str hash_header, hash_cookie; /* CONF_HASH; both empty: the path or the client's address */
+	bool hash_path;
 	struct conf_health health;
 	struct conf_outlier outlier;
 	uint32_t panic_threshold;
@@ -163,6 +164,8 @@ struct conf_policy {
 	uint8_t proxy_protocol; /* 0 off, 1, 2 */
 };
 
+#define CONF_PRIORITIES 8
+
 struct conf_backend {
 	struct str
 		address; /* as written, the key of its identity: "127.0.0.1:9001", "[::1]:80", "dns:name:80", "unix:/path" */
@@ -171,6 +174,7 @@ struct conf_backend {
 	uint16_t port;
 	struct str unix_path;
 	uint32_t weight; /* 1 to 1000, default 1 */
+	uint32_t priority; /* below CONF_PRIORITIES; the lowest with a usable backend takes all */
 	struct conf_place place;
 };
 

@@ -18,27 +18,31 @@ const char *conf_balance_name(uint8_t balance)
 	return balance_names[balance];
 }
 
-static const bool balance_inert[] = {[CONF_HASH] = true, [CONF_EWMA] = true};
-
 static const struct config_field balance_name_field =
 	ENUM("balance", struct conf_policy, balance, balance_names, "");
 
 static const struct config_field hash_header_field = STRING("header", struct conf_policy, hash_header, "");
 static const struct config_field hash_cookie_field = STRING("cookie", struct conf_policy, hash_cookie, "");
 
-/* {hash: {header: NAME}} or {hash: {cookie: NAME}}; what was inherited is forgotten. */
+/* {hash: {header: NAME}}, {hash: {cookie: NAME}} or {hash: {path: true}}; what was inherited is forgotten. */
 static bool parse_hash(struct parse *p, const struct node *v, struct conf_policy *policy)
 {
 	const struct node *hash = v->kind == NODE_MAP && v->n == 1 ? node_get(v, STR("hash")) : NULL;
 	const struct node *key = hash && hash->kind == NODE_MAP && hash->n == 1 ? hash->first : NULL;
-	bool header = key && str_eq(node_str(key), STR("header"));
+	struct str what = key ? node_str(key) : STR_NONE, name;
+	bool header = str_eq(what, STR("header")), path = str_eq(what, STR("path"));
 
-	if (!key || (!header && !str_eq(node_str(key), STR("cookie"))))
+	if (path && !str_eq(key->next->kind == NODE_SCALAR ? node_str(key->next) : STR_NONE, STR("true")))
+		return false;
+	if (!header && !path && !str_eq(what, STR("cookie")))
 		return false;
 	policy->balance = CONF_HASH;
-	if (parse_text(p, header ? &hash_header_field : &hash_cookie_field, &type_token, key->next,
-		    header ? &policy->hash_header : &policy->hash_cookie))
-		*(header ? &policy->hash_cookie : &policy->hash_header) = STR_NONE;
+	if (!path && !parse_text(p, header ? &hash_header_field : &hash_cookie_field, &type_token, key->next,
+			     &name))
+		return true;
+	policy->hash_path = path;
+	policy->hash_header = header ? name : STR_NONE;
+	policy->hash_cookie = !path && !header ? name : STR_NONE;
 	return true;
 }
 
@@ -48,28 +52,25 @@ static void parse_balance(struct parse *p, const struct config_field *f, const s
 
 	if (v->kind == NODE_SCALAR) {
 		policy->hash_header = policy->hash_cookie = STR_NONE;
+		policy->hash_path = false;
 		type_enum.parse(p, &balance_name_field, v, obj);
 	} else if (!parse_hash(p, v, policy)) {
 		parse_bad(p, f, v, f->type->expects);
-		return;
 	}
-	if (balance_inert[policy->balance])
-		parse_inert(p, &balance_inert[policy->balance],
-			arena_fmt(&p->scratch, "balance: %s", conf_balance_name(policy->balance)).p, v);
 }
 
 static const struct config_type type_balance = {
-	.name = "round_robin, least_request, random, ewma, hash, or {hash: {header: NAME}} or {hash: "
-		"{cookie: NAME}}",
-	.expects = "round_robin, least_request, random, ewma, hash, {hash: {header: NAME}} or {hash: "
-		   "{cookie: NAME}}",
+	.name = "round_robin, least_request, random, ewma, hash, {hash: {header: NAME}}, {hash: "
+		"{cookie: NAME}} or {hash: {path: true}}",
+	.expects = "round_robin, least_request, random, ewma, hash, {hash: {header: NAME}}, {hash: "
+		   "{cookie: NAME}} or {hash: {path: true}}",
 	.schema = "{\"anyOf\": [{\"enum\": [\"round_robin\", \"least_request\", \"random\", \"ewma\", "
 		  "\"hash\"]},"
 		  "{\"type\": \"object\", \"additionalProperties\": false, \"required\": [\"hash\"], "
 		  "\"properties\":"
 		  "{\"hash\": {\"type\": \"object\", \"additionalProperties\": false, \"minProperties\": 1,"
 		  "\"maxProperties\": 1, \"properties\": {\"header\": {\"type\": \"string\"}, \"cookie\":"
-		  "{\"type\": \"string\"}}}}}]}",
+		  "{\"type\": \"string\"}, \"path\": {\"const\": true}}}}}]}",
 	.parse = parse_balance,
 	.init = type_number_init,
 };
@@ -269,12 +270,15 @@ static const struct config_type type_health = {.name = "mapping", .parse = parse
 
 static const struct config_field outlier_fields[] = {
 	COUNT("consecutive_errors", struct conf_outlier, consecutive_errors,
-		"failures in a row after which a backend is ejected", .dflt = 5, .min = 1),
-	DURATION("interval", struct conf_outlier, interval, "between two looks at who may come back",
+		"failures in a row, by all workers, after which a backend is ejected; 5xx answers (but 501 and 505) and answers "
+		"that did not come are counted apart",
+		.dflt = 5, .min = 1),
+	DURATION("interval", struct conf_outlier, interval, "over which the backends of a pool are compared, if there are five with 100 requests each: one that fails much more than "
+		"the others is ejected. Each interval without an ejection shortens a backend's next one",
 		.dflt = 10000, .min = 100),
 	DURATION("ejection", struct conf_outlier, ejection,
-		"of the first ejection; each further one is longer", .dflt = 30000, .min = 100),
-	SHARE("max_ejected", struct conf_outlier, max_ejected, "of a pool's backends that may be out at once",
+		"of the first ejection; the second in a row lasts twice as long, and so on to ten times", .dflt = 30000, .min = 100),
+	SHARE("max_ejected", struct conf_outlier, max_ejected, "of a pool's backends that may be out at once; one always may, unless this is 0, but never the last that serves",
 		.dflt = 1000),
 	END,
 };
@@ -331,7 +335,7 @@ static const struct config_type type_retry_on = {
 static const struct config_field retries_fields[] = {
 	COUNT("attempts", struct conf_retries, attempts, "in all, the first included; 1: no retry", .dflt = 2,
 		.min = 1, .max = 10),
-	SHARE("budget", struct conf_retries, budget, "of the requests in flight that may be retries",
+	SHARE("budget", struct conf_retries, budget, "of the requests that may be retries, saved up for some ten seconds; three a second and worker always may",
 		.dflt = 2000),
 	DURATION("per_try_timeout", struct conf_retries, per_try_timeout,
 		"for one attempt to begin its answer; 0: `timeouts.response`", .dflt = 0),
@@ -347,16 +351,18 @@ static const struct config_object retries_object = {
 	.what = "retries",
 	.doc = "A request is tried again only while that is provably safe: nothing was processed, or it is "
 	       "idempotent "
-	       "and nothing of the answer was seen.",
+	       "and nothing of the answer was seen. The first retry goes to another backend at once; one to the same, and "
+	       "every further one, comes after a pause. An answer with `Retry-After` is passed on instead.",
 	.size = sizeof(struct conf_retries),
 	.fields = retries_fields,
 };
 
 static const struct config_field breaker_fields[] = {
 	COUNT("connections", struct conf_breaker, connections, "to one backend", .dflt = 1024, .min = 1),
-	COUNT("requests", struct conf_breaker, requests, "in flight to one backend", .dflt = 1024, .min = 1),
+	COUNT("requests", struct conf_breaker, requests, "in flight to the pool; more are answered 503", .dflt = 1024,
+		.min = 1),
 	COUNT("pending", struct conf_breaker, pending,
-		"requests that wait for a connection; more are answered 503", .dflt = 1024),
+		"requests that wait for a connection to one backend; more are answered 503; 0: no limit", .dflt = 1024),
 	DURATION("pending_timeout", struct conf_breaker, pending_timeout, "after which waiting ends in 503",
 		.dflt = 10000),
 	END,
@@ -366,7 +372,7 @@ static const struct config_object breaker_object = {
 	.id = OBJECT_BREAKER,
 	.path = "breaker",
 	.what = "breaker",
-	.doc = "What weir lets through to one backend.",
+	.doc = "What weir lets through. Each worker has its part of each limit, rounded up.",
 	.size = sizeof(struct conf_breaker),
 	.fields = breaker_fields,
 };
@@ -424,13 +430,13 @@ static const struct config_object upstream_tls_object = {
 
 static const struct config_field policy_fields[] = {
 	CUSTOM("balance", type_balance, struct conf_policy, balance,
-		"which backend of the pool; plain `hash` is by the client's address",
+		"which backend of the pool; plain `hash` is by the client's address, `path` is without the query",
 		.dflt = CONF_LEAST_REQUEST, .text = "least_request"),
 	CUSTOM("health", type_health, struct conf_policy, health,
 		"probing of backends; null: they are taken for healthy", .object = &health_object, NULLABLE),
 	OBJECT("outlier", struct conf_policy, outlier, outlier_object,
 		"ejection of backends that fail real requests; null: none",
-		.present = offsetof(struct conf_policy, outlier.on), NULLABLE, INERT),
+		.present = offsetof(struct conf_policy, outlier.on), NULLABLE),
 	SHARE("panic_threshold", struct conf_policy, panic_threshold,
 		"of a pool's backends: with fewer healthy, all are used", .dflt = 5000),
 	OBJECT("retries", struct conf_policy, retries, retries_object, "what is tried again"),

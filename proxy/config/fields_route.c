@@ -384,8 +384,10 @@ const struct config_object route_object = {
 	.id = OBJECT_ROUTE,
 	.path = "routes",
 	.what = "route",
-	.doc = "Where requests go. The most specific route wins, as in the Gateway API: exact, longest "
-	       "prefix, regex; then "
+	.doc = "Where requests go. The most specific route wins, as in the Gateway API: exact, then the "
+	       "longest prefix; a regex must match the whole path, and counts as a prefix as long as the "
+	       "literal text that it begins "
+	       "with; then "
 	       "method, headers, query. The order in the file does not matter.",
 	.size = sizeof(struct conf_route),
 	.place_offset = offsetof(struct conf_route, place),

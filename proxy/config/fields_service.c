@@ -129,6 +129,10 @@ static const struct config_field backend_fields[] = {
 		REQUIRED),
 	COUNT("weight", struct conf_backend, weight, "its share of the pool's requests", .dflt = 1, .min = 1,
 		.max = 1000),
+	COUNT("priority", struct conf_backend, priority,
+		"those with the lowest number that has a healthy backend take all requests; the others wait "
+		"until they are gone",
+		.dflt = 0, .max = CONF_PRIORITIES - 1),
 	END,
 };
 

@@ -64,6 +64,15 @@ static void on_exhausted(struct mail *m, void *control)
 	free(note);
 }
 
+static void on_suspect(struct mail *m, void *control)
+{
+	struct worker_note *note = note_of(m);
+
+	(void)control;
+	outlier_suspect(note->backend, (enum outcome_kind)note->kind);
+	free(note);
+}
+
 static void on_stopped(struct mail *m, void *control)
 {
 	struct control *c = control;
@@ -212,7 +221,7 @@ static void arm_key_rotation(struct control *c)
 static void on_rotate_keys(struct deadline *d)
 {
 	struct control *c = CONTAINER(d, struct control, key_rotation);
-	struct ticket_keys *next = c->keys ? ticket_keys_rotate(c->keys) : NULL;
+	struct ticket_keys *next = ticket_keys_rotate(c->keys);
 
 	if (next) {
 		for (uint32_t i = 0; i < c->worker_n; i++)
@@ -230,7 +239,7 @@ static void wake_log(void *ctx)
 
 static bool start_threads(struct control *c)
 {
-	const struct worker_owner owner = {&c->box, on_installed, on_let_go, on_exhausted, on_stopped};
+	const struct worker_owner owner = {&c->box, on_installed, on_let_go, on_exhausted, on_suspect, on_stopped};
 
 	/* Workers hold linked lists into themselves: the array must never move. */
 	c->workers = calloc(c->worker_n, sizeof(*c->workers));
@@ -258,8 +267,9 @@ static bool set_up(struct control *c)
 	event_add(c->box_event, NULL);
 	event_add(c->signal_event, NULL);
 	c->stop_deadline.fire = on_stop_deadline;
+	c->keys = ticket_keys_rotate(NULL);
 	arm_key_rotation(c);
-	return start_threads(c);
+	return c->keys && start_threads(c);
 }
 
 static void tear_down(struct control *c)
@@ -269,6 +279,7 @@ static void tear_down(struct control *c)
 	mailbox_deliver(&c->box, c); /* snapshots that were let go of at the end */
 	discovery_free(&c->discovery);
 	health_free(&c->health);
+	outlier_free(&c->outliers);
 	event_emit(&c->io, CONF_LEVEL_INFO, "stopped", NULL);
 	io_thread_stop(&c->io);
 	for (uint32_t i = 0; i < c->worker_n; i++)
@@ -305,6 +316,7 @@ int control_run(const struct control_options *options)
 	}
 	discovery_init(&c.discovery, &c.loop, &c.io, c.workers, c.worker_n);
 	health_init(&c.health, &c.loop, &c.io, c.workers, c.worker_n);
+	outlier_init(&c.outliers, &c.loop, &c.io, c.workers, c.worker_n);
 	if (!reload(&c)) {
 		code = 1;
 		stop_now(&c, "the configuration cannot be served");

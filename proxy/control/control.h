@@ -6,8 +6,9 @@
 #include "control/discovery.h"
 #include "control/health.h"
 #include "control/io_thread.h"
+#include "control/outlier.h"
+#include "control/verify.h"
 #include "exchange/snapshot.h"
-#include "io/cert_store.h"
 #include "io/listener.h"
 #include "io/tickets.h"
 #include "worker/worker.h"
@@ -21,17 +22,12 @@ enum control_state {
 	CONTROL_STATES
 };
 
-/* The certificates of each TLS listener of a configuration, beside conf->listeners; NULL where it is plain. */
-struct cert_stores {
-	struct cert_store **v;
-	uint32_t n;
-};
-
 struct control {
 	uint8_t state; /* enum control_state */
 	bool reload_again; /* another SIGHUP came while a configuration was being installed */
 	const char *config; /* the file */
-	struct conf *first; /* loaded already, with first_report: for the number of workers, taken by the first reload() */
+	struct conf *
+		first; /* loaded already, with first_report: for the number of workers, taken by the first reload() */
 	struct conf_report first_report;
 	struct loop loop;
 	struct mailbox box;
@@ -49,10 +45,11 @@ struct control {
 	uint32_t snapshots_alive;
 	uint64_t fingerprint; /* of the files it was made from */
 	struct cert_stores stores;
-	struct ticket_keys *keys; /* NULL until there is a TLS listener */
+	struct ticket_keys *keys;
 	struct deadline key_rotation;
 	struct discovery discovery;
 	struct health_engine health;
+	struct outlier_engine outliers;
 	struct deadline stop_deadline;
 };
 
@@ -72,6 +69,5 @@ bool reload(struct control *c);
 void reload_tell_not_started(const struct control *c, const struct conf_report *report);
 /* All workers serve the new configuration. */
 void reload_installed(struct control *c);
-void cert_stores_free(struct cert_stores *s);
 
 #endif

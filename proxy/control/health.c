@@ -1,22 +1,29 @@
 #include "control/health.h"
 
 #include <stdlib.h>
+#include <sys/resource.h>
 #include "base/obj.h"
 #include "control/io_thread.h"
 #include "control/probe.h"
+#include "upstream/slow_start.h"
 
 #define JITTER_PERCENT 10 /* so that ten thousand checks that begin together do not stay together */
+#define JITTER_STEPS   8 /* few, because the loop keeps a queue for each length of time */
 #define FAST_DIVISOR   4 /* while a backend may be about to change its state it is asked so much more often */
 #define FAST_MIN_MS    100
 
+/* A connection that rests longer costs the backend more than a new one now and then; most would close it before. */
+#define KEEP_INTERVAL_MS 10000
+
 /* One address, asked in one way, for however many backends. */
 struct check {
-	struct list link; /* in engine->queue */
-	char *key;
+	struct list link; /* in engine->due or engine->suspects */
+	struct str key;
 	struct health_engine *engine;
 	struct list subscribers; /* struct health */
 	struct deadline next;
-	struct probe *probe; /* under way */
+	struct probe *probe;
+	bool suspect; /* the last probe failed */
 };
 
 static const uint8_t legal[BACKEND_STATES] = {
@@ -34,15 +41,16 @@ const char *backend_state_name(enum backend_state state)
 
 /* -- one backend's conclusion -- */
 
-static void tell(struct health_engine *e, const struct health *h, enum backend_state from, const struct probe_outcome *outcome)
+static void tell(struct health_engine *e, const struct health *h, enum backend_state from,
+	const struct probe_outcome *outcome)
 {
 	char reason[REASON_NAME_MAX];
 	struct str name = reason_name(outcome->why, reason);
 	struct pool_census census = pool_census(h->pool);
-	json_t *event = json_pack("{s:s, s:s, s:s, s:f, s:i, s:i, s:b}", "backend", h->backend->slot->key.p, "from",
-		backend_state_name(from), "to", backend_state_name(backend_state(h->backend)), "probe_ms",
-		outcome->duration_us / 1000.0, "pool_up", (int)census.up, "pool_size", (int)h->pool->n, "panic",
-		pool_panics(h->pool, census));
+	json_t *event = json_pack("{s:s, s:s, s:s, s:f, s:i, s:i, s:b}", "backend", h->backend->slot->key.p,
+		"from", backend_state_name(from), "to", backend_state_name(backend_state(h->backend)),
+		"probe_ms", outcome->duration_us / 1000.0, "pool_up", (int)census.up, "pool_size",
+		(int)h->pool->n, "panic", pool_panics(h->pool, census));
 
 	if (outcome->why)
 		json_object_set_new(event, "reason", json_stringn(name.p, name.n));
@@ -53,29 +61,67 @@ static void tell(struct health_engine *e, const struct health *h, enum backend_s
 	event_emit(e->io, outcome->why ? CONF_LEVEL_WARNING : CONF_LEVEL_INFO, "health", event);
 }
 
-static void set_state(struct health_engine *e, struct health *h, enum backend_state to, const struct probe_outcome *outcome)
+/* What has become of the pool with this change, beyond one backend more or less. */
+static void tell_of_pool(
+	struct health_engine *e, const struct health *h, enum backend_state from, enum backend_state to)
+{
+	struct pool_census now = pool_census(h->pool), before = now;
+	bool panics = pool_panics(h->pool, now);
+
+	*pool_census_of(&before, to) -= 1;
+	*pool_census_of(&before, from) += 1;
+	if (panics != pool_panics(h->pool, before))
+		event_emit(e->io, panics ? CONF_LEVEL_WARNING : CONF_LEVEL_INFO, "panic",
+			json_pack("{s:s, s:b, s:i, s:i}", "pool", h->pool->slot->key.p, "on", panics,
+				"pool_up", (int)now.up, "pool_size", (int)h->pool->n));
+	if ((now.up == 0) != (before.up == 0))
+		event_emit(e->io, now.up ? CONF_LEVEL_INFO : CONF_LEVEL_WARNING,
+			now.up ? "pool_up" : "pool_empty",
+			json_pack(
+				"{s:s, s:b}", "pool", h->pool->slot->key.p, "spills", h->pool->conf->spill));
+}
+
+static void on_tell_workers(struct task *t)
+{
+	struct health_engine *e = CONTAINER(t, struct health_engine, tell_workers);
+
+	for (uint32_t i = 0; i < e->worker_n; i++)
+		worker_health_changed(&e->workers[i]);
+}
+
+/* Requests may be waiting for somebody to be up, or for the news that nobody is: once a tick is soon enough for them. */
+static void move_to(struct health_engine *e, struct backend *b, enum backend_state to)
+{
+	atomic_store_explicit(&b->state, (uint8_t)to, memory_order_release);
+	loop_defer(e->loop, &e->tell_workers, LOOP_FLUSH);
+}
+
+static void set_state(
+	struct health_engine *e, struct health *h, enum backend_state to, const struct probe_outcome *outcome)
 {
 	enum backend_state from = backend_state(h->backend);
 
 	MUST(legal[from] & BIT(to));
 	h->streak = 0;
 	h->since_ms = e->loop->now_ms;
-	atomic_store_explicit(&h->backend->state, (uint8_t)to, memory_order_release);
+	/* Those that come up together with their pool share evenly from the start. */
+	if (to == BACKEND_UP && (from == BACKEND_DOWN || h->joins))
+		slow_start_begin(h->backend, e->loop->now_ms);
+	move_to(e, h->backend, to);
 	tell(e, h, from, outcome);
-	/* Requests may be waiting for somebody to be up, or for the news that nobody is. */
-	for (uint32_t i = 0; i < e->worker_n; i++)
-		worker_health_changed(&e->workers[i]);
+	tell_of_pool(e, h, from, to);
 }
 
 static void observe(struct health_engine *e, struct health *h, const struct probe_outcome *outcome)
 {
 	enum backend_state state = backend_state(h->backend);
-	bool passed = outcome->why == REASON_NONE;
+	bool passed = outcome->why == REASON_NONE,
+	     against = passed ? state != BACKEND_UP : state != BACKEND_DOWN;
 
 	h->why = (uint16_t)outcome->why;
 	h->status = outcome->status;
 	h->duration_us = outcome->duration_us;
-	if (passed == (state == BACKEND_UP)) {
+	if (!against) {
 		h->streak = 0;
 		return;
 	}
@@ -91,12 +137,42 @@ static void observe(struct health_engine *e, struct health *h, const struct prob
 
 static void run(struct check *c);
 
+/* A rack that has gone dark makes every one of its probes wait for its timeout. Who failed last time therefore has only a part of
+ * the probes to share, so that the others are still asked when it is their turn. */
+static struct check *next_due(struct health_engine *e)
+{
+	struct list *link = NULL;
+
+	if (e->probing < HEALTH_PROBES_MAX)
+		link = list_pop_front(&e->due);
+	if (!link && e->suspected < HEALTH_SUSPECTS_MAX)
+		link = list_pop_front(&e->suspects);
+	return link ? CONTAINER(link, struct check, link) : NULL;
+}
+
 static void begin_next(struct health_engine *e)
 {
-	struct list *link;
+	struct check *c;
 
-	while (e->probing < HEALTH_PROBES_MAX && (link = list_pop_front(&e->queue)))
-		run(CONTAINER(link, struct check, link));
+	while ((c = next_due(e)))
+		run(c);
+}
+
+/* It is its turn, as soon as a probe is free. */
+static void queue(struct check *c)
+{
+	deadline_disarm(c->engine->loop, &c->next);
+	if (!probe_is_asking(c->probe) && !list_linked(&c->link))
+		list_push_back(c->suspect ? &c->engine->suspects : &c->engine->due, &c->link);
+}
+
+static uint32_t interval_wanted(const struct health *h)
+{
+	uint32_t wanted = h->conf->interval;
+
+	if (h->streak > 0 || backend_state(h->backend) == BACKEND_CHECKING)
+		wanted = MAX(wanted / FAST_DIVISOR, MIN(wanted, FAST_MIN_MS));
+	return wanted;
 }
 
 /* The shortest interval that a subscriber wants; shorter while one of them may be changing. */
@@ -104,26 +180,22 @@ static uint32_t interval_of(const struct check *c)
 {
 	uint32_t interval = UINT32_MAX;
 
-	list_each(link, &c->subscribers)
-	{
-		const struct health *h = CONTAINER(link, struct health, link);
-		bool changing = h->streak > 0 || backend_state(h->backend) == BACKEND_CHECKING;
-		uint32_t wanted = h->conf->interval;
-
-		if (changing)
-			wanted = MAX(wanted / FAST_DIVISOR, MIN(wanted, FAST_MIN_MS));
-		interval = MIN(interval, wanted);
-	}
+	list_each (link, &c->subscribers)
+		interval = MIN(interval, interval_wanted(CONTAINER(link, struct health, link)));
 	return interval;
 }
 
-static void schedule(struct check *c)
+static void schedule(struct check *c, uint32_t interval)
 {
-	uint32_t interval = interval_of(c), spread = interval * JITTER_PERCENT / 100;
+	uint32_t spread = interval * JITTER_PERCENT / 100;
+	uint32_t step = (uint32_t)(loop_random(c->engine->loop) % (JITTER_STEPS + 1));
 
-	if (spread)
-		interval = interval - spread + (uint32_t)(loop_random(c->engine->loop) % (2 * spread));
-	deadline_arm(c->engine->loop, &c->next, interval);
+	deadline_arm(c->engine->loop, &c->next, interval - spread + 2 * spread * step / JITTER_STEPS);
+}
+
+static void count_probe(struct check *c, bool begins)
+{
+	*(c->suspect ? &c->engine->suspected : &c->engine->probing) += begins ? 1u : -1u;
 }
 
 static void on_outcome(const struct probe_outcome *outcome, void *ctx)
@@ -131,89 +203,139 @@ static void on_outcome(const struct probe_outcome *outcome, void *ctx)
 	struct check *c = ctx;
 	struct health_engine *e = c->engine;
 
-	c->probe = NULL;
-	e->probing--;
-	list_each(link, &c->subscribers)
-		observe(e, CONTAINER(link, struct health, link), outcome);
-	schedule(c);
+	count_probe(c, false);
+	/* What this machine lacks says nothing of the backend: ask again. */
+	if (!outcome->not_asked) {
+		c->suspect = outcome->why != REASON_NONE;
+		list_each (link, &c->subscribers)
+			observe(e, CONTAINER(link, struct health, link), outcome);
+	}
+	schedule(c, interval_of(c));
 	begin_next(e);
 }
 
 static void run(struct check *c)
 {
-	struct health_engine *e = c->engine;
-	const struct health *h = CONTAINER(list_first(&c->subscribers), struct health, link);
-	const struct backend *b = h->backend;
-	const struct conf_policy *policy = CONTAINER(h->conf, struct conf_policy, health);
-	struct str name = policy->tls.server_name.n ? policy->tls.server_name : b->host;
-	struct probe_target target = {
-		.health = *h->conf,
-		.protocol = policy->protocol,
-		.tls = tls_clients_get(&e->tls, policy),
-		.addr = b->addr.family == ADDR_NONE ? h->addr : b->addr,
-		.unix_path = b->unix_path,
-		.name = name,
-		.authority = b->host.n ? b->host : b->unix_path.n ? STR("localhost") : b->address,
-	};
-
-	e->probing++;
-	c->probe = probe_start(e->loop, &target, on_outcome, c);
+	count_probe(c, true);
+	probe_ask(c->probe);
 }
 
 static void on_due(struct deadline *d)
 {
 	struct check *c = CONTAINER(d, struct check, next);
 
-	list_push_back(&c->engine->queue, &c->link);
+	queue(c);
 	begin_next(c->engine);
 }
 
 /* -- who is checked how -- */
 
-/* Everything that a probe's outcome depends on, as text. */
-static struct str check_key(const struct backend *b, const struct conf_policy *policy, char *buf, size_t cap)
+/* With its length in front, so that no two lists of texts look the same. */
+static void put_part(struct text *t, struct str part)
+{
+	text_fmt(t, "|%zu:", part.n);
+	text_put(t, part);
+}
+
+/* Everything that a probe's outcome depends on, as text; malloc'ed. */
+static struct str check_key(const struct backend *b, const struct conf_policy *policy)
 {
 	const struct conf_health *h = &policy->health;
-	struct text t = text_in(buf, cap);
+	const struct conf_upstream_tls *tls = &policy->tls;
+	const struct str parts[] = {b->address, h->method, h->path, h->host, h->body, h->grpc_service,
+		tls->ca, tls->server_name, tls->cert, tls->key};
+	size_t cap = 128 + h->status_n * 16;
+	struct text t;
 
-	text_fmt(&t, STR_FMT "|%u|%u|%u|", STR_ARG(b->address), h->kind, policy->protocol, h->timeout);
-	text_fmt(&t, STR_FMT "|" STR_FMT "|" STR_FMT "|" STR_FMT "|" STR_FMT "|", STR_ARG(h->method), STR_ARG(h->path),
-		STR_ARG(h->host), STR_ARG(h->body), STR_ARG(h->grpc_service));
+	for (size_t i = 0; i < COUNT_OF(parts); i++)
+		cap += parts[i].n + 24;
+	t = text_in(malloc(cap), cap);
+	MUST(t.p);
+	text_fmt(&t, "%u|%u|%u|%u|%d%d", h->kind, policy->protocol, policy->proxy_protocol, h->timeout,
+		tls->on, tls->verify);
+	for (size_t i = 0; i < COUNT_OF(parts); i++)
+		put_part(&t, parts[i]);
 	for (uint32_t i = 0; i < h->status_n; i++)
-		text_fmt(&t, "%u-%u,", h->status[i].from, h->status[i].to);
-	if (policy->tls.on)
-		text_fmt(&t, "|tls %d " STR_FMT " " STR_FMT " " STR_FMT, policy->tls.verify, STR_ARG(policy->tls.ca),
-			STR_ARG(policy->tls.server_name), STR_ARG(policy->tls.cert));
+		text_fmt(&t, "|%u-%u", h->status[i].from, h->status[i].to);
+	MUST(!t.cut);
 	return text_str(&t);
 }
 
+/* The check with that key, made if it is new. Takes the key. */
 static struct check *check_of(struct health_engine *e, struct str key)
 {
 	struct check *c = map_get(&e->checks, key);
 
-	if (c)
+	if (c) {
+		free((char *)(uintptr_t)key.p);
 		return c;
+	}
 	c = calloc(1, sizeof(*c));
 	MUST(c);
-	c->key = strndup(key.p, key.n);
-	MUST(c->key);
+	c->key = key;
 	c->engine = e;
 	c->next.fire = on_due;
 	list_init(&c->subscribers);
-	map_put(&e->checks, (struct str){c->key, key.n}, c);
+	c->probe = probe_new(e->loop, on_outcome, c);
+	map_put(&e->checks, c->key, c);
 	return c;
+}
+
+/* How the check speaks TLS: *lost when it cannot. Looked up with each configuration, because certificates change under their names. */
+static struct tls_client *choose_tls(
+	struct health_engine *e, const struct conf_policy *policy, enum reason *lost)
+{
+	struct conf_policy way = {.protocol = policy->protocol, .tls = policy->tls};
+	struct tls_client *client;
+
+	if (policy->health.kind == CONF_CHECK_TCP)
+		return NULL;
+	/* gRPC is HTTP/2, whatever else the backend speaks. */
+	if (policy->health.kind == CONF_CHECK_GRPC)
+		way.protocol = CONF_H2;
+	/* A handshake where requests go in the clear: there is no authority to hold the certificate against. */
+	if (policy->health.kind == CONF_CHECK_TLS && !way.tls.on) {
+		way.protocol = CONF_AUTO;
+		way.tls = (struct conf_upstream_tls){.on = true};
+	}
+	client = tls_clients_get(&e->tls, &way);
+	/* Never in the clear to one that is to be spoken to over TLS. */
+	if (way.tls.on && !client)
+		*lost = REASON_UPSTREAM_TLS;
+	return client;
+}
+
+/* Points the check's probe at the texts of the current snapshot. */
+static void aim(struct check *c, const struct health *h)
+{
+	const struct backend *b = h->backend;
+	const struct conf_policy *policy = CONTAINER(h->conf, struct conf_policy, health);
+	struct probe_target target = {
+		.health = *h->conf,
+		.protocol = policy->protocol,
+		.proxy_protocol = policy->proxy_protocol,
+		.keep = c->engine->keep && h->conf->interval <= KEEP_INTERVAL_MS,
+		.addr = b->addr.family == ADDR_NONE ? h->addr : b->addr,
+		.unix_path = b->unix_path,
+		.name = policy->tls.server_name.n ? policy->tls.server_name : b->host,
+		.authority = b->host.n        ? b->host
+			     : b->unix_path.n ? STR("localhost")
+					      : b->address,
+	};
+
+	target.tls = choose_tls(c->engine, policy, &target.lost);
+	probe_aim(c->probe, &target);
 }
 
 static void check_free(struct check *c)
 {
-	map_remove(&c->engine->checks, str_of(c->key));
-	if (c->probe) {
-		probe_cancel(&c->probe);
-		c->engine->probing--;
-	}
+	map_remove(&c->engine->checks, c->key);
+	if (probe_is_asking(c->probe))
+		count_probe(c, false);
+	probe_free(&c->probe);
 	list_remove(&c->link);
 	deadline_disarm(c->engine->loop, &c->next);
-	free(c->key);
+	free((char *)(uintptr_t)c->key.p);
 	free(c);
 }
 
@@ -221,8 +343,6 @@ static void unsubscribe(struct health *h)
 {
 	struct check *c = TAKE(&h->check);
 
-	if (!c)
-		return;
 	list_remove(&h->link);
 	if (list_empty(&c->subscribers))
 		check_free(c);
@@ -230,85 +350,103 @@ static void unsubscribe(struct health *h)
 
 static void subscribe(struct health_engine *e, struct health *h, const struct conf_policy *policy)
 {
-	char buf[8192];
-	struct check *c = check_of(e, check_key(h->backend, policy, buf, sizeof(buf)));
+	struct check *c = check_of(e, check_key(h->backend, policy));
 
 	h->conf = &policy->health;
-	if (h->check == c)
-		return;
-	list_remove(&h->link);
-	list_push_back(&c->subscribers, &h->link);
-	if (h->check && list_empty(&h->check->subscribers))
-		check_free(h->check);
-	h->check = c;
-	/* The first probe comes at once: requests may be waiting for it. */
-	if (!c->probe && !deadline_armed(&c->next) && !list_linked(&c->link))
-		list_push_back(&e->queue, &c->link);
+	if (h->check != c) {
+		if (h->check)
+			unsubscribe(h);
+		list_push_back(&c->subscribers, &h->link);
+		h->check = c;
+	}
+	aim(c, h);
+	/* The first probe of a new backend comes at once, also of one that shares its check: requests may be waiting for it. */
+	if (!deadline_armed(&c->next) || backend_state(h->backend) == BACKEND_CHECKING)
+		queue(c);
+	else if (c->next.at_ms > e->loop->now_ms + interval_wanted(h))
+		schedule(c, interval_wanted(h));
 }
 
-static void follow_backend(struct health_engine *e, struct backend *b, const struct pool *pool, uint64_t generation)
+static void health_end(struct health *h)
+{
+	h->backend->health = NULL;
+	unsubscribe(h);
+	list_remove(&h->all);
+	free(h);
+}
+
+static struct health *health_begin(struct health_engine *e, struct backend *b)
+{
+	struct health *h = calloc(1, sizeof(*h));
+
+	MUST(h);
+	h->backend = b;
+	h->since_ms = e->loop->now_ms;
+	list_push_back(&e->all, &h->all);
+	return h;
+}
+
+static void follow_backend(
+	struct health_engine *e, struct backend *b, const struct pool *pool, uint64_t generation)
 {
 	const struct conf_policy *policy = &pool->conf->policy;
 	bool fresh = b->refs == 1 && !b->health; /* no older snapshot has it */
 
 	if (policy->health.kind == CONF_CHECK_NONE) {
-		if (b->health) {
-			unsubscribe(b->health);
-			free(b->health);
-			b->health = NULL;
-			atomic_store_explicit(&b->state, BACKEND_UP, memory_order_release);
-		}
+		if (b->health)
+			health_end(b->health);
+		if (backend_state(b) != BACKEND_UP)
+			move_to(e, b, BACKEND_UP);
 		return;
 	}
 	if (!b->health) {
-		b->health = calloc(1, sizeof(*b->health));
-		MUST(b->health);
-		b->health->backend = b;
-		b->health->since_ms = e->loop->now_ms;
+		b->health = health_begin(e, b);
 		/* One that has served unchecked so far goes on until its checks say otherwise. */
-		if (fresh)
-			atomic_store_explicit(&b->state, BACKEND_CHECKING, memory_order_release);
+		if (fresh) {
+			b->health->joins = pool->slot->refs > 1;
+			move_to(e, b, BACKEND_CHECKING);
+		}
 	}
-	subscribe(e, b->health, policy);
 	b->health->pool = pool;
 	b->health->generation = generation;
+	subscribe(e, b->health, policy);
 }
 
 /* Backends that the new snapshot does not name are checked no more; requests of the old one see them as they were. */
 static void forget_others(struct health_engine *e, uint64_t generation)
 {
-	struct map_entry *entry = map_next(&e->checks, NULL);
+	list_each_safe (link, &e->all) {
+		struct health *h = CONTAINER(link, struct health, all);
 
-	while (entry) {
-		struct check *c = entry->value;
-		bool freed = false;
-
-		list_each_safe(link, &c->subscribers)
-		{
-			struct health *h = CONTAINER(link, struct health, link);
-
-			if (h->generation == generation)
-				continue;
-			h->backend->health = NULL;
-			freed = h->link.next == h->link.prev;
-			unsubscribe(h);
-			free(h);
-			if (freed)
-				break;
-		}
-		/* Removing moves entries about: begin again. */
-		entry = freed ? map_next(&e->checks, NULL) : map_next(&e->checks, entry);
+		if (h->generation != generation)
+			health_end(h);
 	}
 }
 
-void health_init(struct health_engine *e, struct loop *l, struct io_thread *io, struct worker *workers, uint32_t worker_n)
+void health_init(struct health_engine *e, struct loop *l, struct io_thread *io, struct worker *workers,
+	uint32_t worker_n)
 {
 	*e = (struct health_engine){.loop = l, .io = io, .workers = workers, .worker_n = worker_n};
-	list_init(&e->queue);
+	e->tell_workers.run = on_tell_workers;
+	list_init(&e->all);
+	list_init(&e->due);
+	list_init(&e->suspects);
+}
+
+/* Kept connections must leave most descriptors to those of clients. */
+static bool may_keep(const struct snapshot *s)
+{
+	struct rlimit limit;
+	uint64_t backends = 0;
+
+	for (uint32_t p = 0; p < s->pool_n; p++)
+		backends += s->pools[p]->n;
+	return getrlimit(RLIMIT_NOFILE, &limit) == 0 && backends <= limit.rlim_cur / 2;
 }
 
 void health_follow(struct health_engine *e, struct snapshot *s)
 {
+	e->keep = may_keep(s);
 	for (uint32_t p = 0; p < s->pool_n; p++)
 		for (uint32_t i = 0; i < s->pools[p]->n; i++)
 			follow_backend(e, s->pools[p]->backends[i], s->pools[p], s->generation);
@@ -318,13 +456,21 @@ void health_follow(struct health_engine *e, struct snapshot *s)
 
 void health_set_addr(struct backend *b, const struct addr *addr)
 {
-	if (b->health)
-		b->health->addr = *addr;
+	struct health *h = b->health;
+
+	if (!h)
+		return;
+	h->addr = *addr;
+	aim(h->check, h);
+	/* What was learned of another address, or of none, need not stand until its time has come. */
+	queue(h->check);
+	begin_next(h->check->engine);
 }
 
 void health_free(struct health_engine *e)
 {
 	forget_others(e, 0);
+	task_cancel(&e->tell_workers);
 	map_free(&e->checks);
 	tls_clients_free(&e->tls);
 }

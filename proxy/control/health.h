@@ -16,18 +16,22 @@
 struct io_thread;
 struct check;
 
-#define HEALTH_PROBES_MAX 256 /* under way at once; the others wait for their turn */
+/* Probes that are under way at once, of who passed the last time and of who did not; the others wait for their turn. */
+#define HEALTH_PROBES_MAX   512
+#define HEALTH_SUSPECTS_MAX 256
 
 /* Control's record of one backend's checks: backend->health. */
 struct health {
+	struct list all; /* in engine->all */
 	struct list link; /* in check->subscribers */
 	struct backend *backend;
 	struct check *check;
 	const struct conf_health *conf; /* the current snapshot's */
 	const struct pool *pool; /* the current snapshot's */
 	uint64_t generation; /* of the snapshot that last named it */
+	bool joins; /* new in a pool that serves already: warms up with its first pass */
 	uint32_t streak; /* results in a row that speak against the present state */
-	uint16_t why; /* enum reason: of the last failure that counted; NONE while it is up */
+	uint16_t why; /* enum reason: of the last probe; NONE: it passed */
 	uint16_t status; /* of the last answer; 0: none */
 	uint32_t duration_us; /* of the last probe */
 	uint64_t since_ms; /* in this state, on control's clock */
@@ -39,17 +43,21 @@ struct health_engine {
 	struct io_thread *io;
 	struct worker *workers;
 	uint32_t worker_n;
+	struct list all; /* struct health */
 	struct map checks; /* by what is asked of whom -> struct check */
-	struct list queue; /* checks whose time has come, while HEALTH_PROBES_MAX are under way */
-	uint32_t probing;
+	struct list due, suspects; /* checks whose time has come, in turn; the latter failed the last time */
+	bool keep; /* connections between probes: there are descriptors enough */
+	uint32_t probing, suspected; /* probes under way, likewise */
+	struct task tell_workers; /* that the state of some backend has changed */
 	struct tls_clients tls;
 };
 
-void health_init(struct health_engine *e, struct loop *l, struct io_thread *io, struct worker *workers, uint32_t worker_n);
+void health_init(struct health_engine *e, struct loop *l, struct io_thread *io, struct worker *workers,
+	uint32_t worker_n);
 /* Checks exactly what this snapshot says. Before the snapshot goes to the workers, so that they never see a new
  * backend that nobody has checked. */
 void health_follow(struct health_engine *e, struct snapshot *s);
-/* A name has been resolved. */
+/* A name has been resolved: the address is checked now. */
 void health_set_addr(struct backend *b, const struct addr *addr);
 void health_free(struct health_engine *e);
 

@@ -1,7 +1,9 @@
 #include "control/probe.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include "base/obj.h"
+#include "io/proxy_protocol.h"
 #include "io/tls.h"
 
 #define PROBE_MAGIC 0x940be001
@@ -9,8 +11,30 @@
 #define HEAD_BYTES  (16u * 1024)
 #define HEAD_FIELDS 100
 
+/* A kept connection is asked so often, more or less, before a new one has to show that the backend still accepts any. */
+#define KEPT_ASKS        16
+#define KEPT_ASKS_SPREAD 32
+
+enum probe_state {
+	PROBE_RESTING, /* not asking; a connection may be kept */
+	PROBE_CONNECTING,
+	PROBE_WAITING, /* for the answer */
+	PROBE_PASSED, /* the head was right; the body may end in the same tick, which is worth a connection */
+	PROBE_STATES
+};
+
+static const uint8_t legal[PROBE_STATES] = {
+	[PROBE_RESTING] = BIT(PROBE_CONNECTING) | BIT(PROBE_WAITING),
+	[PROBE_CONNECTING] = BIT(PROBE_WAITING) | BIT(PROBE_RESTING),
+	[PROBE_WAITING] = BIT(PROBE_PASSED) | BIT(PROBE_RESTING) | BIT(PROBE_CONNECTING),
+	[PROBE_PASSED] = BIT(PROBE_RESTING),
+};
+
 struct probe {
 	uint32_t magic;
+	uint8_t state; /* enum probe_state */
+	bool reused; /* the question went over a kept connection */
+	uint32_t asks_left; /* until the connection is renewed */
 	struct loop *loop;
 	struct probe_target target;
 	void (*done)(const struct probe_outcome *, void *);
@@ -18,42 +42,61 @@ struct probe {
 	struct probe_outcome outcome;
 	uint64_t start_us;
 	struct deadline timeout;
-	struct task failed_at_once; /* the outcome was known before probe_start() returned */
+	struct task failed_at_once; /* the outcome was known before probe_ask() returned */
+	struct task settle; /* at the end of the tick in which it passed */
 	struct transport *transport; /* until there is a connection */
-	struct http_conn *conn;
+	struct http_conn *conn; /* kept while resting */
 	struct stream *stream;
-	struct http_limits limits;
 	struct chain body; /* what is searched */
 	struct arena arena;
 };
 
-static void probe_free(struct probe *p)
+/* The probe's own timeout is the only one; a connection outlives its probe by the rest of a tick. */
+static const struct http_limits limits = {
+	.header_bytes = HEAD_BYTES, .header_count = HEAD_FIELDS, .max_streams = 1};
+
+static void set_state(struct probe *p, enum probe_state to)
+{
+	MUST(legal[p->state] & BIT(to));
+	p->state = (uint8_t)to;
+}
+
+static void hang_up(struct probe *p)
+{
+	struct http_conn *conn = TAKE(&p->conn);
+
+	if (conn)
+		conn->owner = NULL; /* its last word finds nobody */
+	stream_release(&p->stream);
+	if (conn)
+		http_conn_close(conn, REASON_CANCELLED);
+	transport_close(&p->transport);
+}
+
+static void clean_up(struct probe *p)
 {
 	deadline_disarm(p->loop, &p->timeout);
 	task_cancel(&p->failed_at_once);
-	if (p->conn)
-		p->conn->owner = NULL; /* its last word finds nobody */
-	stream_release(&p->stream);
-	if (p->conn)
-		http_conn_close(p->conn, REASON_CANCELLED);
-	transport_close(&p->transport);
+	task_cancel(&p->settle);
 	chain_clear(&p->loop->mem, &p->body);
 	arena_free(&p->arena);
-	p->magic = 0;
-	mem_obj_free(&p->loop->mem, p, sizeof(*p));
 }
 
-static void finish(struct probe *p, enum reason why)
+/* whole: the answer has ended, so that the connection could take another question. */
+static void finish(struct probe *p, enum reason why, bool whole)
 {
-	void (*done)(const struct probe_outcome *, void *) = p->done;
 	struct probe_outcome outcome = p->outcome;
-	void *ctx = p->ctx;
 
 	OBJ_CHECK(p, PROBE_MAGIC);
 	outcome.why = why;
 	outcome.duration_us = (uint32_t)(p->loop->now_us - p->start_us);
-	probe_free(p);
-	done(&outcome, ctx);
+	if (why == REASON_NONE && whole && p->target.keep && p->asks_left > 0)
+		stream_release(&p->stream);
+	else
+		hang_up(p);
+	clean_up(p);
+	set_state(p, PROBE_RESTING);
+	p->done(&outcome, p->ctx);
 }
 
 /* -- the answer -- */
@@ -66,33 +109,66 @@ static bool status_is_good(const struct conf_health *h, unsigned status)
 	return false;
 }
 
-static bool body_contains(const struct probe *p, struct str wanted)
+static bool body_contains(struct probe *p, struct str wanted)
 {
 	size_t n = MIN(p->body.n, BODY_LOOK);
-	char *text = arena_bytes((struct arena *)(uintptr_t)&p->arena, n + 1);
+	char *text = arena_bytes(&p->arena, n + 1);
 
 	chain_peek(&p->body, text, n);
 	return n >= wanted.n && memmem(text, n, wanted.p, wanted.n) != NULL;
 }
 
-/* grpc.health.v1.HealthCheckResponse in its frame: field 1, a varint; SERVING is 1. */
-static bool is_serving(const struct probe *p)
-{
-	uint8_t message[7];
+#define GRPC_FRAME   5 /* bytes in front of a message: compressed or not, then its length */
+#define GRPC_SERVING 1
 
-	return chain_peek(&p->body, (char *)message, sizeof(message)) == sizeof(message) && message[0] == 0 &&
-	       message[5] == 0x08 && message[6] == 1;
+static const char *const serving_names[] = {"UNKNOWN", "SERVING", "NOT_SERVING", "SERVICE_UNKNOWN"};
+
+/* The status in a grpc.health.v1.HealthCheckResponse: field 1, a varint, absent when it is 0. -1: no answer of that kind. */
+static int serving_status(const struct probe *p)
+{
+	uint8_t frame[GRPC_FRAME + 2] = {0};
+	size_t n = chain_peek(&p->body, (char *)frame, sizeof(frame));
+
+	if (n < GRPC_FRAME || frame[0] != 0 || p->body.n != GRPC_FRAME + (size_t)frame[4])
+		return -1;
+	if (n == GRPC_FRAME)
+		return 0;
+	return n == sizeof(frame) && frame[GRPC_FRAME] == 0x08 ? frame[GRPC_FRAME + 1] : -1;
 }
 
-static void judge(struct probe *p)
+/* What the server says of the call itself: "5 unknown service" (a trailer, or a header when there is nothing else). */
+static void note_grpc_status(struct probe *p, const struct fields *fields)
+{
+	const struct field *code = fields_find_name(fields, STR("grpc-status"));
+	const struct field *text = fields_find_name(fields, STR("grpc-message"));
+	struct str status = code ? field_value(code) : STR_NONE,
+		   message = text ? field_value(text) : STR_NONE;
+
+	if (status.n && !str_eq(status, STR("0")))
+		snprintf(p->outcome.detail, sizeof(p->outcome.detail), "grpc-status %.*s %.*s",
+			(int)MIN(status.n, 4u), status.p, (int)MIN(message.n, 64u),
+			message.p ? message.p : "");
+}
+
+static enum reason judge_grpc(struct probe *p)
+{
+	int status = serving_status(p);
+
+	if (p->outcome.detail[0])
+		return REASON_CHECK_GRPC;
+	if (status >= 0 && status < (int)COUNT_OF(serving_names) && status != GRPC_SERVING)
+		snprintf(p->outcome.detail, sizeof(p->outcome.detail), "%s", serving_names[status]);
+	return status == GRPC_SERVING ? REASON_NONE : REASON_CHECK_GRPC;
+}
+
+static void judge(struct probe *p, bool whole)
 {
 	const struct conf_health *h = &p->target.health;
 
-	if (h->kind == CONF_CHECK_GRPC) {
-		finish(p, is_serving(p) ? REASON_NONE : REASON_CHECK_GRPC);
-		return;
-	}
-	finish(p, h->body.n && !body_contains(p, h->body) ? REASON_CHECK_BODY : REASON_NONE);
+	if (h->kind == CONF_CHECK_GRPC)
+		finish(p, judge_grpc(p), whole);
+	else
+		finish(p, h->body.n && !body_contains(p, h->body) ? REASON_CHECK_BODY : REASON_NONE, whole);
 }
 
 static void on_head(struct stream *s, const struct head *head, bool last)
@@ -104,27 +180,42 @@ static void on_head(struct stream *s, const struct head *head, bool last)
 		return;
 	p->outcome.status = head->status;
 	if (h->kind == CONF_CHECK_HTTP && !status_is_good(h, head->status)) {
-		finish(p, REASON_CHECK_STATUS);
+		finish(p, REASON_CHECK_STATUS, false);
 		return;
 	}
-	if (last || (h->kind == CONF_CHECK_HTTP && h->body.n == 0))
-		judge(p);
+	if (h->kind == CONF_CHECK_GRPC)
+		note_grpc_status(p, &head->fields);
+	if (last) {
+		judge(p, true);
+	} else if (h->kind == CONF_CHECK_HTTP && h->body.n == 0) {
+		set_state(p, PROBE_PASSED);
+		loop_defer(p->loop, &p->settle, LOOP_FLUSH);
+	}
+}
+
+static void on_settle(struct task *t)
+{
+	finish(CONTAINER(t, struct probe, settle), REASON_NONE, false);
 }
 
 static void on_body(struct stream *s, struct chain *chain, bool last)
 {
 	struct probe *p = s->owner;
 
-	chain_move(&p->body, chain);
-	/* What was found early need not be waited for. */
+	if (p->state == PROBE_WAITING)
+		chain_move(&p->body, chain);
+	/* What comes later is not looked at, so it need not be waited for. */
 	if (last || p->body.n >= BODY_LOOK)
-		judge(p);
+		judge(p, last);
 }
 
 static void on_trailers(struct stream *s, const struct fields *trailers)
 {
-	(void)trailers;
-	judge(s->owner);
+	struct probe *p = s->owner;
+
+	if (p->target.health.kind == CONF_CHECK_GRPC)
+		note_grpc_status(p, trailers);
+	judge(p, true);
 }
 
 static void on_sent(struct stream *s, size_t n)
@@ -133,14 +224,29 @@ static void on_sent(struct stream *s, size_t n)
 	(void)n;
 }
 
+static void begin_connect(struct probe *p);
+
 static void on_reset(struct stream *s, enum reason why)
 {
-	finish(s->owner, why);
+	struct probe *p = s->owner;
+
+	/* The backend may close a kept connection whenever it likes: only a new one tells how it is. */
+	if (p->reused && p->outcome.status == 0) {
+		hang_up(p);
+		begin_connect(p);
+		return;
+	}
+	finish(p, p->state == PROBE_PASSED ? REASON_NONE : why, false);
 }
 
 static const struct stream_owner_ops stream_ops = {on_head, on_body, on_trailers, on_sent, on_reset};
 
 /* -- the connection -- */
+
+static bool is_tls(const struct probe *p)
+{
+	return p->target.tls && p->target.health.kind != CONF_CHECK_TCP;
+}
 
 static void on_change(struct http_conn *c)
 {
@@ -155,7 +261,8 @@ static void on_closed(struct http_conn *c, enum reason why)
 	if (!p)
 		return;
 	p->conn = NULL;
-	finish(p, why ? why : REASON_UPSTREAM_CLOSED);
+	if (p->state != PROBE_RESTING)
+		finish(p, why ? why : REASON_UPSTREAM_CLOSED, false);
 }
 
 static const struct http_conn_owner_ops conn_ops = {.on_change = on_change, .on_closed = on_closed};
@@ -171,7 +278,8 @@ static void send_http(struct probe *p, bool tls)
 		.path = h->path,
 	};
 
-	fields_add(&p->arena, &head.fields, FIELD_USER_AGENT, STR("user-agent"), STR("weir-health/" WEIR_VERSION));
+	fields_add(&p->arena, &head.fields, FIELD_USER_AGENT, STR("user-agent"),
+		STR("weir-health/" WEIR_VERSION));
 	stream_send_head(p->stream, &head, true);
 }
 
@@ -199,7 +307,23 @@ static void send_grpc(struct probe *p, bool tls)
 	stream_send_body(p->stream, &chain, true);
 }
 
-static void ask(struct probe *p)
+/* False: the connection takes no question. */
+static bool ask(struct probe *p)
+{
+	p->stream = http_conn_open(p->conn, &stream_ops, p);
+	if (!p->stream)
+		return false;
+	p->asks_left--;
+	set_state(p, PROBE_WAITING);
+	stream_credit(p->stream, BODY_LOOK);
+	if (p->target.health.kind == CONF_CHECK_GRPC)
+		send_grpc(p, is_tls(p));
+	else
+		send_http(p, is_tls(p));
+	return true;
+}
+
+static void ask_first(struct probe *p)
 {
 	const struct tls_info *tls = transport_tls(p->transport);
 	uint8_t protocol = p->target.protocol;
@@ -207,18 +331,31 @@ static void ask(struct probe *p)
 		  (tls && str_eq(tls->alpn, STR("h2")));
 
 	p->transport->on_event = NULL;
-	p->conn = h2 ? h2_client(&p->transport, &p->limits, &conn_ops, p) : h1_client(&p->transport, &p->limits, &conn_ops, p);
-	if (p->conn)
-		p->stream = http_conn_open(p->conn, &stream_ops, p);
-	if (!p->stream) {
-		finish(p, REASON_UPSTREAM_CONNECT);
-		return;
-	}
-	stream_credit(p->stream, BODY_LOOK);
-	if (p->target.health.kind == CONF_CHECK_GRPC)
-		send_grpc(p, tls != NULL);
-	else
-		send_http(p, tls != NULL);
+	p->conn = h2 ? h2_client(&p->transport, &limits, &conn_ops, p)
+		     : h1_client(&p->transport, &limits, &conn_ops, p);
+	p->asks_left = KEPT_ASKS + (uint32_t)(loop_random(p->loop) % KEPT_ASKS_SPREAD);
+	if (!p->conn || !ask(p))
+		finish(p, REASON_UPSTREAM_CONNECT, false);
+}
+
+/* LOCAL, or UNKNOWN: the connection is the proxy's own (proxy-protocol.txt 2.1, 2.2). */
+static size_t preamble_of(const struct probe *p, char out[PROXY_WRITE_MAX])
+{
+	const struct addr nobody = {0};
+
+	return p->target.proxy_protocol
+		       ? proxy_protocol_write(p->target.proxy_protocol, &nobody, &nobody, out)
+		       : 0;
+}
+
+/* A socket just opened takes that much at once. TLS has sent it before its handshake. */
+static bool send_preamble(struct probe *p)
+{
+	char preamble[PROXY_WRITE_MAX];
+	struct iovec iov = {preamble, preamble_of(p, preamble)};
+
+	return iov.iov_len == 0 || is_tls(p) ||
+	       transport_writev(p->transport, &iov, 1) == (ssize_t)iov.iov_len;
 }
 
 static void on_transport(struct transport *t)
@@ -226,82 +363,129 @@ static void on_transport(struct transport *t)
 	struct probe *p = t->user;
 
 	if (t->state == TRANSPORT_DEAD) {
-		snprintf(p->outcome.detail, sizeof(p->outcome.detail), "%s", p->target.tls ? tls_error_text(t) : "");
-		finish(p, t->why ? (enum reason)t->why : REASON_UPSTREAM_CONNECT);
+		snprintf(p->outcome.detail, sizeof(p->outcome.detail), "%s",
+			is_tls(p) ? tls_error_text(t) : "");
+		finish(p, t->why ? (enum reason)t->why : REASON_UPSTREAM_CONNECT, false);
 		return;
 	}
 	if (t->state != TRANSPORT_OPEN)
 		return;
 	if (p->target.health.kind == CONF_CHECK_TCP || p->target.health.kind == CONF_CHECK_TLS)
-		finish(p, REASON_NONE);
+		finish(p, REASON_NONE, false);
+	else if (!send_preamble(p))
+		finish(p, REASON_UPSTREAM_CONNECT, false);
 	else
-		ask(p);
+		ask_first(p);
 }
 
 static void on_timeout(struct deadline *d)
 {
-	finish(CONTAINER(d, struct probe, timeout), REASON_CHECK_TIMEOUT);
+	finish(CONTAINER(d, struct probe, timeout), REASON_CHECK_TIMEOUT, false);
 }
 
 static void on_failed_at_once(struct task *t)
 {
 	struct probe *p = CONTAINER(t, struct probe, failed_at_once);
 
-	finish(p, p->outcome.why);
+	finish(p, p->outcome.why, false);
 }
 
-/* A probe outlives the configuration that asked for it. */
-static void copy_target(struct probe *p, const struct probe_target *from)
+/* What this machine lacks, not the backend. */
+static bool is_our_want(int err)
 {
-	struct conf_health *h = &p->target.health;
-	struct str *const texts[] = {&h->path, &h->host, &h->method, &h->body, &h->grpc_service, &p->target.unix_path,
-		&p->target.name, &p->target.authority};
-
-	p->target = *from;
-	for (size_t i = 0; i < COUNT_OF(texts); i++)
-		if (texts[i]->n)
-			*texts[i] = arena_str(&p->arena, *texts[i]);
-	h->status = arena_alloc(&p->arena, h->status_n * sizeof(*h->status));
-	if (h->status_n)
-		memcpy(h->status, from->health.status, h->status_n * sizeof(*h->status));
+	return err == EMFILE || err == ENFILE || err == ENOBUFS || err == ENOMEM;
 }
 
-struct probe *probe_start(struct loop *l, const struct probe_target *target,
-	void (*done)(const struct probe_outcome *outcome, void *ctx), void *ctx)
+static enum reason open_transport(struct probe *p)
+{
+	const struct probe_target *target = &p->target;
+	const char *unix_path = target->unix_path.n ? target->unix_path.p : NULL;
+	char preamble[PROXY_WRITE_MAX];
+	enum reason why = REASON_UPSTREAM_CONNECT;
+
+	if (target->lost)
+		return target->lost;
+	if (target->addr.family == ADDR_NONE)
+		return REASON_UPSTREAM_RESOLVE;
+	errno = 0;
+	if (is_tls(p))
+		p->transport = tls_connect(p->loop, &target->addr, unix_path, target->tls, target->name,
+			(struct str){preamble, preamble_of(p, preamble)}, &why);
+	else
+		p->transport = plain_connect(p->loop, &target->addr, unix_path, &why);
+	if (p->transport)
+		return REASON_NONE;
+	p->outcome.not_asked = is_our_want(errno);
+	return why;
+}
+
+static void begin_connect(struct probe *p)
+{
+	set_state(p, PROBE_CONNECTING);
+	p->reused = false;
+	p->outcome.why = open_transport(p);
+	if (!p->transport) {
+		loop_defer(p->loop, &p->failed_at_once, LOOP_READY);
+		return;
+	}
+	p->transport->user = p;
+	p->transport->on_event = on_transport;
+}
+
+struct probe *probe_new(
+	struct loop *l, void (*done)(const struct probe_outcome *outcome, void *ctx), void *ctx)
 {
 	struct probe *p = mem_obj(&l->mem, sizeof(*p));
-	const char *unix_path = target->unix_path.n ? target->unix_path.p : NULL;
-	bool tls = target->tls && target->health.kind != CONF_CHECK_TCP;
-	enum reason why = REASON_UPSTREAM_RESOLVE;
 
 	p->magic = PROBE_MAGIC;
 	p->loop = l;
 	arena_init(&p->arena, &l->mem);
-	copy_target(p, target);
 	p->done = done;
 	p->ctx = ctx;
-	p->start_us = l->now_us;
-	p->limits = (struct http_limits){.header_bytes = HEAD_BYTES, .header_count = HEAD_FIELDS, .max_streams = 1};
 	p->timeout.fire = on_timeout;
-	deadline_arm(l, &p->timeout, target->health.timeout);
-	if (target->addr.family != ADDR_NONE)
-		p->transport = tls ? tls_connect(l, &target->addr, unix_path, target->tls, target->name, STR_NONE, &why) :
-				     plain_connect(l, &target->addr, unix_path, &why);
-	if (!p->transport) {
-		p->outcome.why = why;
-		p->failed_at_once.run = on_failed_at_once;
-		loop_defer(l, &p->failed_at_once, LOOP_READY);
-		return p;
-	}
-	p->transport->user = p;
-	p->transport->on_event = on_transport;
+	p->failed_at_once.run = on_failed_at_once;
+	p->settle.run = on_settle;
 	return p;
 }
 
-void probe_cancel(struct probe **pp)
+void probe_aim(struct probe *p, const struct probe_target *target)
+{
+	bool moved = p->target.tls != target->tls || p->target.addr.port != target->addr.port ||
+		     p->target.addr.family != target->addr.family ||
+		     !addr_eq_ip(&p->target.addr, &target->addr);
+
+	p->target = *target;
+	if (p->state == PROBE_RESTING && (moved || !target->keep))
+		hang_up(p);
+}
+
+void probe_ask(struct probe *p)
+{
+	OBJ_CHECK(p, PROBE_MAGIC);
+	p->outcome = (struct probe_outcome){0};
+	p->start_us = p->loop->now_us;
+	deadline_arm(p->loop, &p->timeout, p->target.health.timeout);
+	p->reused = p->conn != NULL;
+	if (p->reused && ask(p))
+		return;
+	hang_up(p);
+	begin_connect(p);
+}
+
+bool probe_is_asking(const struct probe *p)
+{
+	return p->state != PROBE_RESTING;
+}
+
+void probe_free(struct probe **pp)
 {
 	struct probe *p = TAKE(pp);
 
-	if (p)
-		probe_free(p);
+	if (!p)
+		return;
+	OBJ_CHECK(p, PROBE_MAGIC);
+	hang_up(p);
+	clean_up(p);
+	p->magic = 0;
+	mem_obj_free(&p->loop->mem, p, sizeof(*p));
 }

@@ -12,14 +12,6 @@ struct candidate {
 	uint64_t fingerprint;
 };
 
-void cert_stores_free(struct cert_stores *s)
-{
-	for (uint32_t i = 0; i < s->n; i++)
-		cert_store_unref(s->v[i]);
-	free(s->v);
-	*s = (struct cert_stores){0};
-}
-
 /* -- is it new? -- */
 
 static uint64_t hash_file(struct str path, uint64_t seed)
@@ -68,89 +60,6 @@ static bool is_unchanged(const struct control *c, const struct candidate *next)
 		if (!same_certs(next->stores.v[i], c->stores.v[i]))
 			return false;
 	return true;
-}
-
-/* -- certificates -- */
-
-struct sayer {
-	struct candidate *next;
-};
-
-static void say(void *ctx, struct conf_place place, bool warning, const char *text)
-{
-	struct sayer *s = ctx;
-
-	conf_report_add(&s->next->report, s->next->conf, place, warning, "%s", text);
-}
-
-/* The certificates that this listener has now: what has not changed is taken over. */
-static const struct cert_store *previous_store(const struct control *c, const struct conf_listener *l)
-{
-	for (uint32_t i = 0; c->snapshot && i < c->stores.n; i++)
-		if (c->stores.v[i] && str_eq(c->snapshot->conf->listeners[i].address, l->address))
-			return c->stores.v[i];
-	return NULL;
-}
-
-/* A TLS context is made for trial: what would fail in a worker fails here, where it can be refused. */
-static void try_tls(struct candidate *next, const struct conf_listener *l, struct cert_store *store,
-	struct ticket_keys *keys)
-{
-	char err[512];
-	struct tls_server *trial = tls_server_new(&l->tls, store, keys, l->http2, err, sizeof(err));
-
-	if (!trial)
-		conf_report_add(&next->report, next->conf, l->tls.place, false, "%s", err);
-	tls_server_release(trial);
-}
-
-static void load_certs(struct control *c, struct candidate *next)
-{
-	struct sayer s = {next};
-
-	next->stores.n = next->conf->listener_n;
-	next->stores.v = calloc(next->conf->listener_n + 1, sizeof(*next->stores.v));
-	MUST(next->stores.v);
-	for (uint32_t i = 0; i < next->conf->listener_n; i++) {
-		const struct conf_listener *l = &next->conf->listeners[i];
-
-		if (!l->has_tls)
-			continue;
-		if (!c->keys)
-			c->keys = ticket_keys_rotate(NULL);
-		next->stores.v[i] = cert_store_new(&l->tls, previous_store(c, l), say, &s);
-		if (next->stores.v[i])
-			try_tls(next, l, next->stores.v[i], c->keys);
-	}
-}
-
-static void try_upstream_tls(struct candidate *next)
-{
-	const struct conf_upstream_tls *last = NULL;
-	char err[512];
-
-	for (uint32_t t = 0; t < next->conf->tenant_n; t++) {
-		for (uint32_t i = 0; i < next->conf->tenants[t].service_n; i++) {
-			const struct conf_service *service = &next->conf->tenants[t].services[i];
-
-			for (uint32_t p = 0; p < service->pool_n; p++) {
-				const struct conf_policy *policy = &service->pools[p].policy;
-				struct tls_client *trial;
-
-				/* Pools mostly inherit one and the same. */
-				if (!policy->tls.on || (last && str_eq(last->ca, policy->tls.ca) &&
-							       str_eq(last->cert, policy->tls.cert) &&
-							       str_eq(last->key, policy->tls.key)))
-					continue;
-				last = &policy->tls;
-				trial = tls_client_new(&policy->tls, policy->protocol, err, sizeof(err));
-				if (!trial)
-					conf_report_add(&next->report, next->conf, policy->tls.place, false,
-						"%s", err);
-				tls_client_release(trial);
-			}
-		}
-	}
 }
 
 /* -- listening sockets -- */
@@ -207,7 +116,7 @@ static void order_install(struct control *c, struct worker *w)
 		order->listeners[i].socket = listener_sockets_find(&c->sockets, conf->listeners[i].address);
 		order->listeners[i].store = c->stores.v[i] ? cert_store_ref(c->stores.v[i]) : NULL;
 	}
-	order->keys = c->keys ? ticket_keys_ref(c->keys) : NULL;
+	order->keys = ticket_keys_ref(c->keys);
 	worker_install(w, order);
 }
 
@@ -225,6 +134,7 @@ static void install(struct control *c, struct candidate *next)
 	next->stores = (struct cert_stores){0};
 	io_thread_configure(&c->io, &c->snapshot->conf->log);
 	health_follow(&c->health, c->snapshot);
+	outlier_follow(&c->outliers, c->snapshot);
 	c->workers_waited_for = c->worker_n;
 	for (uint32_t i = 0; i < c->worker_n; i++)
 		order_install(c, &c->workers[i]);
@@ -282,8 +192,9 @@ bool reload(struct control *c)
 	if (!next.conf)
 		next.conf = conf_load(c->config, &next.report);
 	if (next.conf) {
-		load_certs(c, &next);
-		try_upstream_tls(&next);
+		const struct verified served = {c->snapshot ? c->snapshot->conf : NULL, &c->stores};
+
+		conf_verify(next.conf, c->snapshot ? &served : NULL, &next.stores, &next.report);
 		next.fingerprint = fingerprint(next.conf);
 	}
 	if (next.conf && next.report.errors == 0 && is_unchanged(c, &next)) {

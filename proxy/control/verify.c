@@ -1,12 +1,15 @@
 #include "control/verify.h"
 
+#include <stdlib.h>
 #include "base/map.h"
+#include "base/obj.h"
 #include "config/report.h"
 #include "io/tls.h"
 
 /* One verification. */
 struct verify {
 	const struct conf *conf;
+	const struct verified *before;
 	struct conf_report *report;
 	struct arena scratch;
 	struct map clients; /* of what was tried already: many pools speak TLS in the same way */
@@ -19,15 +22,25 @@ static void say(void *ctx, struct conf_place place, bool warning, const char *te
 	conf_report_add(v->report, v->conf, place, warning, "%s", text);
 }
 
-static void verify_listener(struct verify *v, const struct conf_listener *l)
+/* The certificates that this listener has now. */
+static const struct cert_store *store_before(const struct verify *v, const struct conf_listener *l)
+{
+	for (uint32_t i = 0; v->before && i < v->before->stores->n; i++)
+		if (v->before->stores->v[i] && str_eq(v->before->conf->listeners[i].address, l->address))
+			return v->before->stores->v[i];
+	return NULL;
+}
+
+/* A context is made for trial: what would fail in a worker fails here, where it can be refused. */
+static struct cert_store *verify_listener(struct verify *v, const struct conf_listener *l)
 {
 	char err[512] = "";
-	struct cert_store *store = cert_store_new(&l->tls, NULL, say, v);
+	struct cert_store *store = cert_store_new(&l->tls, store_before(v, l), say, v);
 	struct ticket_keys *keys;
 	struct tls_server *server;
 
 	if (!store)
-		return;
+		return NULL;
 	keys = ticket_keys_rotate(NULL);
 	server = keys ? tls_server_new(&l->tls, store, keys, l->http2, err, sizeof(err)) : NULL;
 	if (!server)
@@ -35,7 +48,7 @@ static void verify_listener(struct verify *v, const struct conf_listener *l)
 			STR_ARG(l->name), keys ? err : "no randomness for session tickets");
 	tls_server_release(server);
 	ticket_keys_unref(keys);
-	cert_store_unref(store);
+	return store;
 }
 
 static void verify_admin(struct verify *v)
@@ -63,14 +76,25 @@ static void verify_client(struct verify *v, const struct conf_policy *p)
 	tls_client_release(client);
 }
 
-bool conf_verify(const struct conf *c, struct conf_report *r)
+void cert_stores_free(struct cert_stores *s)
 {
-	struct verify v = {.conf = c, .report = r};
+	for (uint32_t i = 0; i < s->n; i++)
+		cert_store_unref(s->v[i]);
+	free(s->v);
+	*s = (struct cert_stores){0};
+}
 
+bool conf_verify(const struct conf *c, const struct verified *before, struct cert_stores *stores,
+	struct conf_report *r)
+{
+	struct verify v = {.conf = c, .before = before, .report = r};
+	struct cert_stores made = {.n = c->listener_n, .v = calloc(c->listener_n + 1, sizeof(*made.v))};
+
+	MUST(made.v);
 	arena_init(&v.scratch, NULL);
 	for (uint32_t i = 0; i < c->listener_n; i++)
 		if (c->listeners[i].has_tls)
-			verify_listener(&v, &c->listeners[i]);
+			made.v[i] = verify_listener(&v, &c->listeners[i]);
 	if (c->admin.has_tls)
 		verify_admin(&v);
 	for (uint32_t t = 0; t < c->tenant_n; t++)
@@ -81,5 +105,9 @@ bool conf_verify(const struct conf *c, struct conf_report *r)
 	map_free(&v.clients);
 	arena_free(&v.scratch);
 	report_sort(r);
+	if (stores)
+		*stores = made;
+	else
+		cert_stores_free(&made);
 	return r->errors == 0;
 }

@@ -5,9 +5,24 @@
 #define WEIR_CONTROL_VERIFY_H
 
 #include "config/conf.h"
+#include "io/cert_store.h"
+
+/* The certificates of each listener of a configuration, beside conf->listeners; NULL where it is plain. */
+struct cert_stores {
+	struct cert_store **v;
+	uint32_t n;
+};
+
+/* A configuration that is served, and its certificates: what has not changed is taken over. */
+struct verified {
+	const struct conf *conf;
+	const struct cert_stores *stores;
+};
 
 /* Reads all TLS material that c names and adds to r what is wrong with it. False when r holds an error, an older one included.
- * Binds nothing, keeps nothing. */
-bool conf_verify(const struct conf *c, struct conf_report *r);
+ * before: NULL, or what is served now. stores: NULL, or where to leave the certificates, whatever the outcome. Binds nothing. */
+bool conf_verify(const struct conf *c, const struct verified *before, struct cert_stores *stores,
+	struct conf_report *r);
+void cert_stores_free(struct cert_stores *s);
 
 #endif

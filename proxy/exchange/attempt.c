@@ -6,6 +6,11 @@
 #include "exchange/exchange.h"
 #include "io/transport.h"
 
+/* Before a retry that follows another one, or asks the same backend: at most so long before the first, twice as long before each
+ * further one, and never less than half of that. The loop's tick comes on top. */
+#define PAUSE_MS     25
+#define PAUSE_MAX_MS 250
+
 /* Which bit of retries.on a reason stands under. */
 static uint32_t retry_bit(enum reason why)
 {
@@ -20,6 +25,7 @@ static uint32_t retry_bit(enum reason why)
 	case REASON_UPSTREAM_ALPN:
 		return CONF_RETRY_CONNECT;
 	case REASON_UPSTREAM_STALE:
+	case REASON_UPSTREAM_UNSENT:
 	case REASON_UPSTREAM_RESET:
 	case REASON_UPSTREAM_CLOSED:
 	case REASON_UPSTREAM_RESET_STREAM:
@@ -60,11 +66,19 @@ static bool can_be_asked(const struct exchange *x, const struct backend *b)
 	return p && conn_pool_reachable(p) && !was_tried(x, b);
 }
 
+/* Panic disbelieves the checks that have failed; who has not been checked yet has still to pass one. */
+static bool health_allows(const struct backend *b, bool panic)
+{
+	enum backend_state state = backend_standing(b);
+
+	return state == BACKEND_UP || (panic && state == BACKEND_DOWN);
+}
+
 static bool backend_usable(const void *ctx, const struct backend *b)
 {
 	const struct exchange *x = ctx;
 
-	return (x->panic || backend_state(b) == BACKEND_UP) && can_be_asked(x, b);
+	return health_allows(b, x->panic) && can_be_asked(x, b);
 }
 
 static uint32_t backend_load(const void *ctx, const struct backend *b)
@@ -76,20 +90,55 @@ static uint32_t backend_load(const void *ctx, const struct backend *b)
 	return p->streams + p->waiting_n;
 }
 
+static const struct latency *backend_latency(const void *ctx, const struct backend *b)
+{
+	const struct exchange *x = ctx;
+
+	return &edge_backend(x->edge, b)->latency;
+}
+
+/* By what balance: hash tells requests apart. */
+static void find_key(const struct exchange *x, struct candidates *c)
+{
+	const struct conf_policy *policy = &x->pool->conf->policy;
+	struct str key = STR_NONE;
+	const struct field *f;
+
+	if (policy->hash_header.n) {
+		f = fields_find_name(&x->request.fields, policy->hash_header);
+		key = f ? field_value(f) : STR_NONE;
+	} else if (policy->hash_cookie.n) {
+		key = cookie_value(&x->request, policy->hash_cookie);
+	} else if (policy->hash_path) {
+		key = str_head(x->path, str_find(x->path, '?'));
+	} else if (x->client_addr.family == ADDR_IP4 || x->client_addr.family == ADDR_IP6) {
+		key = (struct str){(const char *)x->client_addr.ip, x->client_addr.family == ADDR_IP4 ? 4 : 16};
+	}
+	c->has_key = key.n > 0;
+	c->key = hash_bytes(key.p, key.n, 0);
+}
+
 static bool pool_usable(const void *ctx, const struct pool *pool)
 {
 	const struct exchange *x = ctx;
-	bool panics = pool_panics(pool, pool_census(pool));
+	struct pool_census census = pool_census(pool);
+	/* A pool with nobody up leaves its share to others before it is tried in panic. */
+	bool panics = (census.up > 0 || x->panic) && pool_panics(pool, census);
 
 	for (uint32_t i = 0; i < pool->n; i++)
-		if ((panics || backend_state(pool->backends[i]) == BACKEND_UP) && can_be_asked(x, pool->backends[i]))
+		if (health_allows(pool->backends[i], panics) && can_be_asked(x, pool->backends[i]))
 			return true;
 	return false;
 }
 
 static const struct backend *pick_backend(struct exchange *x)
 {
-	const struct candidates c = {x->pool, x->edge->loop, backend_usable, backend_load, x};
+	struct candidates c = {.pool = x->pool,
+		.loop = x->edge->loop,
+		.usable = backend_usable,
+		.load = backend_load,
+		.latency = backend_latency,
+		.ctx = x};
 	struct balance_state *state = &x->edge->balance[x->pool->slot->number];
 	uint32_t i;
 
@@ -97,11 +146,13 @@ static const struct backend *pick_backend(struct exchange *x)
 	/* With one there is nothing to weigh: 300 instructions of two random draws. */
 	if (x->pool->n == 1)
 		return backend_usable(x, x->pool->backends[0]) ? x->pool->backends[0] : NULL;
-	i = balancer_of(x->pool->conf->policy.balance)->pick(state, &c);
+	if (x->pool->conf->policy.balance == CONF_HASH)
+		find_key(x, &c);
+	i = balance_pick(state, &c);
 	return i == BALANCE_NOBODY ? NULL : x->pool->backends[i];
 }
 
-static void pick_pool(struct exchange *x)
+static void split(struct exchange *x)
 {
 	struct split_state *state = &x->edge->split[x->service->slot->number];
 	const struct split_request rq = {x->service, &x->request, &x->client_addr, pool_usable, x};
@@ -114,6 +165,29 @@ static void pick_pool(struct exchange *x)
 	}
 	x->pool = result.pool;
 	x->pool_why = (uint8_t)result.why;
+}
+
+/* Is there a pool that would take this request, had one of its backends only passed its first check? */
+static bool may_yet_come_up(const struct exchange *x)
+{
+	/* Chosen whatever its state. */
+	if (x->pool)
+		return pool_census(x->pool).checking > 0;
+	for (uint32_t p = 0; p < x->service->n; p++)
+		if (x->service->pools[p].conf->weight > 0 && pool_census(&x->service->pools[p]).checking > 0)
+			return true;
+	return false;
+}
+
+static void pick_pool(struct exchange *x)
+{
+	x->panic = false;
+	split(x);
+	/* Nobody is up in any pool, and nobody is about to be. */
+	if (!x->pool && !may_yet_come_up(x)) {
+		x->panic = true;
+		split(x);
+	}
 }
 
 static bool may_be_repeated(const struct exchange *x, enum retry_rule rule)
@@ -130,12 +204,21 @@ static uint32_t tries(const struct exchange *x)
 	return (uint32_t)x->attempts - x->stale_replays;
 }
 
-bool attempt_retries_status(const struct exchange *x, unsigned status)
+/* RFC 9110 10.2.3: is more patience asked for than a retry has? A date always does. */
+static bool asks_for_patience(const struct head *answer)
+{
+	const struct field *after = fields_find(&answer->fields, FIELD_RETRY_AFTER);
+	uint64_t seconds;
+
+	return after && (!str_to_u64(field_value(after), &seconds) || seconds > 0);
+}
+
+bool attempt_retries_answer(struct exchange *x, const struct head *head)
 {
 	const struct conf_retries *retries = &x->pool->conf->policy.retries;
 
-	if (!(retries->on & status_bit(status)) || tries(x) >= retries->attempts ||
-		!may_be_repeated(x, RETRY_SAFE))
+	if (!(retries->on & status_bit(head->status)) || tries(x) >= retries->attempts || !may_be_repeated(x, RETRY_SAFE) ||
+		asks_for_patience(head) || !retry_budget_has(&edge_traffic(x->edge, x->pool)->retries, x->edge->loop->now_ms))
 		return false;
 	/* Only if there is somebody else to ask: the answer at hand is better than none. */
 	for (uint32_t i = 0; i < x->pool->n; i++)
@@ -144,10 +227,36 @@ bool attempt_retries_status(const struct exchange *x, unsigned status)
 	return false;
 }
 
+/* -- breaker.requests -- */
+
+static bool traffic_full(const struct exchange *x)
+{
+	const struct pool_traffic *t = edge_traffic(x->edge, x->pool);
+
+	return t->requests_max && t->requests >= t->requests_max;
+}
+
+static void traffic_enter(struct exchange *x)
+{
+	x->in_flight = true;
+	edge_traffic(x->edge, x->pool)->requests++;
+}
+
+static void traffic_leave(struct exchange *x)
+{
+	if (x->in_flight)
+		edge_traffic(x->edge, x->pool)->requests--;
+	x->in_flight = false;
+}
+
+/* -- one attempt -- */
+
 void attempt_drop(struct exchange *x)
 {
 	conn_waiter_cancel(&x->waiter);
 	list_remove(&x->undecided);
+	deadline_disarm(x->edge->loop, &x->pause);
+	traffic_leave(x);
 	if (!x->upstream)
 		return;
 	conn_pool_done(x->conn_pool);
@@ -194,6 +303,19 @@ void attempt_await(struct exchange *x)
 		deadline_arm(x->edge->loop, &x->deadline, x->use->snapshot->conf->timeouts.response);
 }
 
+void attempt_measure(struct exchange *x, bool good)
+{
+	struct conn_pool *p = edge_backend(x->edge, x->backend);
+	uint64_t now_us = x->edge->loop->now_us;
+
+	if (!p || x->pool->conf->policy.balance != CONF_EWMA)
+		return;
+	if (good)
+		latency_observe(&p->latency, now_us - x->wait_us, now_us);
+	else
+		latency_fail(&p->latency, now_us - x->wait_us, now_us);
+}
+
 static void on_ready(struct conn_waiter *w, struct http_conn *c)
 {
 	attempt_send(CONTAINER(w, struct exchange, waiter), c);
@@ -211,6 +333,7 @@ static void connect_to(struct exchange *x, const struct backend *b)
 
 	x->backend = b;
 	x->attempts++;
+	traffic_enter(x);
 	x->conn_pool = edge_backend(x->edge, b);
 	x->wait_us = x->edge->loop->now_us;
 	deadline_arm(x->edge->loop, &x->deadline, x->pool->conf->policy.retries.per_try_timeout);
@@ -229,15 +352,6 @@ static void connect_to(struct exchange *x, const struct backend *b)
 		attempt_failed(x, why);
 }
 
-/* Is there a pool that would take requests, had one of its backends only passed its first check? */
-static bool may_yet_come_up(const struct exchange *x)
-{
-	for (uint32_t p = 0; p < x->service->n; p++)
-		if (x->service->pools[p].conf->weight > 0 && pool_census(&x->service->pools[p]).checking > 0)
-			return true;
-	return false;
-}
-
 static enum reason why_nobody(const struct exchange *x)
 {
 	for (uint32_t p = 0; p < x->service->n; p++)
@@ -248,9 +362,12 @@ static enum reason why_nobody(const struct exchange *x)
 
 static void wait_for_health(struct exchange *x)
 {
-	exchange_set_state(x, EXCHANGE_CONNECTING);
 	x->wait_us = x->edge->loop->now_us;
 	list_push_back(&x->edge->undecided, &x->undecided);
+	/* One that has waited before goes on waiting. */
+	if (x->state == EXCHANGE_CONNECTING)
+		return;
+	exchange_set_state(x, EXCHANGE_CONNECTING);
 	deadline_arm(x->edge->loop, &x->deadline, x->service->conf->policy.breaker.pending_timeout);
 }
 
@@ -265,7 +382,6 @@ void attempts_undecided(struct edge *e)
 	while ((link = list_pop_front(&waiting))) {
 		struct exchange *x = CONTAINER(link, struct exchange, undecided);
 
-		deadline_disarm(e->loop, &x->deadline);
 		x->queue_us += e->loop->now_us - x->wait_us;
 		attempt_begin(x);
 	}
@@ -283,11 +399,57 @@ void attempt_begin(struct exchange *x)
 		return;
 	}
 	if (!b) {
+		deadline_disarm(x->edge->loop, &x->deadline);
 		exchange_fail(x, why_nobody(x));
 		return;
 	}
+	if (traffic_full(x)) {
+		exchange_fail(x, REASON_BREAKER_REQUESTS);
+		return;
+	}
+	retry_budget_earn(&edge_traffic(x->edge, x->pool)->retries, x->edge->loop->now_ms, x->pool->conf->policy.retries.budget);
 	forward_request(x);
 	connect_to(x, b);
+}
+
+/* -- another attempt -- */
+
+/* The first retry goes to another backend at once: that one has nothing to recover from. */
+static uint32_t pause_before(struct exchange *x, const struct backend *next)
+{
+	uint32_t retry = tries(x), most;
+
+	if (retry == 1 && next != x->backend)
+		return 0;
+	most = MIN(PAUSE_MS << (retry - 1), PAUSE_MAX_MS);
+	return most / 2 + (uint32_t)(loop_random(x->edge->loop) % (most / 2 + 1));
+}
+
+void attempt_pause_over(struct deadline *d)
+{
+	struct exchange *x = CONTAINER(d, struct exchange, pause);
+	const struct backend *b = x->retry_to;
+
+	/* Things may have changed meanwhile. */
+	if (!backend_usable(x, b))
+		b = pick_backend(x);
+	if (!b || traffic_full(x))
+		exchange_fail(x, (enum reason)x->retry_why);
+	else
+		connect_to(x, b);
+}
+
+static void try_again(struct exchange *x, const struct backend *next, uint32_t pause_ms, enum reason why)
+{
+	rewind_body(x);
+	if (pause_ms == 0) {
+		connect_to(x, next);
+		return;
+	}
+	exchange_set_state(x, EXCHANGE_CONNECTING);
+	x->retry_to = next;
+	x->retry_why = (uint16_t)why;
+	deadline_arm(x->edge->loop, &x->pause, pause_ms);
 }
 
 void attempt_failed(struct exchange *x, enum reason why)
@@ -296,12 +458,17 @@ void attempt_failed(struct exchange *x, enum reason why)
 	enum retry_rule rule = (enum retry_rule)reason_row(why)->retry;
 	const struct backend *next = NULL;
 	/* A kept-alive connection that closed under the request says nothing of the backend: one more try, on the same if need be. */
-	bool stale = why == REASON_UPSTREAM_STALE && x->stale_replays == 0;
+	bool stale = (why == REASON_UPSTREAM_STALE || (why == REASON_UPSTREAM_UNSENT && x->upstream_reused)) &&
+		     x->stale_replays == 0;
 
 	if (x->state == EXCHANGE_CONNECTING)
 		x->queue_us += x->edge->loop->now_us - x->wait_us;
 	attempt_drop(x);
 	deadline_disarm(x->edge->loop, &x->deadline);
+	if (!stale) {
+		outcome_of_failure(x, why);
+		attempt_measure(x, false);
+	}
 	if (x->first_reason == REASON_NONE)
 		x->first_reason = (uint16_t)why;
 	if (may_be_repeated(x, rule) &&
@@ -317,11 +484,11 @@ void attempt_failed(struct exchange *x, enum reason why)
 			next = pick_backend(x);
 		}
 		x->waiter.fresh = retry_bit(why) == CONF_RETRY_RESET;
+		if (next && !stale && !retry_budget_spend(&edge_traffic(x->edge, x->pool)->retries, x->edge->loop->now_ms))
+			next = NULL;
 	}
-	if (!next) {
+	if (!next)
 		exchange_fail(x, why);
-		return;
-	}
-	rewind_body(x);
-	connect_to(x, next);
+	else
+		try_again(x, next, stale ? 0 : pause_before(x, next), why);
 }

@@ -4,6 +4,7 @@
 #define WEIR_EXCHANGE_EDGE_H
 
 #include "base/ring.h"
+#include "exchange/retry_budget.h"
 #include "exchange/snapshot.h"
 #include "route/split.h"
 #include "upstream/balance.h"
@@ -23,13 +24,23 @@ struct moment {
 	char common[32]; /* 22/Nov/2026:19:25:52 +0000 */
 };
 
+/* One worker's requests to one pool. */
+struct pool_traffic {
+	uint32_t requests; /* in flight */
+	uint32_t requests_max; /* this worker's part of breaker.requests; 0: no limit */
+	struct retry_budget retries;
+};
+
 struct edge {
 	struct loop *loop;
+	uint32_t worker; /* its number, from 0 */
 	struct snapshot_use *use; /* of the current snapshot */
 	struct conn_pool **backends; /* by backend slot; NULL where this worker has none */
 	uint32_t backend_n;
 	struct balance_state *balance; /* by pool slot */
 	uint32_t balance_n;
+	struct pool_traffic *traffic; /* by pool slot */
+	uint32_t traffic_n;
 	struct split_state *split; /* by service slot */
 	uint32_t split_n;
 	struct list exchanges; /* all that live */
@@ -38,6 +49,8 @@ struct edge {
 	struct ring *access; /* NULL: no access log */
 	uint8_t access_format; /* enum conf_log_format */
 	void (*wake_log)(struct edge *e); /* the ring is half full */
+	/* So many requests in a row have failed at b that control should consider to eject it. */
+	void (*suspect)(struct edge *e, const struct backend *b, enum outcome_kind kind);
 	void (*let_go)(struct edge *e,
 		struct snapshot_use *use); /* its last exchange has ended, and it is not current */
 	bool draining;
@@ -59,6 +72,11 @@ const struct moment *edge_moment(struct edge *e);
 static inline struct conn_pool *edge_backend(struct edge *e, const struct backend *b)
 {
 	return e->backends[b->slot->number];
+}
+
+static inline struct pool_traffic *edge_traffic(struct edge *e, const struct pool *p)
+{
+	return &e->traffic[p->slot->number];
 }
 
 #endif

@@ -23,7 +23,8 @@ struct entry {
 	struct http_limits limits;
 	struct tls_server *tls; /* NULL: plain; owned, the certificates in it change with reloads */
 	uint32_t conn_n;
-	struct str port; /* of the address, as text: X-Forwarded-Port */
+	/* What every request is told of where it came in, as whole lines next to each other: x-forwarded-proto, x-forwarded-port. */
+	struct str proto_line, port_line;
 };
 
 struct entry *entry_new(struct edge *edge, const struct conf_listener *listener, const struct conf *conf);

@@ -23,19 +23,26 @@ void exchange_set_state(struct exchange *x, enum exchange_state to)
 
 static void on_total_timeout(struct deadline *d)
 {
-	exchange_fail(CONTAINER(d, struct exchange, total), REASON_DEADLINE);
+	struct exchange *x = CONTAINER(d, struct exchange, total);
+
+	/* The backend had everything, and time was up: whose deadline it was makes no difference to what it says of the backend. */
+	if (x->state == EXCHANGE_AWAITING && x->request_given)
+		outcome_of_failure(x, REASON_UPSTREAM_TIMEOUT);
+	exchange_fail(x, REASON_DEADLINE);
 }
 
 static void on_response_timeout(struct deadline *d)
 {
 	struct exchange *x = CONTAINER(d, struct exchange, deadline);
 
-	if (list_linked(&x->undecided))
+	if (list_linked(&x->undecided)) {
 		exchange_fail(x, REASON_NO_BACKEND);
-	else if (x->state == EXCHANGE_AWAITING || x->state == EXCHANGE_CONNECTING)
+	} else if (x->state == EXCHANGE_AWAITING || x->state == EXCHANGE_CONNECTING) {
 		attempt_failed(x, REASON_UPSTREAM_TIMEOUT);
-	else
+	} else {
+		outcome_of_failure(x, REASON_UPSTREAM_BODY_TIMEOUT);
 		exchange_fail(x, REASON_UPSTREAM_BODY_TIMEOUT);
+	}
 }
 
 void exchange_begin(struct entry *entry, struct stream *client)
@@ -61,6 +68,7 @@ void exchange_begin(struct entry *entry, struct stream *client)
 	x->replayable = true;
 	x->deadline.fire = on_response_timeout;
 	x->total.fire = on_total_timeout;
+	x->pause.fire = attempt_pause_over;
 	x->client = client;
 	client->owner_ops = &exchange_client_ops;
 	client->owner = x;
@@ -349,10 +357,12 @@ static void upstream_on_head(struct stream *s, const struct head *head, bool las
 		attempt_failed(x, REASON_UPSTREAM_BAD_UPGRADE);
 		return;
 	}
-	if (attempt_retries_status(x, head->status)) {
+	outcome_of_head(x, head);
+	if (attempt_retries_answer(x, head)) {
 		attempt_failed(x, REASON_UPSTREAM_UNAVAILABLE);
 		return;
 	}
+	attempt_measure(x, head->status < 500);
 	/* A backend that declines the tunnel answers like any other. */
 	x->tunnel = x->tunnel && head->body == BODY_TUNNEL;
 	x->first_byte_us = x->edge->loop->now_us;
@@ -364,7 +374,9 @@ static void upstream_on_head(struct stream *s, const struct head *head, bool las
 	exchange_set_state(x, EXCHANGE_RELAYING);
 	forward_response(x, &answer, head);
 	stream_send_head(x->client, &answer, last);
-	if (!last) {
+	if (last) {
+		outcome_of_end(x);
+	} else {
 		x->credit_down = EXCHANGE_WINDOW_DOWN;
 		stream_credit(s, EXCHANGE_WINDOW_DOWN);
 	}
@@ -378,6 +390,8 @@ static void upstream_on_body(struct stream *s, struct chain *chain, bool last)
 	OBJ_CHECK(x, EXCHANGE_MAGIC);
 	x->credit_down -= MIN(x->credit_down, chain->n);
 	x->response_last = last;
+	if (last)
+		outcome_of_end(x);
 	stream_send_body(x->client, chain, last);
 	arm_stall(x);
 }
@@ -388,6 +402,7 @@ static void upstream_on_trailers(struct stream *s, const struct fields *trailers
 
 	OBJ_CHECK(x, EXCHANGE_MAGIC);
 	x->response_last = true;
+	outcome_of_end(x);
 	stream_send_trailers(x->client, trailers);
 	arm_stall(x);
 }
@@ -420,10 +435,13 @@ static void upstream_on_reset(struct stream *s, enum reason why)
 		attempt_drop(x);
 		return;
 	}
-	if (x->state == EXCHANGE_RELAYING)
-		exchange_fail(x, reason_row(why)->status ? REASON_UPSTREAM_CUT_BODY : why);
-	else
+	if (x->state == EXCHANGE_RELAYING) {
+		why = reason_row(why)->status ? REASON_UPSTREAM_CUT_BODY : why;
+		outcome_of_failure(x, why);
+		exchange_fail(x, why);
+	} else {
 		attempt_failed(x, why);
+	}
 }
 
 const struct stream_owner_ops exchange_upstream_ops = {

@@ -45,6 +45,7 @@ struct exchange {
 	bool tunnel; /* bytes both ways: WebSocket */
 	bool replayable; /* everything sent so far can be sent again */
 	bool response_begun; /* a final head has gone to the client */
+	bool in_flight; /* counted in its pool's traffic */
 	bool client_dead; /* the client's stream was reset; an answer may still be possible, see http/stream.h */
 	uint8_t attempts;
 	uint8_t tried_n;
@@ -78,6 +79,9 @@ struct exchange {
 	struct str sticky_id; /* weir_id to be issued with the answer; empty: none */
 	const struct backend *tried[EXCHANGE_TRIED_MAX];
 
+	const struct backend *retry_to; /* who is asked when `pause` is over */
+	uint16_t retry_why; /* enum reason: why the attempt before it failed */
+	struct deadline pause; /* before another attempt */
 	struct conn_pool *conn_pool; /* of the stream that is open; conn_pool_done() is owed */
 	struct conn_waiter waiter;
 	struct stream *upstream;
@@ -126,10 +130,22 @@ void attempts_undecided(struct edge *e);
 void attempt_await(struct exchange *x);
 /* The attempt has failed before an answer began: another one, or exchange_fail(). */
 void attempt_failed(struct exchange *x, enum reason why);
+/* The time before another attempt has passed: x->pause. */
+void attempt_pause_over(struct deadline *d);
+/* The attempt has come to an answer, or to none that is any good: balance: ewma learns from it. */
+void attempt_measure(struct exchange *x, bool good);
 /* Lets go of the upstream stream, or of the wait for one. */
 void attempt_drop(struct exchange *x);
-/* Would a response of this status be tried again elsewhere? */
-bool attempt_retries_status(const struct exchange *x, unsigned status);
+/* Will this answer be passed over, and the request be tried again elsewhere? */
+bool attempt_retries_answer(struct exchange *x, const struct head *head);
+
+/* outcomes.c: tell what became of an attempt, for the ejection of backends. Nothing unless the pool has `outlier`. */
+/* It failed; reasons that do not speak against the backend are passed over. */
+void outcome_of_failure(struct exchange *x, enum reason why);
+/* A final head has come. */
+void outcome_of_head(struct exchange *x, const struct head *head);
+/* The answer to the client (x->status) has come as a whole. */
+void outcome_of_end(struct exchange *x);
 
 /* forward.c */
 /* Reads what must be known before routing: the client's true address and the request's id. */

@@ -249,9 +249,7 @@ static void add_provenance(struct exchange *x, const struct provenance *p)
 	put_list(&l.text, p->forwarded_for);
 	text_put(&l.text, ip);
 	line_end(&l, FIELD_X_FORWARDED_FOR);
-	line(&l, FIELD_X_FORWARDED_PROTO, STR("x-forwarded-proto"), p->proto.n ? p->proto : proto);
 	line(&l, FIELD_X_FORWARDED_HOST, STR("x-forwarded-host"), p->host.n ? p->host : host);
-	line(&l, FIELD_X_FORWARDED_PORT, STR("x-forwarded-port"), p->port.n ? p->port : x->entry->port);
 	line(&l, FIELD_X_REAL_IP, STR("x-real-ip"), client);
 	line_begin(&l, STR("forwarded"));
 	put_list(&l.text, p->forwarded);
@@ -260,6 +258,14 @@ static void add_provenance(struct exchange *x, const struct provenance *p)
 	line(&l, FIELD_X_REQUEST_ID, STR("x-request-id"), x->id);
 	if (subject.n)
 		line(&l, FIELD_OTHER, subject_header(x), subject);
+	if (p->proto.n)
+		line(&l, FIELD_X_FORWARDED_PROTO, STR("x-forwarded-proto"), p->proto);
+	else
+		fields_add_line(l.arena, l.fields, FIELD_X_FORWARDED_PROTO, x->entry->proto_line, sizeof("x-forwarded-proto") - 1);
+	if (p->port.n)
+		line(&l, FIELD_X_FORWARDED_PORT, STR("x-forwarded-port"), p->port);
+	else
+		fields_add_line(l.arena, l.fields, FIELD_X_FORWARDED_PORT, x->entry->port_line, sizeof("x-forwarded-port") - 1);
 }
 
 static void add_via(struct arena *a, struct fields *fs, uint8_t version)

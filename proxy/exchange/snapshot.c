@@ -13,8 +13,13 @@ static void pool_build(struct snapshot *s, struct pool *pool, const struct conf_
 	pool->slot = slot_acquire(s->pool_slots, key);
 	pool->n = conf->backend_n;
 	pool->backends = arena_array(&s->arena, struct backend *, conf->backend_n);
-	for (uint32_t i = 0; i < conf->backend_n; i++)
-		pool->backends[i] = backend_acquire(s->backends, key, &conf->backends[i]);
+	for (uint32_t i = 0; i < conf->backend_n; i++) {
+		const struct conf_backend *b = &conf->backends[i];
+
+		pool->backends[i] = backend_acquire(s->backends, key, b);
+		pool->members = hash_bytes(b->address.p, b->address.n, pool->members ^ b->weight);
+		pool->priorities |= (uint8_t)BIT(b->priority);
+	}
 	s->pools[s->pool_n++] = pool;
 }
 

@@ -48,7 +48,6 @@ static void set_timer(struct loop *l, bool on)
 static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
 	struct loop *l = arg;
-
 	uint64_t expirations;
 
 	(void)what;

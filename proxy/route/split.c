@@ -4,6 +4,8 @@
 #include "base/map.h"
 #include "base/obj.h"
 
+#define SKIP_MAX 4096 /* of the first round of turns: a moment's work */
+
 const char *split_why_text(enum split_why why)
 {
 	static const char *const text[] = {
@@ -111,9 +113,33 @@ struct split_result split_pick_id(const struct split_request *rq, struct str id)
 	return result;
 }
 
+/* Whose turn it is, or UINT32_MAX. rq NULL: by the weights alone, whoever is usable. */
+static uint32_t advance(
+	struct split_state *state, const struct service *service, const struct split_request *rq)
+{
+	uint32_t best = UINT32_MAX;
+	int64_t total = 0;
+
+	for (uint32_t i = 0; i < service->n; i++) {
+		const struct pool *pool = &service->pools[i];
+		int64_t weight = (int64_t)(rq ? weight_of(rq, pool) : pool->conf->weight);
+
+		if (weight == 0)
+			continue;
+		state->credit[i] += weight;
+		total += weight;
+		if (best == UINT32_MAX || state->credit[i] > state->credit[best])
+			best = i;
+	}
+	if (best != UINT32_MAX)
+		state->credit[best] -= total;
+	return best;
+}
+
+/* The turns begin anywhere in their round: many workers, and many fresh starts, would all begin with the heaviest. */
 static void begin(struct split_state *state, struct loop *l, const struct service *service)
 {
-	uint64_t sum = 0, at;
+	uint64_t sum = 0;
 
 	split_state_free(state);
 	state->credit = calloc(service->n, sizeof(*state->credit));
@@ -123,41 +149,18 @@ static void begin(struct split_state *state, struct loop *l, const struct servic
 		sum += service->pools[i].conf->weight;
 	if (sum == 0)
 		return;
-	/* The first turn falls at random by weight, or many workers, and many fresh starts, would all begin with the heaviest. */
-	at = loop_random(l) % sum;
-	for (uint32_t i = 0; i < service->n; i++) {
-		uint64_t weight = service->pools[i].conf->weight;
-
-		if (at < weight) {
-			state->credit[i] = (int64_t)sum;
-			return;
-		}
-		at -= weight;
-	}
+	for (uint64_t skip = loop_random(l) % MIN(sum, (uint64_t)SKIP_MAX); skip > 0; skip--)
+		advance(state, service, NULL);
 }
 
 static const struct pool *turn(struct split_state *state, struct loop *l, const struct split_request *rq)
 {
-	const struct service *service = rq->service;
-	uint32_t best = UINT32_MAX;
-	int64_t total = 0;
+	uint32_t i;
 
-	if (state->n != service->n)
-		begin(state, l, service);
-	for (uint32_t i = 0; i < service->n; i++) {
-		int64_t weight = (int64_t)weight_of(rq, &service->pools[i]);
-
-		if (weight == 0)
-			continue;
-		state->credit[i] += weight;
-		total += weight;
-		if (best == UINT32_MAX || state->credit[i] > state->credit[best])
-			best = i;
-	}
-	if (best == UINT32_MAX)
-		return NULL;
-	state->credit[best] -= total;
-	return &service->pools[best];
+	if (state->n != rq->service->n)
+		begin(state, l, rq->service);
+	i = advance(state, rq->service, rq);
+	return i == UINT32_MAX ? NULL : &rq->service->pools[i];
 }
 
 struct split_result split_pick(struct split_state *state, struct loop *l, const struct split_request *rq)
@@ -208,7 +211,8 @@ static uint64_t hex_8(uint32_t bits)
 void split_new_id(struct loop *l, char id[SPLIT_ID_CHARS])
 {
 	for (int i = 0; i < SPLIT_ID_CHARS; i += 16) {
-		uint64_t bits = loop_random(l), digits[2] = {hex_8((uint32_t)bits), hex_8((uint32_t)(bits >> 32))};
+		uint64_t bits = loop_random(l),
+			 digits[2] = {hex_8((uint32_t)bits), hex_8((uint32_t)(bits >> 32))};
 
 		memcpy(id + i, digits, sizeof(digits));
 	}

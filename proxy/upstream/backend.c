@@ -3,10 +3,17 @@
 #include <stdlib.h>
 #include "base/obj.h"
 
+static void backend_free(struct backend *b)
+{
+	b->magic = 0;
+	free(b->outcomes);
+	free(b);
+}
+
 void backend_registry_free(struct backend_registry *r)
 {
 	for (struct map_entry *e = map_next(&r->by_key, NULL); e; e = map_next(&r->by_key, e))
-		free(e->value);
+		backend_free(e->value);
 	map_free(&r->by_key);
 	slots_free(&r->slots);
 }
@@ -70,6 +77,5 @@ void backend_release(struct backend_registry *r, struct backend **bp)
 		return;
 	map_remove(&r->by_key, b->slot->key);
 	slot_release(&r->slots, b->slot);
-	b->magic = 0;
-	free(b);
+	backend_free(b);
 }

@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 #include "base/slots.h"
 #include "config/conf.h"
+#include "upstream/outcome.h"
 
 #define BACKEND_MAGIC 0xbac4e9d1
 
@@ -21,6 +22,7 @@ enum backend_state {
 };
 
 struct health;
+struct outlier;
 
 struct backend {
 	uint32_t magic;
@@ -32,13 +34,32 @@ struct backend {
 	uint16_t port; /* of a dns: backend */
 	struct addr addr; /* ADDR_NONE for a dns: backend: its addresses reach workers as mail */
 	struct health *health; /* control's record of its checks; NULL: none */
+	struct outlier *outlier; /* control's record of its ejections; NULL: none */
+	/* For workers to count in; read only under a snapshot whose policy has `outlier`. NULL until the first such. */
+	struct outcomes *outcomes;
 	/* Written by control alone, read by workers for each request. */
 	_Atomic uint8_t state; /* enum backend_state */
+	_Atomic uint64_t warm_from_ms; /* when it came up, for slow start; 0: with its pool, or long ago */
+	_Atomic bool
+		ejected; /* requests went badly, whatever its checks say: takes none for a while (control/outlier.h) */
 };
 
 static inline enum backend_state backend_state(const struct backend *b)
 {
 	return (enum backend_state)atomic_load_explicit(&b->state, memory_order_relaxed);
+}
+
+static inline bool backend_ejected(const struct backend *b)
+{
+	return atomic_load_explicit(&b->ejected, memory_order_relaxed);
+}
+
+/* What checks and requests together say of it: one that is ejected is as good as down. */
+static inline enum backend_state backend_standing(const struct backend *b)
+{
+	enum backend_state state = backend_state(b);
+
+	return state == BACKEND_UP && backend_ejected(b) ? BACKEND_DOWN : state;
 }
 
 /* All backends there are; control's. */

@@ -9,9 +9,12 @@ static uint32_t pick(struct balance_state *state, const struct candidates *c)
 
 	if (a == b)
 		return a;
-	/* Compared as load+1 over weight, crosswise: a heavier one may have more. */
-	load_a = (c->load(c->ctx, c->pool->backends[a]) + 1ull) * c->pool->conf->backends[b].weight;
-	load_b = (c->load(c->ctx, c->pool->backends[b]) + 1ull) * c->pool->conf->backends[a].weight;
+	/* Load over weight, compared crosswise. When both are idle the first draw stands: it followed the weights, and a second look
+	 * at them would give the heavy one more than its share. */
+	load_a = (uint64_t)c->load(c->ctx, c->pool->backends[a]) *
+		 backend_weight_now(c->pool, b, c->loop->now_ms);
+	load_b = (uint64_t)c->load(c->ctx, c->pool->backends[b]) *
+		 backend_weight_now(c->pool, a, c->loop->now_ms);
 	return load_b < load_a ? b : a;
 }
 

@@ -16,7 +16,7 @@ static void begin(struct balance_state *state, const struct candidates *c)
 	/* The first turn falls at random by weight, or many workers, and many fresh starts, would all begin with the heaviest. */
 	first = balance_random.pick(state, c);
 	for (uint32_t i = 0; i < state->n; i++)
-		total += c->pool->conf->backends[i].weight;
+		total += backend_weight_now(c->pool, i, c->loop->now_ms);
 	if (first != BALANCE_NOBODY)
 		state->credit[first] = total;
 }
@@ -28,13 +28,14 @@ static uint32_t pick(struct balance_state *state, const struct candidates *c)
 
 	if (c->pool->n == 0)
 		return BALANCE_NOBODY;
-	if (state->n != c->pool->n)
+	if (state->n != c->pool->n || !state->credit)
 		begin(state, c);
 	for (uint32_t i = 0; i < state->n; i++) {
-		uint32_t weight = c->pool->conf->backends[i].weight;
+		uint32_t weight;
 
-		if (!c->usable(c->ctx, c->pool->backends[i]))
+		if (!is_candidate(c, i))
 			continue;
+		weight = backend_weight_now(c->pool, i, c->loop->now_ms);
 		state->credit[i] += weight;
 		total += weight;
 		if (best == BALANCE_NOBODY || state->credit[i] > state->credit[best])

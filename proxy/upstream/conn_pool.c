@@ -74,7 +74,7 @@ void conn_pool_retire(struct conn_pool **pp)
 
 	OBJ_CHECK(p, CONN_POOL_MAGIC);
 	p->retired = true;
-	opening_close_all(p);
+	opening_close_beyond(p, 0);
 	while (list_first(&p->waiting))
 		fail_first(p, REASON_NO_BACKEND);
 	drain_list(&p->free);
@@ -84,7 +84,7 @@ void conn_pool_retire(struct conn_pool **pp)
 
 void conn_pool_close(struct conn_pool *p)
 {
-	opening_close_all(p);
+	opening_close_beyond(p, 0);
 	list_each_safe (link, &p->free)
 		http_conn_close(CONTAINER(link, struct http_conn, link), REASON_SHUTDOWN);
 	list_each_safe (full, &p->full)
@@ -127,6 +127,26 @@ void conn_pool_done(struct conn_pool *p)
 	p->streams--;
 }
 
+/* Ends the wait, whatever has come of it. */
+static void stop_waiting(struct conn_waiter *w)
+{
+	list_remove(&w->link);
+	deadline_disarm(w->pool->loop, &w->deadline);
+	w->pool->waiting_n--;
+	w->pool = NULL;
+}
+
+void conn_waiter_cancel(struct conn_waiter *w)
+{
+	struct conn_pool *p = w->pool;
+
+	if (!p)
+		return;
+	stop_waiting(w);
+	/* Requests that are given up as fast as they come must not leave a connection each behind; one may be kept for the next. */
+	opening_close_beyond(p, p->waiting_n + 1);
+}
+
 /* As many connections are being made as requests wait, within the limit. Returns why none could be begun. */
 static enum reason open_more(struct conn_pool *p)
 {
@@ -161,7 +181,7 @@ static void on_waited_enough(struct deadline *d)
 {
 	struct conn_waiter *w = CONTAINER(d, struct conn_waiter, deadline);
 
-	conn_waiter_cancel(w);
+	stop_waiting(w);
 	w->failed(w, REASON_PENDING_TIMEOUT);
 }
 
@@ -178,22 +198,12 @@ enum reason conn_pool_wait(struct conn_pool *p, struct conn_waiter *w)
 		make_room(p);
 	why = open_more(p);
 	if (why != REASON_NONE) {
-		conn_waiter_cancel(w);
+		stop_waiting(w);
 		return why;
 	}
 	w->deadline.fire = on_waited_enough;
 	deadline_arm(p->loop, &w->deadline, p->settings.pending_ms);
 	return REASON_NONE;
-}
-
-void conn_waiter_cancel(struct conn_waiter *w)
-{
-	if (!w->pool)
-		return;
-	list_remove(&w->link);
-	deadline_disarm(w->pool->loop, &w->deadline);
-	w->pool->waiting_n--;
-	w->pool = NULL;
 }
 
 /* Hands connections with room to those who wait, oldest first. */
@@ -207,7 +217,7 @@ static void serve(struct conn_pool *p)
 
 		if (w->fresh && !c->unused)
 			return;
-		conn_waiter_cancel(w);
+		stop_waiting(w);
 		w->ready(w, c);
 	}
 }
@@ -219,7 +229,7 @@ static void fail_first(struct conn_pool *p, enum reason why)
 	if (link) {
 		struct conn_waiter *w = CONTAINER(link, struct conn_waiter, link);
 
-		conn_waiter_cancel(w);
+		stop_waiting(w);
 		w->failed(w, why);
 	}
 }

@@ -7,6 +7,7 @@
 
 #include "http/conn.h"
 #include "upstream/backend.h"
+#include "upstream/latency.h"
 
 #define CONN_POOL_MAGIC 0xc0990012
 
@@ -54,6 +55,7 @@ struct conn_pool {
 	uint32_t opening_n, waiting_n;
 	uint32_t streams; /* requests in flight */
 	uint64_t connects, connect_failures, requests; /* since the pool was made */
+	struct latency latency; /* while a pool balances by it */
 	uint64_t generation; /* of the newest configuration that names the backend; the worker's */
 };
 

@@ -147,8 +147,8 @@ enum reason opening_begin(struct conn_pool *p, const struct addr *client, const 
 	return REASON_NONE;
 }
 
-void opening_close_all(struct conn_pool *p)
+void opening_close_beyond(struct conn_pool *p, uint32_t keep)
 {
-	list_each_safe (link, &p->opening)
-		opening_end(CONTAINER(link, struct opening, link));
+	while (p->opening_n > keep)
+		opening_end(CONTAINER(list_last(&p->opening), struct opening, link));
 }

@@ -7,8 +7,8 @@
 
 /* Begins one. client and local: for the PROXY header, if the settings want one. REASON_NONE, or why it failed at once. */
 enum reason opening_begin(struct conn_pool *p, const struct addr *client, const struct addr *local);
-/* Gives all of them up; nobody is told. */
-void opening_close_all(struct conn_pool *p);
+/* Gives the newest up until no more than `keep` are left; nobody is told. */
+void opening_close_beyond(struct conn_pool *p, uint32_t keep);
 
 /* -- implemented by conn_pool.c, called by connect.c -- */
 void conn_pool_opened(struct conn_pool *p, struct transport **t, enum http_version version);

@@ -10,16 +10,31 @@ struct pool {
 	uint32_t index; /* in the service's pools */
 	uint32_t n;
 	struct backend **backends; /* in declared order, beside conf->backends */
+	uint64_t members; /* a hash of addresses, order and weights: what tables are made from */
+	uint8_t priorities; /* bit n: some backend has priority n */
 };
 
-/* How many of its backends are in which state now. */
+/* Do some backends wait until others are gone? */
+static inline bool pool_has_groups(const struct pool *p)
+{
+	return (p->priorities & (p->priorities - 1)) != 0;
+}
+
+/* How many of its backends are in which state now; one that is ejected counts as down. */
 struct pool_census {
 	uint32_t up, down, checking;
 };
 
+static inline uint32_t *pool_census_of(struct pool_census *c, enum backend_state state)
+{
+	return state == BACKEND_UP ? &c->up : state == BACKEND_CHECKING ? &c->checking : &c->down;
+}
+
 struct pool_census pool_census(const struct pool *p);
 /* Are so few up (panic_threshold) that health is no longer a guide, and all are tried? When most of a pool fails its checks it is
- * more likely that the checks are wrong, or that the rest would drown. New backends do not count until they have been checked. */
+ * more likely that the checks are wrong, or that the rest would drown. New backends do not count until they have been checked, and
+ * while one of them may be the first to pass there is no panic. A pool with priorities panics only when nobody is up: taking over
+ * from most of the others is what the later groups are for. */
 bool pool_panics(const struct pool *p, struct pool_census census);
 
 #endif

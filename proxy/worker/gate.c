@@ -95,16 +95,23 @@ static void on_failed(
 
 /* -- accepting -- */
 
-/* At the limit the connection that was idle longest makes room. False: none is idle. */
-static bool make_room(struct worker *w)
+/* At the limit the connection that was idle longest makes room. What has closed in this tick, and is still to be told of, has made
+ * room already. */
+static bool has_room(struct worker *w)
 {
+	uint32_t open = w->conn_n + w->inbounds.pending_n;
+
+	if (w->conn_max == 0 || open < w->conn_max)
+		return true;
 	list_each_safe (link, &w->conns) {
 		struct http_conn *c = CONTAINER(link, struct http_conn, link);
 
-		if (c->streams == 0) {
+		if (c->transport && c->streams)
+			continue;
+		if (c->transport)
 			http_conn_close(c, REASON_CLIENT_IDLE);
+		if (--open < w->conn_max)
 			return true;
-		}
 	}
 	return false;
 }
@@ -114,7 +121,7 @@ static void on_accept(struct acceptor *a, int fd, const struct addr *peer, const
 	struct gate *g = a->user;
 	struct worker *w = g->worker;
 
-	if (w->conn_max && w->conn_n + w->inbounds.pending_n >= w->conn_max && !make_room(w)) {
+	if (!has_room(w)) {
 		close(fd);
 		return;
 	}

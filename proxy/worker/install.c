@@ -17,6 +17,12 @@ static void *grow(void *array, uint32_t *n, uint32_t want, size_t each)
 	return array;
 }
 
+/* Each worker has its part of a limit; rounded up, so that a small limit does not become none. */
+static uint32_t part_of(uint32_t limit, uint32_t workers)
+{
+	return limit / workers + (limit % workers > 0);
+}
+
 static void fill_settings(struct conn_settings *set, struct worker *w, const struct conf *conf,
 	const struct conf_policy *policy, uint32_t workers)
 {
@@ -34,9 +40,8 @@ static void fill_settings(struct conn_settings *set, struct worker *w, const str
 			.max_streams = H2_UPSTREAM_STREAMS,
 			.window = H2_UPSTREAM_WINDOW},
 		.connect_ms = conf->timeouts.connect,
-		/* Each worker has its part of the limits; rounded up, so that a small limit does not become none. */
-		.max_conns = (policy->breaker.connections + workers - 1) / workers,
-		.max_pending = (policy->breaker.pending + workers - 1) / workers,
+		.max_conns = part_of(policy->breaker.connections, workers),
+		.max_pending = part_of(policy->breaker.pending, workers),
 		.pending_ms = policy->breaker.pending_timeout,
 	};
 	text_put(&name, policy->tls.server_name);
@@ -52,6 +57,7 @@ static void visit_pools(struct worker *w, const struct worker_install *order)
 		struct conn_settings set;
 
 		fill_settings(&set, w, s->conf, &pool->conf->policy, order->workers);
+		edge_traffic(&w->edge, pool)->requests_max = part_of(pool->conf->policy.breaker.requests, order->workers);
 		for (uint32_t i = 0; i < pool->n; i++) {
 			struct conn_pool **at = &w->edge.backends[pool->backends[i]->slot->number];
 
@@ -103,6 +109,8 @@ void install_deliver(struct mail *m, void *receiver)
 		grow(w->edge.backends, &w->edge.backend_n, order->backend_slots, sizeof(*w->edge.backends));
 	w->edge.balance =
 		grow(w->edge.balance, &w->edge.balance_n, order->pool_slots, sizeof(*w->edge.balance));
+	w->edge.traffic =
+		grow(w->edge.traffic, &w->edge.traffic_n, order->pool_slots, sizeof(*w->edge.traffic));
 	w->edge.split = grow(w->edge.split, &w->edge.split_n, order->service_slots, sizeof(*w->edge.split));
 	w->conn_max = conf->limits.connections / order->workers;
 	w->edge.memory_max = conf->limits.memory / order->workers;
@@ -142,6 +150,7 @@ void install_free(struct worker *w)
 	loop_run_tasks(&w->loop);
 	free(e->backends);
 	free(e->balance);
+	free(e->traffic);
 	free(e->split);
 	free(e->use);
 	tls_clients_free(&w->tls_clients);

@@ -30,6 +30,19 @@ static void on_let_go(struct edge *e, struct snapshot_use *use)
 	free(use);
 }
 
+static void on_suspect(struct edge *e, const struct backend *b, enum outcome_kind kind)
+{
+	struct worker *w = CONTAINER(e, struct worker, edge);
+	struct worker_note *note = calloc(1, sizeof(*note));
+
+	MUST(note);
+	note->mail.deliver = w->owner.on_suspect;
+	note->worker = w;
+	note->backend = b;
+	note->kind = (uint8_t)kind;
+	mailbox_send(w->owner.box, &note->mail);
+}
+
 static void on_wake_log(struct edge *e)
 {
 	struct worker *w = CONTAINER(e, struct worker, edge);
@@ -82,7 +95,9 @@ bool worker_start(struct worker *w, uint32_t index, const struct worker_owner *o
 		return false;
 	}
 	w->edge.loop = &w->loop;
+	w->edge.worker = index;
 	w->edge.let_go = on_let_go;
+	w->edge.suspect = on_suspect;
 	w->edge.wake_log = on_wake_log;
 	list_init(&w->edge.exchanges);
 	list_init(&w->edge.undecided);
@@ -156,7 +171,7 @@ static void deliver_drain(struct mail *m, void *receiver)
 {
 	struct worker *w = receiver;
 
-	free(m);
+	(void)m;
 	w->draining = true;
 	w->edge.draining = true;
 	gates_stop(w);
@@ -167,7 +182,7 @@ static void deliver_stop(struct mail *m, void *receiver)
 {
 	struct worker *w = receiver;
 
-	free(m);
+	(void)m;
 	w->draining = true;
 	gates_stop(w);
 	inbounds_close(&w->inbounds, REASON_SHUTDOWN, NULL);
@@ -177,28 +192,25 @@ static void deliver_stop(struct mail *m, void *receiver)
 	loop_stop(&w->loop);
 }
 
-static void send_plain(struct worker *w, void (*deliver)(struct mail *, void *))
+void worker_health_changed(struct worker *w)
 {
 	struct mail *m = calloc(1, sizeof(*m));
 
 	MUST(m);
-	m->deliver = deliver;
+	m->deliver = deliver_health;
 	mailbox_send(&w->box, m);
-}
-
-void worker_health_changed(struct worker *w)
-{
-	send_plain(w, deliver_health);
 }
 
 void worker_drain(struct worker *w)
 {
-	send_plain(w, deliver_drain);
+	w->drain_mail.deliver = deliver_drain;
+	mailbox_send(&w->box, &w->drain_mail);
 }
 
 void worker_stop(struct worker *w)
 {
-	send_plain(w, deliver_stop);
+	w->stop_mail.deliver = deliver_stop;
+	mailbox_send(&w->box, &w->stop_mail);
 }
 
 void worker_join(struct worker *w)

@@ -21,6 +21,8 @@ struct worker_note {
 	struct snapshot *snapshot; /* on_let_go */
 	uint64_t generation; /* on_installed */
 	int error; /* on_exhausted: errno */
+	const struct backend *backend; /* on_suspect; valid there, for the snapshot that names it has not been let go of yet */
+	uint8_t kind; /* on_suspect: enum outcome_kind */
 };
 
 struct worker_owner {
@@ -29,6 +31,7 @@ struct worker_owner {
 	void (*on_let_go)(struct mail *m, void *control); /* no exchange of it uses that snapshot any more */
 	void (*on_exhausted)(
 		struct mail *m, void *control); /* cannot accept for want of descriptors or memory */
+	void (*on_suspect)(struct mail *m, void *control); /* too many requests in a row have failed at a backend */
 	void (*on_stopped)(struct mail *m, void *control); /* its thread is about to end */
 };
 
@@ -57,6 +60,7 @@ struct worker {
 	pthread_t thread;
 	struct loop loop;
 	struct mailbox box;
+	struct mail drain_mail, stop_mail; /* each is sent once; the worker may have ended by itself when they come */
 	struct event *box_event;
 	struct worker_owner owner;
 	struct edge edge;
@@ -85,7 +89,7 @@ struct worker_install {
 	uint32_t backend_slots, pool_slots, service_slots, workers;
 	struct worker_listener *listeners;
 	uint32_t listener_n;
-	struct ticket_keys *keys; /* a reference for this worker; NULL without TLS listeners */
+	struct ticket_keys *keys; /* a reference for this worker */
 };
 
 /* New addresses of a dns: backend. malloc'ed; the worker frees it. */
@@ -105,9 +109,9 @@ void worker_set_addrs(struct worker *w, struct worker_addrs *addrs);
 void worker_health_changed(struct worker *w);
 /* For handshakes from now on; takes the reference. */
 void worker_set_keys(struct worker *w, struct ticket_keys *keys);
-/* No new connections; those that are open end with their requests; on_stopped follows. */
+/* No new connections; those that are open end with their requests; on_stopped follows. Once. */
 void worker_drain(struct worker *w);
-/* Ends everything now; on_stopped follows. */
+/* Ends everything now; on_stopped follows, unless it has come already. Once. */
 void worker_stop(struct worker *w);
 /* After on_stopped: joins the thread; its ring can still be read. */
 void worker_join(struct worker *w);

@@ -355,7 +355,8 @@ def test_a_body_that_is_cut_is_never_passed_on_as_complete(edge, shop):
             c.send(data)
             c.sock.shutdown(1)
             c.until_closed()
-    eventually(lambda: shop.open_connections() == 0, "the upstream connections of cut bodies to be closed")
+    # One that was made for a request cut before anything of it was sent is as good as new.
+    eventually(lambda: all(c.ended for c in shop.connections if c.received), "the upstream connections of cut bodies to be closed")
     assert not any(r.complete for r in shop.requests)
 
 

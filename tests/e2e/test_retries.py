@@ -153,6 +153,32 @@ def test_a_stale_connection_costs_an_idempotent_request_nothing(edge, shop):
         assert [c.get(f"/{i}").status for i in range(10)] == [200] * 10
 
 
+def test_idle_connections_that_all_close_at_once_fail_no_idempotent_request(edge, shop):
+    """The one replay goes over a connection of its own: the next idle one may be just as dead."""
+    gate = shop.on("/together", Gate())
+    proxy = edge(site(shop, service={"retries": {"attempts": 1, "on": []}}), workers=1)
+    clients = [proxy.connect() for _ in range(8)]
+    for c in clients:
+        c.send(build("GET", "/together"))
+    gate.wait_arrived(8)
+    gate.open()
+    for c in clients:
+        assert c.response().status == 200
+    old = len(shop.connections)
+
+    def close_in_the_face_of_the_second(x):
+        x.read_body()
+        if x.conn.index < old:
+            x.close()
+        else:
+            reply(200, b"fresh")(x)
+    shop.always(close_in_the_face_of_the_second)
+    for i, c in enumerate(clients[:4]):
+        assert c.get(f"/{i}").body == b"fresh"
+    for c in clients:
+        c.close()
+
+
 def test_a_post_on_a_stale_connection_is_never_run_twice(edge, shop):
     stale_once(shop)
     proxy = edge(retrying(shop, on=ALL), workers=1)

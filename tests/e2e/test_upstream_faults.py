@@ -193,7 +193,7 @@ def test_a_pool_without_a_usable_backend_gives_its_share_to_the_others(edge, ori
 
 def test_a_pool_that_does_not_spill_fails_alone(edge, origin):
     green = origin("green")
-    proxy = edge(site(pools={"blue": pool("dns:no.such.host.invalid:80", weight=50, spill=False), "green": pool(green, weight=50)}))
+    proxy = edge(site(pools={"blue": pool("dns:no.such.host.invalid:80", weight=50, spill=False), "green": pool(green, weight=50)}), workers=1)
     statuses = [proxy.get("/").status for _ in range(20)]
     assert statuses.count(200) == 10 and set(statuses) <= {200, 502, 503}
 
@@ -328,3 +328,40 @@ def test_closing_many_dead_ports_leaks_nothing(edge, shop):
             assert c.get("/").status == 502
     eventually(lambda: proxy.descriptors() <= before, lambda: f"{before} sockets at first, {proxy.descriptors()} now")
     dead.close()
+
+
+# -- clients that leave --
+
+def test_a_client_that_leaves_while_it_waits_for_a_connection_frees_its_place(edge, shop):
+    gate = shop.on("/first", Gate())
+    proxy = edge(site(shop, service={"breaker": {"connections": 1, "pending": 1, "pending_timeout": "20s"}}), workers=1)
+    with proxy.connect() as first, proxy.connect() as second, proxy.connect() as third:
+        assert second.get("/warm").status == 200  # so that it is known, and its next request is seen before the third's
+        first.send(build("GET", "/first"))
+        gate.wait_arrived()
+        second.send(build("GET", "/second"))
+        assert third.get("/refused").status == 503
+        second.reset()
+        assert proxy.logged(path="/second")["status"] == 499
+        third.send(build("GET", "/third"))
+        third.expect_silence()
+        gate.open()
+        assert first.response().status == 200
+        assert third.response().status == 200
+    assert [r.target for r in shop.requests] == ["/warm", "/first", "/third"]
+
+
+@pytest.mark.parametrize("body", [b"", b"x" * 10, b"x" * 1_000_000], ids=["none", "short", "more than is taken"])
+def test_a_client_that_leaves_frees_the_backend(edge, shop, body):
+    """Whether weir waits for the answer, or for the backend to take more of the request."""
+    gate = shop.always(Gate(read_body=False))
+    proxy = edge(site(shop))
+    c = proxy.connect()
+    c.sock.settimeout(0.2)
+    c.try_send(build("POST", "/left", body=body))
+    gate.wait_arrived()
+    c.reset()
+    record = proxy.logged(path="/left")
+    assert record["status"] == 499 and record["side"] == "client"
+    gate.open()
+    eventually(lambda: shop.open_connections() == 0, "the backend to be freed")

@@ -79,6 +79,7 @@ struct h1_stream {
 	bool shut; /* a tunnel's half-close was passed on */
 	bool last_held; /* client role: the owner's half-close waits for the consent too */
 	bool told; /* on_reset was delivered, or must not be: no up-calls any more */
+	bool begun; /* the transport took something since it began */
 	bool sent_told; /* on_sent was called with sent_all set */
 	uint16_t dead; /* enum reason: on_reset is owed with it */
 	uint64_t rx_left; /* RX_LENGTH */

@@ -346,6 +346,15 @@ static bool linger_step(struct h1_conn *c)
 	return false;
 }
 
+/* Is nothing there that a next head, or an idle connection's end, could be made of? Half of all looks find so. */
+static bool is_silent(const struct h1_conn *c)
+{
+	const struct transport *t = c->base.transport;
+
+	return !t->readable && !c->eof && chain_empty(&c->in) && !c->part && t->state != TRANSPORT_DEAD &&
+	       !t->suspect;
+}
+
 static bool step(struct h1_conn *c)
 {
 	struct h1_stream *s = c->stream;
@@ -353,6 +362,8 @@ static bool step(struct h1_conn *c)
 	if (c->state == H1_LINGERING)
 		return linger_step(c);
 	if (c->state != H1_OPEN)
+		return false;
+	if ((!s || s->rx == RX_HEAD) && is_silent(c))
 		return false;
 	if (!s) {
 		if (!c->base.server)

@@ -56,6 +56,11 @@ static void write_failed(struct h1_conn *c)
 		c->role->on_end(c, true);
 		return;
 	}
+	/* What may lie there is no answer to what was never asked. */
+	if (!s->begun) {
+		h1_close(c, REASON_UPSTREAM_UNSENT);
+		return;
+	}
 	c->keep = false;
 	chain_clear(h1_mem(c), &c->out);
 	if (s->tx != TX_HEAD && s->tx != TX_DONE)
@@ -74,6 +79,8 @@ void h1_flush(struct h1_conn *c)
 
 		if (n > 0) {
 			chain_drain(h1_mem(c), &c->out, (size_t)n);
+			if (c->stream)
+				c->stream->begun = true;
 			deadline_disarm(c->base.loop, &c->write_by);
 			continue;
 		}

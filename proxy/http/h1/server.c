@@ -180,11 +180,11 @@ static void send_consent(struct h1_conn *c, struct h1_stream *s, const struct he
 	h1_wake(c);
 }
 
-/* Whether the connection can outlive this answer, which comes before the end of the request. */
+/* Whether the connection can outlive this answer, which may come before the end of the request. */
 static bool worth_waiting(const struct h1_stream *s, unsigned status)
 {
-	/* RFC 9110 15.5.14: who sends too much is to stop. */
-	if (status == 413 && s->rx != RX_DONE)
+	/* RFC 9110 15.5.14: who sends too much is to stop. Whether all of it has come already is chance. */
+	if (status == 413)
 		return false;
 	switch (s->rx) {
 	case RX_LENGTH:

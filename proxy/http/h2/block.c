@@ -352,6 +352,7 @@ static void join_cookies(struct h2_block *b)
 	}
 	fs->n = (uint16_t)kept;
 	memcpy(p - 2, "\r\n", 2);
+	MUST(first); /* the caller has counted the crumbs */
 	first->name = line;
 	first->value = line + 8;
 	first->value_len = (uint32_t)(p - 2 - first->value);

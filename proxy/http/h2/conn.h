@@ -28,7 +28,7 @@
 #define H2_TURN_BYTES   (96 * 1024) /* gathered before a write; on_sent is owed once they are gone */
 #define H2_OUT_MAX      (64 * 1024) /* control bytes that wait for the peer to read before we stop reading it */
 #define H2_PEER_STREAMS \
-	100 /* assumed of a server until its SETTINGS come (RFC 9113 6.5.2 recommends no fewer) */
+	1 /* of a server until its SETTINGS come, which takes one round trip: it may allow no more, and then every other is refused */
 #define H2_INTERIM_MAX 16 /* 1xx heads before the final one */
 #define H2_PING_MS     1000 /* how long a drain waits for its PING, and a closed connection for the peer's FIN */
 #define H2_CLOSE_MS    5000 /* how long the last frames may take to leave */

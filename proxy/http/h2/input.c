@@ -189,6 +189,12 @@ void h2_conn_read(struct h2_conn *c)
 		consume(c, b, p, (size_t)n);
 		block_unref(b);
 	}
+	/* A reset that came together with the last bytes has no event of its own; only those who wait for an answer need to know. */
+	if (!c->base.server && c->base.streams && !c->base.transport->readable && h2_conn_reads(c) &&
+		transport_was_reset(c->base.transport)) {
+		h2_conn_lost(c, true);
+		return;
+	}
 	if (h2_conn_reads(c))
 		watch_head(c);
 }

@@ -349,19 +349,14 @@ static void what_does_nothing_yet_is_told_once(void **state)
 {
 	(void)state;
 	says(LISTEN "user: weir\ntenants:\n"
-		    "  a: {hosts: a, services: {s: {balance: ewma, pools: {p: {panic_threshold: 10%}}}}}\n"
-		    "  b: {hosts: b, limits: {burst: 3}, services: {s: {balance: ewma, panic_threshold: "
-		    "20%, " POOLS "}}}\n"
+		    "  a: {hosts: a, limits: {burst: 3}, services: {s: {pools: {p: {}}}}}\n"
+		    "  b: {hosts: b, limits: {burst: 3}, services: {s: {" POOLS "}}}\n"
 		    "modules: {geo: {}}\n",
 		"c.yaml:2:1: warning: \"user\" is accepted, but not in effect in this version\n"
-		"c.yaml:4:41: warning: \"balance: ewma\" is accepted, but not in effect in this version (the "
-		"first of 2 "
+		"c.yaml:4:26: warning: \"burst\" is accepted, but not in effect in this version (the first "
+		"of 2 "
 		"places)\n"
-		"c.yaml:4:58: warning: pool \"p\" has a weight but no backends\n"
-		"c.yaml:4:59: warning: \"panic_threshold\" is accepted, but not in effect in this version "
-		"(the first of 2 "
-		"places)\n"
-		"c.yaml:5:26: warning: \"burst\" is accepted, but not in effect in this version\n"
+		"c.yaml:4:63: warning: pool \"p\" has a weight but no backends\n"
 		"c.yaml:6:11: warning: module \"geo\" is not available in this version\n");
 }
 

@@ -13,7 +13,6 @@ static void unknown_keys_get_the_nearest_one_suggested(void **state)
 		"c.yaml:4:9: warning: pool \"green\" has a weight but no backends\n"
 		"c.yaml:4:10: unknown key \"wieght\" in pool \"green\"; did you mean \"weight\"?\n");
 	says(SERVICE("health: {\n tcp: {}, rice: 3}," POOLS),
-		"c.yaml:3:1: warning: \"health\" is accepted, but not in effect in this version\n"
 		"c.yaml:4:11: unknown key \"rice\" in health of service \"shop\"; did you mean \"rise\"?\n");
 	says(LISTEN "<<: {}\n",
 		"c.yaml:2:1: merge keys (\"<<\") are not supported; an alias can stand for a whole value\n");
@@ -102,8 +101,10 @@ static void words_of_a_set_are_listed_and_the_nearest_is_suggested(void **state)
 		"ewma, not \"robin\"\n");
 	says(SERVICE("balance: {hash: {}}, " POOLS),
 		"c.yaml:3:10: \"balance\" must be round_robin, least_request, random, ewma, hash, {hash: "
-		"{header: NAME}} or "
-		"{hash: {cookie: NAME}}, not a mapping\n");
+		"{header: NAME}}, {hash: {cookie: NAME}} or {hash: {path: true}}, not a mapping\n");
+	says(SERVICE("balance: {hash: {path: false}}, " POOLS),
+		"c.yaml:3:10: \"balance\" must be round_robin, least_request, random, ewma, hash, {hash: "
+		"{header: NAME}}, {hash: {cookie: NAME}} or {hash: {path: true}}, not a mapping\n");
 	says(SERVICE("split: {sticky: header}, " POOLS),
 		"c.yaml:3:17: \"sticky\" must be none, cookie, ip or header:NAME, not \"header\"\n");
 	says(SERVICE("retries: {on: [never]}, " POOLS),
@@ -221,14 +222,11 @@ static void what_policies_say_must_fit_together(void **state)
 	says(SERVICE("tls: {cert: /dev/null}, " POOLS),
 		"c.yaml:3:6: \"cert\" and \"key\" go together; \"key\" is missing\n");
 	says(SERVICE("health: {interval: 1s}, " POOLS),
-		"c.yaml:3:1: warning: \"health\" is accepted, but not in effect in this version\n"
 		"c.yaml:3:9: \"health\" needs one of http, tcp, tls and grpc\n");
 	says(SERVICE("health: {tcp: , tls: }, " POOLS),
-		"c.yaml:3:1: warning: \"health\" is accepted, but not in effect in this version\n"
 		"c.yaml:3:17: \"health\" has one of http, tcp, tls and grpc; \"tcp\" stands on line 3 "
 		"already\n");
 	says(SERVICE("health: {http: {status: 399-200}}, " POOLS),
-		"c.yaml:3:1: warning: \"health\" is accepted, but not in effect in this version\n"
 		"c.yaml:3:25: \"status\" must be statuses such as 200-399 or 200,204, not \"399-200\"\n");
 }
 

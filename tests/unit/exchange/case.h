@@ -2,13 +2,14 @@
 #ifndef WEIR_TESTS_EXCHANGE_CASE_H
 #define WEIR_TESTS_EXCHANGE_CASE_H
 
-#include <netinet/in.h>
-#include <netinet/tcp.h>
+#include <sys/un.h>
 #include <time.h>
 #include "fake_h1.h"
 #include "fake_h2.h"
 
-#define CASE_PATIENCE_MS 10000 /* for what is expected; nothing waits that long unless it is broken */
+/* For what is expected; nothing waits that long unless it is broken. */
+#define CASE_PATIENCE_MS 4000
+#define CASE_OVER_MS     1000 /* ... and this long when no exchange lives any more */
 #define CASE_QUIET       8 /* turns of the loop in which no fake reads or writes: nothing moves any more */
 #define CASE_MEMORY      (1536u * 1024) /* of blocks in use at any moment, the fakes' TLS included */
 
@@ -40,7 +41,8 @@ struct stage {
 	struct house_tls *tls;
 	struct house house;
 	struct side client, origin;
-	int listener, dead; /* the origin's; and an address that refuses */
+	int listener; /* the origin's */
+	char path[300]; /* ... if it is a unix socket's */
 	struct tls_server *origin_tls;
 	struct tls_client *client_tls;
 };
@@ -51,21 +53,6 @@ static inline uint64_t case_ms(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
-
-/* A socket on a port of the kernel's choice; small buffers, so that bytes in flight are few. */
-static inline int stage_bind(unsigned *port, bool listening)
-{
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), room = 64 * 1024;
-	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
-	socklen_t n = sizeof(a);
-
-	MUST(fd >= 0 && bind(fd, (struct sockaddr *)&a, n) == 0 && getsockname(fd, (struct sockaddr *)&a, &n) == 0);
-	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof(room));
-	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
-	MUST(!listening || listen(fd, 16) == 0);
-	*port = ntohs(a.sin_port);
-	return fd;
 }
 
 static inline void stage_contexts(struct stage *st)
@@ -80,16 +67,39 @@ static inline void stage_contexts(struct stage *st)
 			&st->tls->conf, st->tls->store, st->tls->keys, st->how.origin_h2, err, sizeof(err));
 }
 
+/* Does somebody reset a connection? That takes TCP. */
+static inline bool case_resets(const struct test_case *c)
+{
+	return strstr(c->client, "reset") || strstr(c->origin, "reset") || strstr(c->origin, "abort");
+}
+
+/* Where the origin listens; its address as the configuration has it. */
+static inline void stage_listen(struct stage *st, char *address, size_t n)
+{
+	struct sockaddr_un un = {.sun_family = AF_UNIX};
+	unsigned port;
+
+	if (case_resets(st->c)) {
+		st->listener = house_listen(&port);
+		snprintf(address, n, "127.0.0.1:%u", port);
+		return;
+	}
+	snprintf(st->path, sizeof(st->path), "%s/origin.sock", st->tls->dir);
+	snprintf(un.sun_path, sizeof(un.sun_path), "%s/origin.sock", st->tls->dir);
+	snprintf(address, n, "unix:%s", st->path);
+	unlink(st->path);
+	st->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	MUST(bind(st->listener, (struct sockaddr *)&un, sizeof(un)) == 0 && listen(st->listener, 16) == 0);
+}
+
 static inline void stage_open(struct stage *st, const struct test_case *c, struct pairing how, struct house_tls *tls)
 {
-	char conf[4096], upstream[512] = "", certs[1024] = "", dead[64] = "";
-	unsigned port, dead_port;
+	char conf[4096], upstream[512] = "", certs[1024] = "", dead[320] = "", origin[320];
 
 	*st = (struct stage){.c = c, .how = how, .tls = tls};
-	st->listener = stage_bind(&port, true);
-	st->dead = stage_bind(&dead_port, false);
+	stage_listen(st, origin, sizeof(origin));
 	if (c->dead)
-		snprintf(dead, sizeof(dead), ", '127.0.0.1:%u'", dead_port);
+		snprintf(dead, sizeof(dead), ", 'unix:%s/nobody.sock'", tls->dir);
 	if (how.origin_tls)
 		snprintf(upstream, sizeof(upstream), "tls: {ca: '%s', server_name: shop.test}, ", tls->ca.cert);
 	if (how.client_tls)
@@ -103,10 +113,10 @@ static inline void stage_open(struct stage *st, const struct test_case *c, struc
 		"  acme:\n"
 		"    hosts: [shop.test]\n"
 		"    services:\n"
-		"      shop: {%s%sprotocol: %s, pools: {blue: {weight: 1, backends: ['127.0.0.1:%u'%s]}}}\n"
+		"      shop: {%s%sretries: {budget: 100%%}, protocol: %s, pools: {blue: {weight: 1, backends: ['%s'%s]}}}\n"
 		"    routes: [{path: /, service: shop%s}]\n",
 		c->top ? c->top : "", certs, c->service ? c->service : "", upstream,
-		!how.origin_h2 ? "http1" : how.origin_tls ? "h2" : "h2c", port, dead, c->route ? c->route : "");
+		!how.origin_h2 ? "http1" : how.origin_tls ? "h2" : "h2c", origin, dead, c->route ? c->route : "");
 	house_init(&st->house, conf, tls);
 	stage_contexts(st);
 	st->client = (struct side){.house = &st->house,
@@ -132,13 +142,14 @@ static inline void stage_close(struct stage *st)
 	tls_client_release(st->client_tls);
 	tls_server_release(st->origin_tls);
 	close(st->listener);
-	close(st->dead);
+	if (st->path[0])
+		unlink(st->path);
 }
 
 static inline void stage_connect(struct stage *st)
 {
 	struct house *h = &st->house;
-	int fd = house_client_fd(h);
+	int fd = house_client_fd(h, case_resets(st->c));
 	enum reason why;
 	struct fake *f;
 
@@ -152,11 +163,11 @@ static inline void stage_connect(struct stage *st)
 static inline void stage_accept(struct stage *st)
 {
 	struct house *h = &st->house;
-	int fd = accept4(st->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC), on = 1;
+	int fd = house_accept(st->listener);
 
 	if (fd < 0)
 		return;
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	house_small_buffers(fd);
 	fake_new(&st->origin, st->how.origin_tls ? tls_accept(&h->loop, fd, &h->local, &h->local, st->origin_tls) :
 						   plain_from_fd(&h->loop, fd, &h->local, &h->local));
 }
@@ -216,6 +227,12 @@ static inline void stage_explain(struct stage *st, size_t split, const char *whe
 		snprintf(log, sizeof(log), "%.*s", (int)part[0].iov_len, (char *)part[0].iov_base);
 		print_error("-- log:\n%s", log);
 	}
+	for (unsigned i = 0; i < st->origin.n; i++) {
+		struct fake *f = st->origin.conns[i];
+
+		print_error("-- origin's connection %u: %s, next \"%s\", %zu bytes wait, eof %d\n", i, f->t ? "open" : "closed",
+			f->at ? f->at : "", f->out.n, f->eof);
+	}
 	print_error("-- exchanges %u, connections %u, upstream %u\n", st->house.edge.exchange_n, st->house.conn_n,
 		house_upstreams(&st->house));
 }
@@ -248,7 +265,7 @@ static inline void stage_clear(struct stage *st)
  * drip: and then one more byte at a time. Writes how many each has sent. */
 static inline void stage_run(struct stage *st, size_t client_at, size_t origin_at, bool drip, size_t sent[2])
 {
-	uint64_t end = case_ms() + CASE_PATIENCE_MS;
+	uint64_t end = case_ms() + CASE_PATIENCE_MS, moved = case_ms(), activity = 0;
 	size_t by = drip ? 1 : SIZE_MAX;
 
 	st->client.limit = client_at;
@@ -260,7 +277,11 @@ static inline void stage_run(struct stage *st, size_t client_at, size_t origin_a
 			continue;
 		if (stage_done(st))
 			break;
-		if (case_ms() > end) {
+		if (activity != st->client.activity + st->origin.activity) {
+			activity = st->client.activity + st->origin.activity;
+			moved = case_ms();
+		}
+		if (case_ms() > end || (st->house.edge.exchange_n == 0 && case_ms() > moved + CASE_OVER_MS)) {
 			stage_explain(st, MIN(client_at, origin_at), client_at < origin_at ? " of the client's" : " of the origin's");
 			fail_msg("%s", st->c->name);
 		}

@@ -10,7 +10,8 @@
  *   wait TEXT           until it was heard of the message at hand
  *   hold, go            stops reading, reads on   pause            until nothing moves any more
  *   raw TEXT            bytes as they are         refuse, goaway   HTTP/2: REFUSED_STREAM; GOAWAY without the request
- *   reset               RST, RST_STREAM           close            the connection, in order
+ *   reset               RST, RST_STREAM           abort            the connection: RST
+ *   close               the connection, in order
  * Heard: "POST /x length=5 [a: b]\nbody hello\nend\n". Body of over 64 bytes: "body (1000)". A message that did not come to its end,
  * or whose answer was not wanted any more: "cut". An answer of weir's own to a failure: "502 upstream_closed\nend\n".
  *
@@ -127,7 +128,7 @@ struct fake {
 	char body[FAKE_SHOWN];
 	bool body_good;
 	bool error; /* weir's own answer: its text is not written down */
-	bool head_request, out_tunnel;
+	bool head_request, tunnel_request, out_tunnel;
 	/* HTTP/1 */
 	bool out_chunked, in_chunked, in_tunnel, in_close;
 	size_t in_left; /* of the body, or of the chunk */
@@ -216,6 +217,7 @@ static inline void hear_head(struct fake *f, const struct spec *s)
 
 	if (!side->client)
 		side->message = t->n;
+	f->tunnel_request = !side->client && s->tunnel;
 	f->error = reason.n > 0 && !listed(side->show, STR("x-weir-reason"));
 	f->body_n = 0;
 	f->body_good = true;
@@ -435,6 +437,8 @@ static inline void fake_send_head(struct fake *f, struct str step)
 		return;
 	}
 	f->out_tunnel = s.tunnel;
+	if (s.status && f->tunnel_request && !s.tunnel)
+		f->in_at = AT_END; /* declined: nothing more is asked */
 	f->side->wire->head(f, &s);
 	f->out_at = s.end ? AT_END : AT_BODY;
 }
@@ -494,11 +498,11 @@ static inline bool fake_step(struct fake *f, struct str step)
 
 		fake_give_up(f);
 		bytes_add(&f->out, payload, sizeof(payload));
-	} else if (str_eq(verb, STR("close"))) {
+	} else if (str_eq(verb, STR("close")) || str_eq(verb, STR("abort"))) {
 		if (!drained)
 			return false;
 		fake_give_up(f);
-		fake_hang_up(f, false);
+		fake_hang_up(f, str_eq(verb, STR("abort")));
 	} else {
 		fake_send_head(f, all);
 	}
@@ -567,15 +571,16 @@ static inline void fake_flush(struct fake *f)
 	}
 }
 
-static inline void fake_lost(struct fake *f)
+/* The peer sends no more; orderly: it said so itself. */
+static inline void fake_lost(struct fake *f, bool orderly)
 {
 	f->eof = true;
 	f->side->activity++;
-	if (f->in_close && f->in_at == AT_BODY) {
+	if (orderly && f->in_close && f->in_at == AT_BODY) {
 		hear_end(f, NULL);
 		return;
 	}
-	if (f->in_tunnel && f->in_at == AT_BODY) { /* half-close */
+	if (orderly && f->in_tunnel && f->in_at == AT_BODY) { /* half-close */
 		hear_end(f, NULL);
 		if (f->out_at != AT_END)
 			return;
@@ -595,7 +600,7 @@ static inline void fake_on_event(struct transport *t)
 		if (n == TRANSPORT_AGAIN)
 			break;
 		if (n <= 0) {
-			fake_lost(f);
+			fake_lost(f, n == TRANSPORT_EOF);
 			break;
 		}
 		f->side->activity++;

@@ -1,12 +1,15 @@
 /* house.h - the whole way of a request in one thread: connections of clients, exchanges, pools of connections to backends. What
  * worker/ sets up for a thread, here around a loop that the test turns.
  *
- * Clients come over socket pairs (house_client_fd()), backends are whatever the configuration names. */
+ * Clients come from house_client_fd(), backends are whatever the configuration names. */
 #ifndef WEIR_TESTS_EXCHANGE_HOUSE_H
 #define WEIR_TESTS_EXCHANGE_HOUSE_H
 
 #include "unit.h"
-#include <fcntl.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include "base/obj.h"
@@ -132,17 +135,67 @@ static void house_on_failed(struct inbounds *in, enum reason why, const struct a
 	(void)ctx;
 }
 
-static inline void house_pair(int fds[2])
+static inline void house_small_buffers(int fd)
 {
-	MUST(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) == 0);
+	int room = 64 * 1024; /* so that few bytes are on their way */
+
+	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof(room));
+	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
 }
 
-/* A client's end of a connection that has just been accepted. */
-static inline int house_client_fd(struct house *h)
+/* Listens on a port of the kernel's choice. */
+static inline int house_listen(unsigned *port)
+{
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+	socklen_t n = sizeof(a);
+
+	MUST(fd >= 0 && bind(fd, (struct sockaddr *)&a, n) == 0 && getsockname(fd, (struct sockaddr *)&a, &n) == 0);
+	house_small_buffers(fd);
+	MUST(listen(fd, 16) == 0);
+	*port = ntohs(a.sin_port);
+	return fd;
+}
+
+/* -1: nobody has connected. */
+static inline int house_accept(int listener)
+{
+	int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC), on = 1;
+
+	if (fd >= 0)
+		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	return fd;
+}
+
+static inline void house_tcp_pair(int fds[2])
+{
+	unsigned port;
+	int listener = house_listen(&port), on = 1;
+	struct sockaddr_in to = {
+		.sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
+	struct pollfd ready = {.fd = listener, .events = POLLIN};
+
+	fds[0] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	MUST(fds[0] >= 0);
+	setsockopt(fds[0], IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	MUST(connect(fds[0], (struct sockaddr *)&to, sizeof(to)) == 0 || errno == EINPROGRESS);
+	MUST(poll(&ready, 1, 10000) == 1);
+	fds[1] = house_accept(listener);
+	close(listener);
+}
+
+/* A client's end of a connection that has just been accepted. tcp: one that can be reset; others are cheaper, and leave no
+ * port behind in TIME_WAIT. */
+static inline int house_client_fd(struct house *h, bool tcp)
 {
 	int fds[2];
 
-	house_pair(fds);
+	if (tcp)
+		house_tcp_pair(fds);
+	else
+		MUST(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) == 0);
+	house_small_buffers(fds[0]);
+	house_small_buffers(fds[1]);
 	inbound_start(&h->inbounds, fds[1], &h->peer, &h->local, &h->inbound, h);
 	return fds[0];
 }
@@ -184,7 +237,8 @@ static inline void house_make_pools(struct house *h)
 	e->backends = calloc(e->backend_n, sizeof(*e->backends));
 	e->balance = calloc(e->balance_n, sizeof(*e->balance));
 	e->split = calloc(e->split_n, sizeof(*e->split));
-	MUST(e->backends && e->balance && e->split);
+	e->traffic = calloc(e->traffic_n = h->pool_slots.n, sizeof(*e->traffic));
+	MUST(e->backends && e->balance && e->split && e->traffic);
 	for (uint32_t p = 0; p < s->pool_n; p++) {
 		const struct pool *pool = s->pools[p];
 		const struct conf_policy *policy = &pool->conf->policy;
@@ -319,6 +373,7 @@ static inline void house_free(struct house *h)
 		split_state_free(&e->split[i]);
 	free(e->backends);
 	free(e->balance);
+	free(e->traffic);
 	free(e->split);
 	snapshot_free(&h->snapshot);
 	backend_registry_free(&h->backends);

@@ -69,6 +69,16 @@ static void turns_keep_the_weights_within_one_request(void **state)
 	assert_in_range(green_of(REQUESTS), REQUESTS / 10 - 1, REQUESTS / 10 + 1);
 }
 
+static void a_whole_round_is_exact_wherever_it_begins(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 200; i++)
+		assert_int_equal(green_of(10), 1);
+	pool_confs[0].weight = pool_confs[1].weight = 50;
+	for (int i = 0; i < 200; i++)
+		assert_int_equal(green_of(20), 10);
+}
+
 static void fresh_starts_keep_them_too(void **state)
 {
 	uint32_t green = 0;
@@ -169,6 +179,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(turns_keep_the_weights_within_one_request, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_whole_round_is_exact_wherever_it_begins, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(fresh_starts_keep_them_too, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(weight_zero_takes_nobody_new, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(

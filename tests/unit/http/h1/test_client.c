@@ -465,7 +465,8 @@ static void an_early_answer_is_not_lost_when_a_write_fails_first(void **state)
 {
 	static const char *const in[] = {"HTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\n\r\nno",
 		"HTTP/1.1 413 Content Too Large\r\n\r\nno"};
-	static const char *const told[] = {"413 length=2\nno<end>\n", "413 stream\nnoreset upstream_cut_body\n"};
+	static const char *const told[] = {
+		"413 length=2\nno<end>\n", "413 stream\nnoreset upstream_cut_body\n"};
 	struct head post = get;
 
 	(void)state;
@@ -491,23 +492,44 @@ static void an_early_answer_is_not_lost_when_a_write_fails_first(void **state)
 	}
 }
 
-static void a_write_that_fails_without_an_answer_is_a_reset(void **state)
+static void a_first_write_that_fails_has_sent_nothing(void **state)
 {
+	static const char poison[] = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison";
 	struct owner *o = *state;
 
 	connect_client(o);
+	fake_put(&o->ft, poison, sizeof(poison) - 1);
 	o->ft.write_fails = true;
-	ask(o, &get, true);
+	open_stream(o);
+	stream_send_head(o->s, &get, true);
+	run(o);
+	assert_heard(o, "reset upstream_unsent\n");
+	assert_true(o->closed);
+}
+
+static void a_write_that_fails_without_an_answer_is_a_reset(void **state)
+{
+	struct owner *o = *state;
+	struct head post = get;
+
+	post.method = STR("POST");
+	post.method_id = METHOD_POST;
+	post.body = BODY_STREAM;
+	ask(o, &post, false);
+	o->ft.write_fails = true;
+	send_text(o, "012345", false);
 	assert_heard(o, "reset upstream_reset\n");
 	assert_true(o->closed);
 }
 
 static void a_reset_that_comes_with_a_part_of_the_answer_is_told(void **state)
 {
-	static const char *const in[] = {"HTTP/1.1 200 OK\r\nContent-", "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n012",
-		"HTTP/1.1 200 OK\r\n\r\n012", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n012\r\n"};
-	static const char *const told[] = {"reset upstream_reset\n", "200 length=9\n012reset upstream_cut_body\n",
-		"200 stream\n012reset upstream_cut_body\n", "200 stream\n012reset upstream_cut_body\n"};
+	static const char *const in[] = {"HTTP/1.1 200 OK\r\nContent-",
+		"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n012", "HTTP/1.1 200 OK\r\n\r\n012",
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n012\r\n"};
+	static const char *const told[] = {"reset upstream_reset\n",
+		"200 length=9\n012reset upstream_cut_body\n", "200 stream\n012reset upstream_cut_body\n",
+		"200 stream\n012reset upstream_cut_body\n"};
 
 	(void)state;
 	for (int i = 0; i < 4; i++) {
@@ -726,6 +748,7 @@ int main(void)
 		TEST(an_early_final_answer_is_delivered_and_the_connection_not_reused),
 		TEST(an_early_answer_before_a_reset_is_not_lost),
 		TEST(an_early_answer_is_not_lost_when_a_write_fails_first),
+		TEST(a_first_write_that_fails_has_sent_nothing),
 		TEST(a_write_that_fails_without_an_answer_is_a_reset),
 		TEST(a_reset_that_comes_with_a_part_of_the_answer_is_told),
 		TEST(bytes_behind_the_answer_end_the_connection),

@@ -1,0 +1,130 @@
+"""Which backend of a pool a request meets, for each `balance`, with priorities, and while a backend warms up."""
+import collections
+import time
+
+import pytest
+
+from support.answers import reply
+from support.config import pool, site
+
+
+@pytest.fixture
+def three(origin):
+    return [origin(name) for name in "abc"]
+
+
+def ask(proxy, n, headers=lambda i: (), target=lambda i: "/"):
+    """Who answered each of n requests, one after the other."""
+    with proxy.connect() as c:
+        return [c.request("GET", target(i), headers(i)).body.decode() for i in range(n)]
+
+
+def share(answers):
+    return {who: n / len(answers) for who, n in collections.Counter(answers).items()}
+
+
+@pytest.mark.parametrize("balance", ["round_robin", "least_request", "random", "ewma", "hash"])
+def test_every_backend_of_the_pool_serves(edge, three, balance):
+    proxy = edge(site(*three, service={"balance": balance}))
+    answers = ask(proxy, 300)
+    # From one address, hash knows one client.
+    assert len(set(answers)) == (1 if balance == "hash" else 3)
+    assert "balance" not in proxy.stderr()
+
+
+@pytest.mark.parametrize("balance, slack", [("round_robin", 0.01), ("least_request", 0.08), ("random", 0.08)])
+def test_shares_are_the_weights(edge, three, balance, slack):
+    backends = [{"address": str(o), "weight": w} for o, w in zip(three, (5, 3, 2))]
+    got = share(ask(edge(site(*backends, service={"balance": balance})), 600))
+    assert got == pytest.approx({"a": 0.5, "b": 0.3, "c": 0.2}, abs=slack)
+
+
+@pytest.mark.parametrize("by, headers, target", [
+    ({"header": "X-User"}, lambda i: {"X-User": f"user-{i % 60}"}, lambda i: "/"),
+    ({"cookie": "session"}, lambda i: {"Cookie": f"a=b; session=s{i % 60}; c=d"}, lambda i: "/"),
+    ({"path": True}, lambda i: (), lambda i: f"/item/{i % 60}?turn={i // 60}"),
+], ids=["header", "cookie", "path"])
+def test_hash_sends_the_same_key_to_the_same_backend(edge, three, by, headers, target):
+    """... by any worker, before and after a reload, and through any weir: the table is made from the addresses alone."""
+    conf = site(*three, service={"balance": {"hash": by}})
+    proxy, other = edge(conf, workers=3), edge(conf, workers=1)
+    first = ask(proxy, 60, headers, target)
+    assert min(share(first).values()) > 0.15 and len(share(first)) == 3
+    assert ask(proxy, 120, headers, target) == first * 2
+    assert ask(other, 60, headers, target) == first
+    proxy.reload({**conf, "timeouts": {"connect": "2s"}})
+    assert ask(proxy, 60, headers, target) == first
+
+
+def test_a_backend_that_is_gone_gives_away_its_own_keys_only(edge, three):
+    def headers(i):
+        return {"X-User": f"user-{i}"}
+    proxy = edge(site(*three, service={"balance": {"hash": {"header": "X-User"}}, "retries": {"attempts": 2, "budget": "100%"}}))
+    before = ask(proxy, 90, headers)
+    three[1].close()
+    after = ask(proxy, 90, headers)
+    assert [a for a, b in zip(after, before) if b != "b"] == [b for b in before if b != "b"]
+    assert {a for a, b in zip(after, before) if b == "b"} == {"a", "c"}
+
+
+def test_hash_without_the_header_goes_to_anybody(edge, three):
+    assert len(set(ask(edge(site(*three, service={"balance": {"hash": {"header": "X-User"}}})), 100))) == 3
+
+
+def test_ewma_avoids_the_slow_one(edge, three):
+    def slow(x):
+        time.sleep(0.2)
+        reply(200, "a")(x)
+    three[0].always(slow)
+    assert share(ask(edge(site(*three, service={"balance": "ewma"}), workers=1), 300)).get("a", 0) < 0.05
+
+
+def test_ewma_is_not_drawn_to_a_backend_that_fails_at_once(edge, three):
+    three[0].always(reply(500, "a"))
+    got = share(ask(edge(site(*three, service={"balance": "ewma"}), workers=1), 300))
+    assert got.get("a", 0) < 0.1
+
+
+def test_the_second_priority_waits_for_the_first_to_be_gone(edge, three):
+    first, second, spare = three
+    backends = [{"address": str(spare), "priority": 2}, {"address": str(second), "priority": 1}, str(first)]
+    health = {"http": {"path": "/healthz"}, "interval": "100ms", "rise": 1, "fall": 1}
+    proxy = edge(site(pools={"blue": pool(*backends)}, service={"health": health}))
+    proxy.wait_event("health", 3, to="up")
+    assert set(ask(proxy, 50)) == {"a"}
+    first.on("/healthz", reply(503, "ill"))
+    proxy.wait_event("health", to="down", backend=f"acme/shop/blue/{first}")
+    assert set(ask(proxy, 50)) == {"b"}
+    first.on("/healthz", reply(200, "well"))
+    proxy.wait_event("health", 4, to="up")
+    assert set(ask(proxy, 50)) == {"a"}
+
+
+def test_a_backend_that_has_recovered_is_not_flooded(edge, three):
+    health = {"http": {"path": "/healthz"}, "interval": "100ms", "rise": 1, "fall": 1, "slow_start": "1h"}
+    proxy = edge(site(*three, service={"balance": "round_robin", "health": health}), workers=1)
+    proxy.wait_event("health", 3, to="up")
+    # Those that came up with their pool are even.
+    assert share(ask(proxy, 300)) == pytest.approx({"a": 1 / 3, "b": 1 / 3, "c": 1 / 3}, abs=0.01)
+    three[2].on("/healthz", reply(503, "ill"))
+    proxy.wait_event("health", to="down")
+    three[2].on("/healthz", reply(200, "well"))
+    proxy.wait_event("health", 4, to="up")
+    # A sixteenth of its weight at the beginning of the hour: 1 in 33.
+    assert 0 < share(ask(proxy, 330))["c"] < 0.06
+
+
+def test_a_backend_that_joins_a_serving_pool_warms_up(edge, three):
+    health = {"http": {"path": "/healthz"}, "interval": "100ms", "rise": 1, "fall": 1, "slow_start": "1h"}
+
+    def conf(*backends):
+        return site(*backends, service={"balance": "round_robin", "health": health})
+    proxy = edge(conf(*three[:2]), workers=1)
+    proxy.wait_event("health", 2, to="up")
+    proxy.reload(conf(*three))
+    proxy.wait_event("health", 3, to="up")
+    got = share(ask(proxy, 330))
+    assert 0 < got["c"] < 0.06
+    # A reload is no recovery: it goes on where it was.
+    proxy.reload({**conf(*three), "timeouts": {"connect": "2s"}})
+    assert 0 < share(ask(proxy, 330))["c"] < 0.06

@@ -1,0 +1,112 @@
+"""When something runs out: connections, descriptors, memory. What is there keeps working, and it recovers by itself."""
+import resource
+import socket
+import time
+
+import pytest
+
+from support.answers import Gate, big, pattern
+from support.config import site
+from support.http1 import Closed, build
+from support.wire import eventually
+
+
+@pytest.fixture
+def shop(origin):
+    return origin("shop")
+
+
+# -- limits.connections --
+
+def test_at_the_limit_the_connection_that_was_idle_longest_makes_room(edge, shop):
+    proxy = edge(site(shop, limits={"connections": 4}), workers=1)
+    clients = [proxy.connect() for _ in range(4)]
+    for c in (*clients, clients[0]):
+        assert c.get("/").status == 200
+    with proxy.connect() as another:
+        assert another.get("/").status == 200
+        assert clients[1].expect_close()  # the first was used after it
+        for c in (clients[0], clients[2], clients[3]):
+            assert c.get("/").status == 200
+    for c in clients:
+        c.close()
+
+
+def test_many_that_come_at_once_push_out_as_many(edge, shop):
+    proxy = edge(site(shop, limits={"connections": 20}), workers=1)
+    before = [proxy.connect() for _ in range(20)]
+    for c in before:
+        assert c.get("/").status == 200
+    after = [proxy.connect() for _ in range(20)]
+    for c in after:
+        assert c.get("/").status == 200
+    assert proxy.descriptors() <= 20 + 20  # those of the clients, the listener, and some to the backend
+    for c in before:
+        c.expect_close()
+    for c in before + after:
+        c.close()
+
+
+def test_a_connection_that_waits_for_its_answer_is_not_pushed_out(edge, shop):
+    gate = shop.always(Gate())
+    proxy = edge(site(shop, limits={"connections": 3}), workers=1)
+    clients = [proxy.connect() for _ in range(3)]
+    for c in clients:
+        c.send(build("GET", "/"))
+    gate.wait_arrived(3)
+    with proxy.connect() as one_too_many:
+        try:
+            one_too_many.try_send(build("GET", "/"))
+            one_too_many.expect_close()
+        except Closed:
+            pass
+    gate.open()
+    for c in clients:
+        assert c.response().status == 200
+        c.close()
+    assert proxy.get("/").status == 200
+    assert shop.count == 4
+
+
+# -- descriptors --
+
+def test_without_descriptors_it_waits_without_spinning_and_recovers(edge, shop):
+    proxy = edge(site(shop), workers=1)
+    with proxy.connect() as old:
+        assert old.get("/").status == 200
+        resource.prlimit(proxy.process.pid, resource.RLIMIT_NOFILE, (64, resource.prlimit(proxy.process.pid, resource.RLIMIT_NOFILE)[1]))
+        crowd = [proxy.connect() for _ in range(100)]  # the kernel takes them; weir cannot
+        proxy.wait_event("accept_exhausted")
+        spent = proxy.cpu_seconds()
+        time.sleep(0.5)  # that nothing happens for a while is the point
+        assert proxy.cpu_seconds() - spent < 0.1
+        assert old.get("/").status == 200  # what is there works on
+        for c in crowd:
+            c.close()
+    eventually(lambda: proxy.get("/").status == 200, "an answer once there are descriptors again")
+
+
+# -- memory --
+
+def test_over_the_memory_limit_new_work_is_refused_and_old_work_finishes(edge, shop):
+    size = 8_000_000  # more than all sockets on the way hold
+    shop.on("/big", big(size))
+    proxy = edge(site(shop, limits={"memory": "512KiB"}), workers=1)
+    slow = [proxy.connect() for _ in range(4)]
+    try:
+        for c in slow:
+            c.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+            c.send(build("GET", "/big"))  # and does not read
+        with proxy.connect() as c:
+            refused = eventually(lambda: (r := c.get("/new")).status == 503 and r, "new work to be refused")
+        assert refused.header("x-weir-reason") == "overloaded" and refused.header("retry-after")
+        statuses = []
+        for c in slow:
+            r = c.response()
+            statuses.append(r.status)
+            assert r.status == 503 or r.body == pattern(size)
+        assert 200 in statuses
+        eventually(lambda: proxy.get("/new").status == 200, "new work to be taken again")
+    finally:
+        for c in slow:
+            c.close()

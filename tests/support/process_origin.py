@@ -1,0 +1,48 @@
+"""A backend in a process of its own, so that it can be killed and stopped as backends are."""
+import os
+import signal
+import socket
+import subprocess
+
+from support.edge import WEIR
+from support.wire import eventually
+
+
+class ProcessOrigin:
+    """str(origin) is its address, which it keeps over start() and kill(). It answers /healthz with 200."""
+
+    def __init__(self, name):
+        self.name = name
+        with socket.create_server(("127.0.0.1", 0)) as s:
+            self.port = s.getsockname()[1]
+        self.process = None
+        self.start()
+
+    def __str__(self):
+        return f"127.0.0.1:{self.port}"
+
+    def _accepts(self):
+        with socket.socket() as s:
+            return s.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def start(self):
+        self.process = subprocess.Popen([WEIR, "demo-backend", "--listen", str(self), "--name", self.name], stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL, env={**os.environ, "TSAN_OPTIONS": "", "ASAN_OPTIONS": "detect_leaks=0"})
+        eventually(self._accepts, f"{self.name} to listen on {self}")
+
+    def kill(self):
+        """SIGKILL: the kernel closes its connections, and refuses new ones."""
+        self.process.kill()
+        self.process.wait()
+
+    def freeze(self):
+        """It does nothing any more; the kernel still takes connections in its name."""
+        self.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self):
+        self.process.send_signal(signal.SIGCONT)
+
+    def close(self):
+        if self.process.poll() is None:
+            self.thaw()
+            self.kill()
