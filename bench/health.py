@@ -109,7 +109,10 @@ def main():
     parser.add_argument("--seconds", type=float, default=20)
     parser.add_argument("--kind", choices=["http", "tcp"], default="http")
     args = parser.parse_args()
-    listener = socket.create_server(("0.0.0.0", 0), backlog=4096)
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"lo")
+    listener.bind(("0.0.0.0", 0))
+    listener.listen(4096)
     origin = os.fork()
     if origin == 0:
         serve(listener)

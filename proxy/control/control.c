@@ -36,9 +36,11 @@ static void on_installed(struct mail *m, void *control)
 {
 	struct control *c = control;
 	uint64_t generation = note_of(m)->generation;
+	/* Told to stop meanwhile, workers are waited for to stop: this must not count as one that has. */
+	bool awaited = c->state == CONTROL_STARTING || c->state == CONTROL_INSTALLING;
 
 	free(note_of(m));
-	if (generation == c->snapshot->generation && --c->workers_waited_for == 0)
+	if (awaited && generation == c->snapshot->generation && --c->workers_waited_for == 0)
 		reload_installed(c);
 }
 

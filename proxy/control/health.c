@@ -185,12 +185,17 @@ static uint32_t interval_of(const struct check *c)
 	return interval;
 }
 
+static uint32_t spread_of(uint32_t interval)
+{
+	return interval / 100 * JITTER_PERCENT;
+}
+
 static void schedule(struct check *c, uint32_t interval)
 {
-	uint32_t spread = interval * JITTER_PERCENT / 100;
+	uint32_t spread = spread_of(interval);
 	uint32_t step = (uint32_t)(loop_random(c->engine->loop) % (JITTER_STEPS + 1));
 
-	deadline_arm(c->engine->loop, &c->next, interval - spread + 2 * spread * step / JITTER_STEPS);
+	deadline_arm(c->engine->loop, &c->next, interval - spread + spread / JITTER_STEPS * 2 * step);
 }
 
 static void count_probe(struct check *c, bool begins)
@@ -363,7 +368,7 @@ static void subscribe(struct health_engine *e, struct health *h, const struct co
 	/* The first probe of a new backend comes at once, also of one that shares its check: requests may be waiting for it. */
 	if (!deadline_armed(&c->next) || backend_state(h->backend) == BACKEND_CHECKING)
 		queue(c);
-	else if (c->next.at_ms > e->loop->now_ms + interval_wanted(h))
+	else if (c->next.at_ms > e->loop->now_ms + interval_wanted(h) + spread_of(interval_wanted(h)))
 		schedule(c, interval_wanted(h));
 }
 

@@ -18,7 +18,7 @@ struct check;
 
 /* Probes that are under way at once, of who passed the last time and of who did not; the others wait for their turn. */
 #define HEALTH_PROBES_MAX   512
-#define HEALTH_SUSPECTS_MAX 256
+#define HEALTH_SUSPECTS_MAX 512
 
 /* Control's record of one backend's checks: backend->health. */
 struct health {

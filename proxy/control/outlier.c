@@ -67,7 +67,8 @@ bool outlier_stands_out(const struct outlier_pool *pool, const struct outlier_sa
 
 /* -- ejecting and returning -- */
 
-static const char *const kind_texts[] = {[OUTCOME_ANSWER] = "consecutive_errors", [OUTCOME_LOCAL] = "consecutive_failures"};
+static const char *const kind_texts[] = {
+	[OUTCOME_ANSWER] = "consecutive_errors", [OUTCOME_LOCAL] = "consecutive_failures"};
 
 static uint32_t count_ejected(const struct pool *p)
 {
@@ -78,11 +79,12 @@ static uint32_t count_ejected(const struct pool *p)
 	return n;
 }
 
-static void tell(const struct outlier *o, uint8_t level, const char *event, const char *why, uint32_t length_ms)
+static void tell(
+	const struct outlier *o, uint8_t level, const char *event, const char *why, uint32_t length_ms)
 {
 	const struct pool *pool = o->watch->pool;
-	json_t *members = json_pack("{s:s, s:i, s:i, s:i}", "backend", o->backend->slot->key.p, "times", (int)o->times,
-		"pool_ejected", (int)count_ejected(pool), "pool_size", (int)pool->n);
+	json_t *members = json_pack("{s:s, s:i, s:i, s:i}", "backend", o->backend->slot->key.p, "times",
+		(int)o->times, "pool_ejected", (int)count_ejected(pool), "pool_size", (int)pool->n);
 
 	if (why)
 		json_object_set_new(members, "reason", json_string(why));
@@ -97,7 +99,8 @@ static bool can_be_spared(const struct outlier *o)
 	const struct pool *pool = o->watch->pool;
 	uint32_t others = pool_census(pool).up - (backend_standing(o->backend) == BACKEND_UP);
 
-	return others > 0 && count_ejected(pool) < outlier_most(pool->n, pool->conf->policy.outlier.max_ejected);
+	return others > 0 &&
+	       count_ejected(pool) < outlier_most(pool->n, pool->conf->policy.outlier.max_ejected);
 }
 
 static void eject(struct outlier *o, const char *why)
@@ -168,12 +171,11 @@ static void on_interval(struct deadline *d)
 	struct outlier_pool pool;
 
 	MUST(samples);
-	list_each(link, &w->outliers)
+	list_each (link, &w->outliers)
 		samples[n++] = take_sample(CONTAINER(link, struct outlier, link));
 	pool = outlier_pool_of(samples, n);
 	n = 0;
-	list_each(each, &w->outliers)
-	{
+	list_each (each, &w->outliers) {
 		struct outlier *o = CONTAINER(each, struct outlier, link);
 
 		o->spared = false;
@@ -246,7 +248,7 @@ static void follow_pool(struct outlier_engine *e, const struct pool *pool, uint6
 	w->generation = generation;
 	for (uint32_t i = 0; i < pool->n; i++)
 		watch_backend(w, pool->backends[i]);
-	list_each(link, &w->outliers)
+	list_each (link, &w->outliers)
 		all++;
 	for (; all > pool->n; all--)
 		outlier_forget(CONTAINER(list_first(&w->outliers), struct outlier, link));
@@ -281,7 +283,8 @@ static void forget_others(struct outlier_engine *e, uint64_t generation)
 	}
 }
 
-void outlier_init(struct outlier_engine *e, struct loop *l, struct io_thread *io, struct worker *workers, uint32_t worker_n)
+void outlier_init(struct outlier_engine *e, struct loop *l, struct io_thread *io, struct worker *workers,
+	uint32_t worker_n)
 {
 	*e = (struct outlier_engine){.loop = l, .io = io, .workers = workers, .worker_n = worker_n};
 }

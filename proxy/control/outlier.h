@@ -51,7 +51,8 @@ struct outlier_engine {
 	struct map watches; /* by the key of the pool -> struct outlier_watch */
 };
 
-void outlier_init(struct outlier_engine *e, struct loop *l, struct io_thread *io, struct worker *workers, uint32_t worker_n);
+void outlier_init(struct outlier_engine *e, struct loop *l, struct io_thread *io, struct worker *workers,
+	uint32_t worker_n);
 /* Watches exactly what this snapshot says. Before the snapshot goes to the workers: they count from then on. */
 void outlier_follow(struct outlier_engine *e, struct snapshot *s);
 /* A worker says that so many requests in a row have failed. */

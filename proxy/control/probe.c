@@ -19,15 +19,15 @@ enum probe_state {
 	PROBE_RESTING, /* not asking; a connection may be kept */
 	PROBE_CONNECTING,
 	PROBE_WAITING, /* for the answer */
-	PROBE_PASSED, /* the head was right; the body may end in the same tick, which is worth a connection */
+	PROBE_ENDING, /* it has passed, which was told; the rest of the answer stands between the connection and the next question */
 	PROBE_STATES
 };
 
 static const uint8_t legal[PROBE_STATES] = {
 	[PROBE_RESTING] = BIT(PROBE_CONNECTING) | BIT(PROBE_WAITING),
 	[PROBE_CONNECTING] = BIT(PROBE_WAITING) | BIT(PROBE_RESTING),
-	[PROBE_WAITING] = BIT(PROBE_PASSED) | BIT(PROBE_RESTING) | BIT(PROBE_CONNECTING),
-	[PROBE_PASSED] = BIT(PROBE_RESTING),
+	[PROBE_WAITING] = BIT(PROBE_ENDING) | BIT(PROBE_RESTING) | BIT(PROBE_CONNECTING),
+	[PROBE_ENDING] = BIT(PROBE_RESTING),
 };
 
 struct probe {
@@ -43,7 +43,6 @@ struct probe {
 	uint64_t start_us;
 	struct deadline timeout;
 	struct task failed_at_once; /* the outcome was known before probe_ask() returned */
-	struct task settle; /* at the end of the tick in which it passed */
 	struct transport *transport; /* until there is a connection */
 	struct http_conn *conn; /* kept while resting */
 	struct stream *stream;
@@ -77,26 +76,50 @@ static void clean_up(struct probe *p)
 {
 	deadline_disarm(p->loop, &p->timeout);
 	task_cancel(&p->failed_at_once);
-	task_cancel(&p->settle);
 	chain_clear(&p->loop->mem, &p->body);
 	arena_free(&p->arena);
 }
 
-/* whole: the answer has ended, so that the connection could take another question. */
-static void finish(struct probe *p, enum reason why, bool whole)
+static void tell(struct probe *p, enum reason why)
 {
 	struct probe_outcome outcome = p->outcome;
 
 	OBJ_CHECK(p, PROBE_MAGIC);
 	outcome.why = why;
 	outcome.duration_us = (uint32_t)(p->loop->now_us - p->start_us);
-	if (why == REASON_NONE && whole && p->target.keep && p->asks_left > 0)
+	clean_up(p);
+	p->done(&outcome, p->ctx);
+}
+
+static bool may_keep(const struct probe *p)
+{
+	return p->target.keep && p->asks_left > 0;
+}
+
+/* whole: the answer has ended, so that the connection could take another question. */
+static void finish(struct probe *p, enum reason why, bool whole)
+{
+	if (why == REASON_NONE && whole && may_keep(p))
 		stream_release(&p->stream);
 	else
 		hang_up(p);
-	clean_up(p);
 	set_state(p, PROBE_RESTING);
-	p->done(&outcome, p->ctx);
+	tell(p, why);
+}
+
+/* Without a connection. */
+static void rest(struct probe *p)
+{
+	hang_up(p);
+	if (p->state == PROBE_ENDING)
+		set_state(p, PROBE_RESTING);
+}
+
+/* The answer that was told of already has ended: the connection is free. */
+static void end(struct probe *p)
+{
+	stream_release(&p->stream);
+	set_state(p, PROBE_RESTING);
 }
 
 /* -- the answer -- */
@@ -188,22 +211,25 @@ static void on_head(struct stream *s, const struct head *head, bool last)
 	if (last) {
 		judge(p, true);
 	} else if (h->kind == CONF_CHECK_HTTP && h->body.n == 0) {
-		set_state(p, PROBE_PASSED);
-		loop_defer(p->loop, &p->settle, LOOP_FLUSH);
+		if (!may_keep(p)) {
+			finish(p, REASON_NONE, false);
+			return;
+		}
+		set_state(p, PROBE_ENDING);
+		tell(p, REASON_NONE);
 	}
-}
-
-static void on_settle(struct task *t)
-{
-	finish(CONTAINER(t, struct probe, settle), REASON_NONE, false);
 }
 
 static void on_body(struct stream *s, struct chain *chain, bool last)
 {
 	struct probe *p = s->owner;
 
-	if (p->state == PROBE_WAITING)
-		chain_move(&p->body, chain);
+	if (p->state == PROBE_ENDING) {
+		if (last)
+			end(p);
+		return;
+	}
+	chain_move(&p->body, chain);
 	/* What comes later is not looked at, so it need not be waited for. */
 	if (last || p->body.n >= BODY_LOOK)
 		judge(p, last);
@@ -213,6 +239,10 @@ static void on_trailers(struct stream *s, const struct fields *trailers)
 {
 	struct probe *p = s->owner;
 
+	if (p->state == PROBE_ENDING) {
+		end(p);
+		return;
+	}
 	if (p->target.health.kind == CONF_CHECK_GRPC)
 		note_grpc_status(p, trailers);
 	judge(p, true);
@@ -230,13 +260,17 @@ static void on_reset(struct stream *s, enum reason why)
 {
 	struct probe *p = s->owner;
 
+	if (p->state == PROBE_ENDING) {
+		rest(p);
+		return;
+	}
 	/* The backend may close a kept connection whenever it likes: only a new one tells how it is. */
 	if (p->reused && p->outcome.status == 0) {
 		hang_up(p);
 		begin_connect(p);
 		return;
 	}
-	finish(p, p->state == PROBE_PASSED ? REASON_NONE : why, false);
+	finish(p, why, false);
 }
 
 static const struct stream_owner_ops stream_ops = {on_head, on_body, on_trailers, on_sent, on_reset};
@@ -261,7 +295,7 @@ static void on_closed(struct http_conn *c, enum reason why)
 	if (!p)
 		return;
 	p->conn = NULL;
-	if (p->state != PROBE_RESTING)
+	if (probe_is_asking(p))
 		finish(p, why ? why : REASON_UPSTREAM_CLOSED, false);
 }
 
@@ -444,7 +478,6 @@ struct probe *probe_new(
 	p->ctx = ctx;
 	p->timeout.fire = on_timeout;
 	p->failed_at_once.run = on_failed_at_once;
-	p->settle.run = on_settle;
 	return p;
 }
 
@@ -455,13 +488,15 @@ void probe_aim(struct probe *p, const struct probe_target *target)
 		     !addr_eq_ip(&p->target.addr, &target->addr);
 
 	p->target = *target;
-	if (p->state == PROBE_RESTING && (moved || !target->keep))
-		hang_up(p);
+	if (!probe_is_asking(p) && (moved || !target->keep))
+		rest(p);
 }
 
 void probe_ask(struct probe *p)
 {
 	OBJ_CHECK(p, PROBE_MAGIC);
+	if (p->state == PROBE_ENDING)
+		rest(p);
 	p->outcome = (struct probe_outcome){0};
 	p->start_us = p->loop->now_us;
 	deadline_arm(p->loop, &p->timeout, p->target.health.timeout);
@@ -474,7 +509,7 @@ void probe_ask(struct probe *p)
 
 bool probe_is_asking(const struct probe *p)
 {
-	return p->state != PROBE_RESTING;
+	return p->state == PROBE_CONNECTING || p->state == PROBE_WAITING;
 }
 
 void probe_free(struct probe **pp)

@@ -6,10 +6,10 @@
 #include "exchange/exchange.h"
 #include "io/transport.h"
 
-/* Before a retry that follows another one, or asks the same backend: at most so long before the first, twice as long before each
- * further one, and never less than half of that. The loop's tick comes on top. */
-#define PAUSE_MS     25
-#define PAUSE_MAX_MS 250
+/* Before a retry that follows another one, or asks the same backend: a random number of these, of one before the first retry and up to
+ * twice as many before each further one. Whole ones, because the loop keeps a queue for each length of time; its tick comes on top. */
+#define PAUSE_MS  25
+#define PAUSE_MAX 10
 
 /* Which bit of retries.on a reason stands under. */
 static uint32_t retry_bit(enum reason why)
@@ -417,12 +417,11 @@ void attempt_begin(struct exchange *x)
 /* The first retry goes to another backend at once: that one has nothing to recover from. */
 static uint32_t pause_before(struct exchange *x, const struct backend *next)
 {
-	uint32_t retry = tries(x), most;
+	uint32_t retry = tries(x);
 
 	if (retry == 1 && next != x->backend)
 		return 0;
-	most = MIN(PAUSE_MS << (retry - 1), PAUSE_MAX_MS);
-	return most / 2 + (uint32_t)(loop_random(x->edge->loop) % (most / 2 + 1));
+	return PAUSE_MS * (1 + (uint32_t)(loop_random(x->edge->loop) % MIN(1u << (retry - 1), PAUSE_MAX)));
 }
 
 void attempt_pause_over(struct deadline *d)

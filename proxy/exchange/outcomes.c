@@ -48,7 +48,8 @@ static void failed(struct exchange *x, enum outcome_kind kind)
 {
 	struct edge *e = x->edge;
 
-	if (outcome_failed(x->backend->outcomes, e->worker, kind, x->pool->conf->policy.outlier.consecutive_errors))
+	if (outcome_failed(
+		    x->backend->outcomes, e->worker, kind, x->pool->conf->policy.outlier.consecutive_errors))
 		e->suspect(e, x->backend, kind);
 }
 

@@ -2,7 +2,7 @@
 
 #include "base/obj.h"
 
-#define ONE		10000u
+#define ONE             10000u
 #define FORGOTTEN_AFTER 100 /* seconds: of what was saved nothing worth counting is left */
 
 static void account(struct retry_budget *b, uint64_t now_ms)

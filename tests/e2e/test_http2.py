@@ -305,7 +305,7 @@ def test_a_reset_from_the_backend_is_a_reset_or_502_never_a_clean_end(edge, orig
     with proxy.connect() as c:
         c.send(build("GET", "/body"))
         raw = c.until_closed()
-        assert b"half" in raw and not raw.endswith(b"0\r\n\r\n")
+        assert not raw.endswith(b"0\r\n\r\n")  # what came before the reset may be lost with it
 
 
 def test_a_refused_stream_is_tried_again_elsewhere_whatever_the_method(edge, origin):

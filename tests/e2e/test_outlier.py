@@ -200,6 +200,27 @@ def test_when_all_fail_retries_stay_within_their_budget(edge, origin, fault):
     assert not record.get("retried")
 
 
+def test_the_same_backend_is_asked_again_only_after_a_pause(edge, origin):
+    shop = origin("shop")
+    shop.always(in_turn(answers.reset_at_once, answers.reset_at_once, reply(200, b"third")))
+    proxy = edge(site(shop, service={"retries": {"attempts": 3}}))
+    assert proxy.get("/").body == b"third"
+    record = proxy.logged(attempts=3)
+    assert record["duration_ms"] >= 49 and record["retried"] == "upstream_reset"
+
+
+def test_a_client_that_leaves_during_the_pause_is_not_asked_for_again(edge, origin):
+    shop = origin("shop")
+    shop.always(answers.reset_at_once)
+    proxy = edge(site(shop, service={"retries": {"attempts": 10, "budget": "100%"}}))
+    with proxy.connect() as c:
+        c.send(b"GET / HTTP/1.1\r\nHost: acme.test\r\n\r\n")
+        shop.wait_count(2)
+        c.reset()
+    record = proxy.logged(status=499)
+    assert record["attempts"] == shop.count < 10
+
+
 def test_an_answer_that_asks_for_patience_is_passed_on(edge, origin):
     busy, fine = origin("busy"), origin("fine")
     proxy = edge(site(busy, fine, service={"balance": "round_robin", "retries": {"budget": "100%"}}))

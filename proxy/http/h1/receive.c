@@ -85,6 +85,9 @@ static ssize_t view_get(struct h1_conn *c, struct view *v)
 	}
 	v->p = mem_read_room(h1_mem(c), &room);
 	n = read_some(c, v->p, room);
+	/* TLS may have read a ticket, and lost sight of the reset behind it. */
+	if (n == TRANSPORT_AGAIN && transport_was_reset(c->base.transport))
+		n = TRANSPORT_ERROR;
 	v->n = n > 0 ? (size_t)n : 0;
 	v->where = IN_ROOM;
 	v->block = NULL;

@@ -16,7 +16,7 @@
 #include "io/loop.h"
 
 #define FAKE_PATIENCE_MS 20000 /* for what is expected; nothing waits that long unless it is broken */
-#define FAKE_CONNS	 1024
+#define FAKE_CONNS       1024
 
 struct fake_backend {
 	int listener;
@@ -45,14 +45,15 @@ static inline void fake_serve(struct fake_backend *f, int listener)
 		f->fds[i] = -1;
 }
 
-/* On all addresses of the machine, so that one fake is as many backends as there are addresses of 127.0.0.0/8. */
+/* On every address of the loopback device, so that one fake is as many backends as there are addresses of 127.0.0.0/8. */
 static inline void fake_init(struct fake_backend *f)
 {
 	struct sockaddr_in a = {.sin_family = AF_INET};
 	socklen_t n = sizeof(a);
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
-	MUST(fd >= 0 && bind(fd, (struct sockaddr *)&a, n) == 0 && getsockname(fd, (struct sockaddr *)&a, &n) == 0);
+	MUST(fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, "lo", 3) == 0);
+	MUST(bind(fd, (struct sockaddr *)&a, n) == 0 && getsockname(fd, (struct sockaddr *)&a, &n) == 0);
 	fake_serve(f, fd);
 	f->port = ntohs(a.sin_port);
 }
@@ -89,8 +90,10 @@ static inline void fake_say(struct fake_backend *f, int fd, const char *text)
 {
 	size_t n = strlen(text), piece = f->piece ? f->piece : n;
 
+	/* Nobody listens any more to an answer that came too late. */
 	for (size_t at = 0; at < n; at += piece)
-		MUST(send(fd, text + at, MIN(piece, n - at), MSG_NOSIGNAL) >= 0);
+		if (send(fd, text + at, MIN(piece, n - at), MSG_NOSIGNAL) < 0)
+			return;
 }
 
 static inline void fake_answer(struct fake_backend *f, int *fd)
@@ -126,15 +129,18 @@ static inline void fake_answer(struct fake_backend *f, int *fd)
 
 static inline void fake_turn(struct fake_backend *f)
 {
+	bool more = true;
+
 	for (int i = 0; i < FAKE_CONNS; i++) {
 		ssize_t n;
 
-		if (f->fds[i] < 0) {
+		if (f->fds[i] < 0 && more) {
 			f->fds[i] = accept4(f->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-			if (f->fds[i] < 0)
-				continue;
-			f->accepted++;
+			more = f->fds[i] >= 0;
+			f->accepted += more;
 		}
+		if (f->fds[i] < 0)
+			continue;
 		n = recv(f->fds[i], f->request, sizeof(f->request) - 1, 0);
 		if (n > 0) {
 			f->request[n] = '\0';

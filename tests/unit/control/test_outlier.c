@@ -87,7 +87,8 @@ static void four_are_too_few_to_compare(void **state)
 static void who_has_had_few_requests_neither_counts_nor_goes(void **state)
 {
 	const struct outlier_sample few[] = {{500, 0}, {500, 0}, {500, 250}, {500, 0}, {99, 0}};
-	const struct outlier_sample none[] = {{500, 0}, {500, 0}, {0, 0}, {99, 99}, {500, 0}, {500, 0}, {500, 0}};
+	const struct outlier_sample none[] = {
+		{500, 0}, {500, 0}, {0, 0}, {99, 99}, {500, 0}, {500, 0}, {500, 0}};
 
 	(void)state;
 	assert_int_equal(who_stands_out(few, COUNT_OF(few)), -1);

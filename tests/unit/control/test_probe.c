@@ -89,7 +89,9 @@ static void a_listed_status_passes_and_another_does_not(void **state)
 static void interim_answers_are_not_the_answer(void **state)
 {
 	BENCH;
-	assert_int_equal(answered(&b, "HTTP/1.1 103 Hints\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"), REASON_NONE);
+	assert_int_equal(
+		answered(&b, "HTTP/1.1 103 Hints\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"),
+		REASON_NONE);
 	assert_int_equal(b.outcome.status, 200);
 	bench_free(&b);
 }
@@ -116,7 +118,8 @@ static void the_body_is_found_wherever_it_was_cut(void **state)
 		assert_int_equal(answered(&b, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 					      "3\r\nxre\r\n4\r\nadyx\r\n0\r\n\r\n"),
 			REASON_NONE);
-	assert_int_equal(answered(&b, "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nunread"), REASON_CHECK_BODY);
+	assert_int_equal(
+		answered(&b, "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nunread"), REASON_CHECK_BODY);
 	assert_int_equal(answered(&b, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"), REASON_CHECK_BODY);
 	bench_free(&b);
 }
@@ -124,7 +127,8 @@ static void the_body_is_found_wherever_it_was_cut(void **state)
 static void a_body_is_searched_up_to_a_limit(void **state)
 {
 	static char answer[300000];
-	size_t n = (size_t)snprintf(answer, sizeof(answer), "HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n");
+	size_t n = (size_t)snprintf(
+		answer, sizeof(answer), "HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n");
 
 	BENCH;
 	memset(answer + n, 'x', 100000);
@@ -147,7 +151,7 @@ static void what_is_no_answer_fails(void **state)
 	b.backend.script = "S";
 	b.target.health.timeout = 200;
 	assert_int_equal(ask(&b), REASON_CHECK_TIMEOUT);
-	assert_true(b.outcome.duration_us >= 200000);
+	assert_true(b.outcome.duration_us >= 199000); /* deadlines count in ms */
 	b.target.addr.port = 1;
 	assert_int_equal(ask(&b), REASON_UPSTREAM_REFUSED);
 	b.target.addr.family = ADDR_NONE;

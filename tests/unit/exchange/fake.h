@@ -123,7 +123,7 @@ struct fake {
 	size_t give_n, filled;
 	bool hold, eof;
 	uint8_t in_at, out_at; /* enum progress */
-	bool cut;
+	bool cut, stopped; /* the peer wants no more of the message that goes out */
 	size_t body_n;
 	char body[FAKE_SHOWN];
 	bool body_good;
@@ -268,14 +268,15 @@ static inline void hear_cut(struct fake *f)
 {
 	bool open = f->in_at != AT_END;
 
-	f->at = NULL;
-	f->give_n = 0;
 	if (f->side->client)
 		open = open && f->out_at != AT_HEAD;
 	else
 		open = f->in_at == AT_BODY || (f->in_at == AT_END && f->out_at != AT_END);
+	f->stopped = true;
+	f->give_n = 0;
 	if (!open || f->cut)
 		return;
+	f->at = NULL;
 	f->cut = true;
 	hear_body_line(f);
 	text_put(&f->side->heard, STR("cut\n"));
@@ -436,6 +437,7 @@ static inline void fake_send_head(struct fake *f, struct str step)
 		f->side->wire->head(f, &s);
 		return;
 	}
+	f->stopped = false;
 	f->out_tunnel = s.tunnel;
 	if (s.status && f->tunnel_request && !s.tunnel)
 		f->in_at = AT_END; /* declined: nothing more is asked */
@@ -494,7 +496,7 @@ static inline bool fake_step(struct fake *f, struct str step)
 		fake_give_up(f);
 		wire->reset(f, str_eq(verb, STR("refuse")) ? H2_REFUSED_STREAM : f->side->client ? H2_CANCEL : H2_INTERNAL_ERROR);
 	} else if (str_eq(verb, STR("goaway"))) {
-		static const char payload[] = {0, 0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
+		static const char payload[] = {0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
 
 		fake_give_up(f);
 		bytes_add(&f->out, payload, sizeof(payload));

@@ -124,6 +124,8 @@ static inline size_t f2_body(struct fake *f, const char *p, size_t n)
 {
 	int64_t window = MIN(f->conn_window, f->stream_window);
 
+	if (f->stopped)
+		return n;
 	if (window <= 0)
 		return 0;
 	n = MIN(n, (size_t)window);
@@ -135,7 +137,8 @@ static inline size_t f2_body(struct fake *f, const char *p, size_t n)
 
 static inline void f2_finish(struct fake *f)
 {
-	f2_frame(f, H2_FRAME_DATA, H2_FLAG_END_STREAM, f->stream, NULL, 0);
+	if (!f->stopped)
+		f2_frame(f, H2_FRAME_DATA, H2_FLAG_END_STREAM, f->stream, NULL, 0);
 }
 
 static inline void f2_trailers(struct fake *f, const struct spec *s)
@@ -143,7 +146,8 @@ static inline void f2_trailers(struct fake *f, const struct spec *s)
 	struct f2_block b = {0};
 
 	f2_put_fields(&b, s);
-	f2_send_block(f, &b, true);
+	if (!f->stopped)
+		f2_send_block(f, &b, true);
 }
 
 static inline void f2_reset(struct fake *f, enum h2_error code)

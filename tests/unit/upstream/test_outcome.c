@@ -85,12 +85,15 @@ static void each_worker_writes_to_a_cache_line_of_its_own(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(a_row_is_counted_over_all_workers_and_told_once, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			a_row_is_counted_over_all_workers_and_told_once, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_good_answer_ends_the_row_of_errors, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(errors_and_answers_that_do_not_come_are_apart, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			errors_and_answers_that_do_not_come_are_apart, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_lower_threshold_holds_at_once, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(totals_are_of_all_workers, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(each_worker_writes_to_a_cache_line_of_its_own, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			each_worker_writes_to_a_cache_line_of_its_own, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
