@@ -77,6 +77,24 @@ static const struct config_type type_balance = {
 
 /* -- health -- */
 
+/* As it stands in a request: with a query, but no fragment. */
+static bool is_check_path(struct str s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if ((unsigned char)s.p[i] <= 0x20 || (unsigned char)s.p[i] >= 0x7f || strchr("#\\", s.p[i]))
+			return false;
+	return s.n > 0 && s.p[0] == '/';
+}
+
+static const struct config_type type_check_path = {
+	.name = "path and query",
+	.expects = "a path, with a query if need be: it begins with /, has no #, and other characters are %-encoded",
+	.schema = "{\"type\": \"string\", \"pattern\": \"^/[^#]*$\"}",
+	.valid = is_check_path,
+	.parse = type_text_parse,
+	.init = type_text_init,
+};
+
 #define STATUS_LOWEST  100
 #define STATUS_HIGHEST 599
 
@@ -145,7 +163,7 @@ static const struct config_type type_status = {
 };
 
 static const struct config_field http_check_fields[] = {
-	CUSTOM("path", type_route_path, struct conf_health, path, "what is asked for", .text = "/"),
+	CUSTOM("path", type_check_path, struct conf_health, path, "what is asked for", .text = "/"),
 	STRING("host", struct conf_health, host, "the Host that is sent; unset: the backend's address",
 		NULLABLE),
 	CUSTOM("method", type_method, struct conf_health, method, "how it is asked for", .text = "GET"),

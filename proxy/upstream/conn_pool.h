@@ -19,6 +19,7 @@ struct conn_settings {
 	uint8_t protocol; /* enum conf_protocol */
 	uint8_t proxy_protocol; /* 0, 1, 2: the connection begins with a PROXY header and serves one client's request only */
 	struct tls_client *tls; /* NULL: plain; the worker's, outlives its pools */
+	bool tls_lost; /* TLS is wanted and cannot be had (its files are gone): nobody is connected to, least of all in the clear */
 	char server_name[256]; /* SNI and verified name; "" takes the host of a dns: backend */
 	struct http_limits limits;
 	uint32_t connect_ms;

@@ -121,6 +121,8 @@ enum reason opening_begin(struct conn_pool *p, const struct addr *client, const 
 	enum reason why = REASON_UPSTREAM_CONNECT;
 	struct opening *o;
 
+	if (p->settings.tls_lost)
+		return REASON_UPSTREAM_TLS;
 	if (to->family == ADDR_NONE)
 		return REASON_UPSTREAM_RESOLVE;
 	o = mem_obj(&p->loop->mem, sizeof(*o));

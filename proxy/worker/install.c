@@ -44,6 +44,7 @@ static void fill_settings(struct conn_settings *set, struct worker *w, const str
 		.max_pending = part_of(policy->breaker.pending, workers),
 		.pending_ms = policy->breaker.pending_timeout,
 	};
+	set->tls_lost = policy->tls.on && !set->tls;
 	text_put(&name, policy->tls.server_name);
 	set->server_name[name.n] = '\0';
 }

@@ -56,10 +56,10 @@ def serving(status, body=None):
 
 
 def test_an_http_check_asks_what_it_was_told_to(edge, shop):
-    proxy = edge(checked(shop, check={"http": {"path": "/up", "host": "acme.test", "method": "HEAD"}}))
+    proxy = edge(checked(shop, check={"http": {"path": "/up?deep=1", "host": "acme.test", "method": "HEAD"}}))
     wait_state(proxy, shop, "up")
     asked = shop.requests[0]
-    assert (asked.method, asked.target, asked.header("host")) == ("HEAD", "/up", "acme.test")
+    assert (asked.method, asked.target, asked.header("host")) == ("HEAD", "/up?deep=1", "acme.test")
     assert asked.header("user-agent").startswith("weir-health/")
 
 

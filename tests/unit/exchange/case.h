@@ -8,8 +8,9 @@
 #include "fake_h2.h"
 
 /* For what is expected; nothing waits that long unless it is broken. */
-#define CASE_PATIENCE_MS 4000
-#define CASE_OVER_MS     1000 /* ... and this long when no exchange lives any more */
+#define CASE_PATIENCE_MS 20000
+#define CASE_OVER_MS     3000 /* ... and this long when no exchange lives any more */
+#define CASE_MOMENT_MS   2500 /* what takes longer is a timeout, and is waited for */
 #define CASE_QUIET       8 /* turns of the loop in which no fake reads or writes: nothing moves any more */
 #define CASE_MEMORY      (1536u * 1024) /* of blocks in use at any moment, the fakes' TLS included */
 
@@ -22,7 +23,9 @@ struct test_case {
 	bool dead; /* the pool has a second backend, which refuses connections */
 	const char *top; /* lines of configuration */
 	const char *service; /* a service's keys, each with a comma behind it */
-	const char *route; /* a route's keys, each with a comma before it */
+	const char *route; /* a route's keys, each with a comma before it; NULL: the path alone */
+	const char *path; /* the route's; NULL: "/" */
+	const char *listener, *tenant; /* keys of theirs: each with a comma before it; lines */
 	size_t window; /* of HTTP/2 streams towards the fakes */
 	const char *show; /* see side.show */
 	const char *client, *origin; /* scripts */
@@ -108,15 +111,15 @@ static inline void stage_open(struct stage *st, const struct test_case *c, struc
 	snprintf(conf, sizeof(conf),
 		"%s"
 		"log: {access: {path: stdout, format: json}}\n"
-		"listeners: {in: {address: '127.0.0.1:8080'%s}}\n"
+		"listeners: {in: {address: '127.0.0.1:8080'%s%s}}\n"
 		"tenants:\n"
 		"  acme:\n"
-		"    hosts: [shop.test]\n"
+		"    hosts: [shop.test]\n%s"
 		"    services:\n"
 		"      shop: {%s%sretries: {budget: 100%%}, protocol: %s, pools: {blue: {weight: 1, backends: ['%s'%s]}}}\n"
-		"    routes: [{path: /, service: shop%s}]\n",
-		c->top ? c->top : "", certs, c->service ? c->service : "", upstream,
-		!how.origin_h2 ? "http1" : how.origin_tls ? "h2" : "h2c", origin, dead, c->route ? c->route : "");
+		"    routes: [{path: %s, service: shop%s}]\n",
+		c->top ? c->top : "", certs, c->listener ? c->listener : "", c->tenant ? c->tenant : "", c->service ? c->service : "", upstream,
+		!how.origin_h2 ? "http1" : how.origin_tls ? "h2" : "h2c", origin, dead, c->path ? c->path : "/", c->route ? c->route : "");
 	house_init(&st->house, conf, tls);
 	stage_contexts(st);
 	st->client = (struct side){.house = &st->house,
@@ -261,6 +264,24 @@ static inline void stage_clear(struct stage *st)
 		ring_drain(&h->log, part[0].iov_len);
 }
 
+/* What is put off for a moment, a retry say, happens now: the loop's timer is coarse, and there are many runs. */
+static inline void stage_hurry(struct stage *st)
+{
+	struct loop *l = &st->house.loop;
+
+	for (uint32_t i = 0; i < l->queue_count; i++) {
+		struct list *link;
+
+		while (l->queues[i].length_ms < CASE_MOMENT_MS && (link = list_first(&l->queues[i].entries))) {
+			struct deadline *d = CONTAINER(link, struct deadline, link);
+
+			deadline_disarm(l, d);
+			d->fire(d);
+		}
+	}
+	loop_run_tasks(l);
+}
+
 /* The case once. client_at, origin_at: how many bytes of theirs leave before the rest waits until nothing moves; SIZE_MAX: all.
  * drip: and then one more byte at a time. Writes how many each has sent. */
 static inline void stage_run(struct stage *st, size_t client_at, size_t origin_at, bool drip, size_t sent[2])
@@ -285,7 +306,8 @@ static inline void stage_run(struct stage *st, size_t client_at, size_t origin_a
 			stage_explain(st, MIN(client_at, origin_at), client_at < origin_at ? " of the client's" : " of the origin's");
 			fail_msg("%s", st->c->name);
 		}
-		house_turn(&st->house, 10);
+		stage_hurry(st);
+		house_turn(&st->house, 1);
 		stage_accept(st);
 	}
 	if (sent) {
@@ -295,6 +317,18 @@ static inline void stage_run(struct stage *st, size_t client_at, size_t origin_a
 	if (st->house.most > CASE_MEMORY)
 		fail_msg("%s: %zu bytes were in use", st->c->name, st->house.most);
 	stage_clear(st);
+}
+
+/* The case in one pairing, all bytes at once. */
+static inline void case_once(const struct test_case *c, struct pairing how, struct house_tls *tls)
+{
+	struct stage *st = calloc(1, sizeof(*st));
+
+	assert_non_null(st);
+	stage_open(st, c, how, tls);
+	stage_run(st, SIZE_MAX, SIZE_MAX, false, NULL);
+	stage_close(st);
+	free(st);
 }
 
 #endif

@@ -1,7 +1,7 @@
 /* fake.h - a client or an origin for the case table: does what its script says, and writes down what it hears, in words that are the
  * same for HTTP/1 and HTTP/2.
  *
- * Script: steps with "; " between them; an origin has a part for each request that reaches it, with " / " between them.
+ * Script: steps with "; " between them; an origin has a part for each request that reaches it, with " || " between them.
  *   GET /x ATTRIBUTES   a request's head          200 ATTRIBUTES   an answer's head, final or interim
  *       end: nothing follows · length=N · stream: no length · tunnel: a WebSocket · expect: 100-continue · te: trailers
  *       many=N: that many fields · [name: value]
@@ -316,7 +316,7 @@ static inline const char *find_outside(const char *at, const char *sep)
 static inline struct str next_step(const char **at)
 {
 	struct str step = {*at, strlen(*at)};
-	const char *more = find_outside(*at, "; "), *part = find_outside(*at, " / ");
+	const char *more = find_outside(*at, "; "), *part = find_outside(*at, " || ");
 
 	if (part && (!more || part < more)) {
 		step.n = (size_t)(part - *at);
@@ -332,11 +332,11 @@ static inline struct str next_step(const char **at)
 static inline const char *part_of(const char *script, unsigned n)
 {
 	while (n-- > 0) {
-		const char *next = find_outside(script, " / ");
+		const char *next = find_outside(script, " || ");
 
 		if (!next)
 			break;
-		script = next + 3;
+		script = next + 4;
 	}
 	return script;
 }
@@ -496,7 +496,7 @@ static inline bool fake_step(struct fake *f, struct str step)
 		fake_give_up(f);
 		wire->reset(f, str_eq(verb, STR("refuse")) ? H2_REFUSED_STREAM : f->side->client ? H2_CANCEL : H2_INTERNAL_ERROR);
 	} else if (str_eq(verb, STR("goaway"))) {
-		static const char payload[] = {0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
+		static const char payload[H2_FRAME_HEADER + 8] = {0, 0, 8, H2_FRAME_GOAWAY}; /* of stream 0, NO_ERROR */
 
 		fake_give_up(f);
 		bytes_add(&f->out, payload, sizeof(payload));

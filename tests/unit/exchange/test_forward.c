@@ -1,0 +1,209 @@
+/* exchange/forward.c: what a backend is told of where a request comes from, and what routes make of heads. */
+#include "case.h"
+
+static struct house_tls tls;
+static const struct pairing h1, h2 = {.client_h2 = true, .origin_h2 = true};
+
+#define PROVENANCE ",x-forwarded-for,x-forwarded-proto,x-forwarded-host,x-forwarded-port,x-real-ip,forwarded,"
+#define CLAIMS                                                                                                       \
+	"[x-forwarded-for: 203.0.113.9] [x-forwarded-proto: https] [x-forwarded-host: shop.example] [x-forwarded-port: 443] " \
+	"[x-real-ip: 203.0.113.9] [forwarded: for=203.0.113.9]"
+
+static void nobody_is_believed_who_is_not_trusted(void **state)
+{
+	static const struct test_case c = {.name = "untrusted",
+		.show = PROVENANCE,
+		.client = "GET / " CLAIMS " end",
+		.origin = "200 end",
+		.answer = "200\nend\n",
+		.asked = "GET / [x-forwarded-for: 192.0.2.7] [x-forwarded-proto: http] [x-forwarded-host: shop.test]"
+			 " [x-forwarded-port: 8080] [x-real-ip: 192.0.2.7] [forwarded: for=192.0.2.7;host=\"shop.test\";proto=http]\nend\n"};
+
+	(void)state;
+	case_once(&c, h1, &tls);
+	case_once(&c, h2, &tls);
+}
+
+static void a_trusted_proxy_is_believed_and_added_to_the_list(void **state)
+{
+	static const struct test_case c = {.name = "trusted",
+		.listener = ", trusted_proxies: [192.0.2.0/24]",
+		.show = PROVENANCE,
+		.client = "GET / " CLAIMS " end",
+		.origin = "200 end",
+		.answer = "200\nend\n",
+		.asked = "GET / [x-forwarded-for: 203.0.113.9, 192.0.2.7] [x-forwarded-proto: https] [x-forwarded-host: shop.example]"
+			 " [x-forwarded-port: 443] [x-real-ip: 203.0.113.9]"
+			 " [forwarded: for=203.0.113.9, for=192.0.2.7;host=\"shop.test\";proto=http]\nend\n"};
+
+	(void)state;
+	case_once(&c, h1, &tls);
+	case_once(&c, h2, &tls);
+}
+
+static void the_nearest_address_that_a_trusted_proxy_vouches_for_is_the_client(void **state)
+{
+	static const struct test_case c = {.name = "chain",
+		.listener = ", trusted_proxies: [192.0.2.0/24]",
+		.show = ",x-real-ip,",
+		.client = "GET / [x-forwarded-for: 10.6.6.6, 203.0.113.9] [x-forwarded-for: 192.0.2.8] end",
+		.origin = "200 end",
+		.answer = "200\nend\n",
+		.asked = "GET / [x-real-ip: 203.0.113.9]\nend\n"};
+
+	(void)state;
+	case_once(&c, h1, &tls);
+}
+
+static void an_ipv6_address_is_quoted_in_forwarded(void **state)
+{
+	static const struct test_case c = {.name = "IPv6",
+		.show = ",x-forwarded-for,forwarded,",
+		.client = "GET / end",
+		.origin = "200 end",
+		.answer = "200\nend\n",
+		.asked = "GET / [x-forwarded-for: 2001:db8::7] [forwarded: for=\"[2001:db8::7]\";host=\"shop.test\";proto=http]\nend\n"};
+	struct stage *st = calloc(1, sizeof(*st));
+
+	(void)state;
+	stage_open(st, &c, h1, &tls);
+	assert_true(addr_parse(&st->house.peer, STR("[2001:db8::7]:50000")));
+	stage_run(st, SIZE_MAX, SIZE_MAX, false, NULL);
+	stage_close(st);
+	free(st);
+}
+
+static void a_fit_request_id_is_kept(void **state)
+{
+	static const struct test_case c = {.name = "id",
+		.show = ",x-request-id,",
+		.client = "GET / [x-request-id: Az09-_.:=+/] end",
+		.origin = "200 end",
+		.answer = "200\nend\n",
+		.asked = "GET / [x-request-id: Az09-_.:=+/]\nend\n"};
+
+	(void)state;
+	case_once(&c, h1, &tls);
+}
+
+static void an_unfit_request_id_is_replaced(void **state)
+{
+	static const struct test_case c = {.name = "unfit id",
+		.show = ",x-request-id,",
+		.client = "GET / [x-request-id: a\"b] end",
+		.origin = "200 end"};
+	struct stage *st = calloc(1, sizeof(*st));
+	const char *id;
+
+	(void)state;
+	stage_open(st, &c, h1, &tls);
+	stage_connect(st);
+	for (uint64_t end = case_ms() + CASE_PATIENCE_MS; case_ms() < end && !strstr(side_heard(&st->client), "end\n");)
+		stage_settle(st);
+	id = strstr(side_heard(&st->origin), "[x-request-id: ");
+	assert_non_null(id);
+	id += strlen("[x-request-id: ");
+	assert_int_equal(strspn(id, "0123456789abcdef"), SPLIT_ID_CHARS);
+	assert_int_equal(id[SPLIT_ID_CHARS], ']');
+	stage_clear(st);
+	stage_close(st);
+	free(st);
+}
+
+static void a_prefix_is_stripped_and_never_leaves_an_empty_path(void **state)
+{
+	static const char *const paths[][2] = {{"/api/x?q=1", "/x?q=1"}, {"/api", "/"}, {"/api?q=1", "/?q=1"}, {"/api/", "/"}};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT_OF(paths); i++) {
+		char client[64], asked[64];
+		struct test_case c = {.name = paths[i][0],
+			.path = "/api",
+			.route = ", strip_prefix: true",
+			.client = client,
+			.origin = "200 end",
+			.answer = "200\nend\n",
+			.asked = asked};
+
+		snprintf(client, sizeof(client), "GET %s end", paths[i][0]);
+		snprintf(asked, sizeof(asked), "GET %s\nend\n", paths[i][1]);
+		case_once(&c, h1, &tls);
+	}
+}
+
+static void routes_set_add_and_remove_fields_both_ways(void **state)
+{
+	static const struct test_case c = {.name = "route",
+		.route = ", request_headers: {set: {X-A: new}, add: {X-B: more}, remove: [X-C]}"
+			 ", response_headers: {set: {X-D: new}, add: {X-E: more}, remove: [Server]}",
+		.client = "GET / [x-a: old] [x-a: older] [x-b: first] [x-c: gone] end",
+		.origin = "200 [x-d: old] [server: secret] [x-e: first] end",
+		.answer = "200 [x-e: first] [x-d: new] [x-e: more]\nend\n",
+		.asked = "GET / [x-b: first] [x-a: new] [x-b: more]\nend\n"};
+
+	(void)state;
+	case_once(&c, h1, &tls);
+	case_once(&c, h2, &tls);
+}
+
+static void via_says_how_a_message_was_received(void **state)
+{
+	static const struct test_case c = {.name = "via",
+		.show = ",via,",
+		.client = "GET / [via: 1.0 old] end",
+		.origin = "200 end",
+		.answer = "200 [via: 1.1 weir]\nend\n",
+		.answer_h2 = "200 [via: 2 weir]\nend\n",
+		.asked = "GET / [via: 1.0 old] [via: 1.1 weir]\nend\n",
+		.asked_h2 = "GET / [via: 1.0 old] [via: 2 weir]\nend\n"};
+
+	(void)state;
+	case_once(&c, h1, &tls);
+	case_once(&c, h2, &tls);
+}
+
+#define THROUGH "[via: 1.1 weir] "
+
+static void a_request_that_goes_in_circles_is_stopped(void **state)
+{
+	static const struct test_case c = {.name = "loop",
+		.client = "GET / " THROUGH THROUGH THROUGH THROUGH THROUGH THROUGH THROUGH THROUGH "end",
+		.origin = "200 end",
+		.answer = "508 loop\nend\n",
+		.asked = ""};
+
+	(void)state;
+	case_once(&c, h1, &tls);
+}
+
+static int set_up(void **state)
+{
+	(void)state;
+	house_tls_init(&tls);
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	house_tls_free(&tls);
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(nobody_is_believed_who_is_not_trusted),
+		cmocka_unit_test(a_trusted_proxy_is_believed_and_added_to_the_list),
+		cmocka_unit_test(the_nearest_address_that_a_trusted_proxy_vouches_for_is_the_client),
+		cmocka_unit_test(an_ipv6_address_is_quoted_in_forwarded),
+		cmocka_unit_test(a_fit_request_id_is_kept),
+		cmocka_unit_test(an_unfit_request_id_is_replaced),
+		cmocka_unit_test(a_prefix_is_stripped_and_never_leaves_an_empty_path),
+		cmocka_unit_test(routes_set_add_and_remove_fields_both_ways),
+		cmocka_unit_test(via_says_how_a_message_was_received),
+		cmocka_unit_test(a_request_that_goes_in_circles_is_stopped),
+	};
+
+	return cmocka_run_group_tests(tests, set_up, tear_down);
+}

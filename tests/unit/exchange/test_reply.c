@@ -1,0 +1,156 @@
+/* exchange/reply.c: the form of weir's own answers, tenants' pages, gRPC. */
+#include "case.h"
+
+static struct house_tls tls;
+static const struct pairing h1, h2 = {.client_h2 = true, .origin_h2 = true};
+
+#define NO_WEBSOCKET ", websocket: false"
+
+/* The first line of the body that a client with this Accept gets with its error. */
+static void expect_type(const char *accept, const char *type)
+{
+	char client[256], answer[256];
+	/* HEAD of a path that no route has: only the head matters. */
+	struct test_case c = {.name = accept,
+		.path = "/api",
+		.show = ",x-weir-reason,",
+		.client = client,
+		.origin = "200 end",
+		.answer = answer,
+		.asked = ""};
+	struct stage *st = calloc(1, sizeof(*st));
+
+	assert_non_null(st);
+	snprintf(client, sizeof(client), "HEAD / [accept: %s] end", accept);
+	snprintf(answer, sizeof(answer), "[content-type: %s]", type);
+	stage_open(st, &c, h1, &tls);
+	stage_connect(st);
+	for (uint64_t end = case_ms() + CASE_PATIENCE_MS; case_ms() < end && !strstr(side_heard(&st->client), "end\n");)
+		stage_settle(st);
+	assert_int_equal(strncmp(side_heard(&st->client), "404 ", 4), 0);
+	assert_non_null(strstr(side_heard(&st->client), "[x-weir-reason: no_route]"));
+	if (!strstr(side_heard(&st->client), answer))
+		fail_msg("Accept: %s, answered %s", accept, side_heard(&st->client));
+	stage_clear(st);
+	stage_close(st);
+	free(st);
+}
+
+#define PLAIN "text/plain; charset=utf-8"
+#define HTML  "text/html; charset=utf-8"
+#define JSON  "application/problem+json"
+
+static void the_form_is_what_the_client_likes_best(void **state)
+{
+	(void)state;
+	expect_type("*/*", PLAIN);
+	expect_type("image/png", PLAIN);
+	expect_type("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", HTML);
+	expect_type("application/json", JSON);
+	expect_type("TEXT/HTML;q=0.5, application/problem+json;q=0.6", JSON);
+	expect_type("text/html;level=1;q=0.001, application/json;q=0", HTML);
+	expect_type("application/json;q=0.25, text/plain;q=0.250, text/html;q=0.3", HTML);
+	expect_type("application/json;q=0", PLAIN);
+}
+
+static void a_grpc_client_is_answered_in_trailers_of_its_own(void **state)
+{
+	static const struct test_case c = {.name = "grpc",
+		.path = "/api",
+		.client = "POST /g.S/M te stream [content-type: application/grpc+proto]; say x; end",
+		.origin = "200 end",
+		.answer = "200 [content-type: application/grpc] [grpc-status: 12] [grpc-message: no route of the tenant matches]\nend\n",
+		.asked = ""};
+
+	(void)state;
+	case_once(&c, h2, &tls);
+}
+
+static void a_tenants_own_page_is_shown_the_narrowest_range_first(void **state)
+{
+	struct stage *st = calloc(1, sizeof(*st));
+	char tenant[1024], path[2][300];
+	struct test_case c = {.name = "page",
+		.route = NO_WEBSOCKET,
+		.tenant = tenant,
+		.show = ",x-weir-reason,",
+		.client = "GET /ws tunnel; wait end",
+		.origin = "200 end",
+		.asked = ""};
+
+	(void)state;
+	assert_non_null(st);
+	for (int i = 0; i < 2; i++) {
+		FILE *f;
+
+		snprintf(path[i], sizeof(path[i]), "%s/page%d.html", tls.dir, i);
+		f = fopen(path[i], "w");
+		assert_non_null(f);
+		fprintf(f, "page %d", i);
+		fclose(f);
+	}
+	snprintf(tenant, sizeof(tenant), "    errors: {4xx: '%s', 403: '%s'}\n", path[0], path[1]);
+	c.answer = "403 length=6 [x-weir-reason: websocket_off] [cache-control: no-store] [content-type: text/html; charset=utf-8]\n"
+		   "body page 1\nend\n";
+	stage_open(st, &c, h1, &tls);
+	stage_run(st, SIZE_MAX, SIZE_MAX, false, NULL);
+	stage_close(st);
+	free(st);
+}
+
+static void an_answer_to_head_has_a_length_and_no_body(void **state)
+{
+	static const struct test_case c = {.name = "HEAD",
+		.path = "/api",
+		.client = "HEAD / end; wait end; HEAD / end",
+		.origin = "200 end",
+		.answer = "404 no_route\nend\n404 no_route\nend\n",
+		.asked = ""};
+
+	(void)state;
+	case_once(&c, h1, &tls);
+	case_once(&c, h2, &tls);
+}
+
+static void a_redirect_carries_the_rest_of_the_path_and_the_query(void **state)
+{
+	static const struct test_case c = {.name = "redirect",
+		.tenant = "",
+		.path = "/api",
+		.client = "GET /old/x?q=1 end; wait end; GET /old?q=1 end",
+		.origin = "200 end",
+		.route = "}, {path: /old, redirect: {to: /new, status: 308}",
+		.answer = "308 [location: /new/x?q=1]\nend\n308 [location: /new?q=1]\nend\n",
+		.asked = ""};
+
+	(void)state;
+	case_once(&c, h1, &tls);
+	case_once(&c, h2, &tls);
+}
+
+static int set_up(void **state)
+{
+	(void)state;
+	house_tls_init(&tls);
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	house_tls_free(&tls);
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_form_is_what_the_client_likes_best),
+		cmocka_unit_test(a_grpc_client_is_answered_in_trailers_of_its_own),
+		cmocka_unit_test(a_tenants_own_page_is_shown_the_narrowest_range_first),
+		cmocka_unit_test(an_answer_to_head_has_a_length_and_no_body),
+		cmocka_unit_test(a_redirect_carries_the_rest_of_the_path_and_the_query),
+	};
+
+	return cmocka_run_group_tests(tests, set_up, tear_down);
+}
