@@ -34,8 +34,7 @@ static void put_u00(struct text *t, unsigned char c)
 /* Nothing in it needs escaping in JSON. Without a branch per byte: a log line has some 250 of them, and hardly ever another kind. */
 static bool is_plain(struct str s)
 {
-	static const bool plain[256] = {
-		[' ' ... '!'] = true, ['#' ... '['] = true, [']' ... '~'] = true};
+	static const bool plain[256] = {[' ' ... '!'] = true, ['#' ... '['] = true, [']' ... '~'] = true};
 	bool all = true;
 
 	for (size_t i = 0; i < s.n; i++)

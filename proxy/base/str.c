@@ -10,8 +10,8 @@ static inline void lower_8(char *p)
 
 	memcpy(&w, p, 8);
 	low = w & 0x7f7f7f7f7f7f7f7f;
-	upper = (low + (0x80 - 'A') * 0x0101010101010101u) & ~(low + (0x80 - 'Z' - 1) * 0x0101010101010101u) & ~w &
-		0x8080808080808080;
+	upper = (low + (0x80 - 'A') * 0x0101010101010101u) & ~(low + (0x80 - 'Z' - 1) * 0x0101010101010101u) &
+		~w & 0x8080808080808080;
 	w |= upper >> 2;
 	memcpy(p, &w, 8);
 }

@@ -88,7 +88,8 @@ static bool is_check_path(struct str s)
 
 static const struct config_type type_check_path = {
 	.name = "path and query",
-	.expects = "a path, with a query if need be: it begins with /, has no #, and other characters are %-encoded",
+	.expects = "a path, with a query if need be: it begins with /, has no #, and other characters are "
+		   "%-encoded",
 	.schema = "{\"type\": \"string\", \"pattern\": \"^/[^#]*$\"}",
 	.valid = is_check_path,
 	.parse = type_text_parse,
@@ -288,15 +289,21 @@ static const struct config_type type_health = {.name = "mapping", .parse = parse
 
 static const struct config_field outlier_fields[] = {
 	COUNT("consecutive_errors", struct conf_outlier, consecutive_errors,
-		"failures in a row, by all workers, after which a backend is ejected; 5xx answers (but 501 and 505) and answers "
+		"failures in a row, by all workers, after which a backend is ejected; 5xx answers (but 501 "
+		"and 505) and answers "
 		"that did not come are counted apart",
 		.dflt = 5, .min = 1),
-	DURATION("interval", struct conf_outlier, interval, "over which the backends of a pool are compared, if there are five with 100 requests each: one that fails much more than "
+	DURATION("interval", struct conf_outlier, interval,
+		"over which the backends of a pool are compared, if there are five with 100 requests each: "
+		"one that fails much more than "
 		"the others is ejected. Each interval without an ejection shortens a backend's next one",
 		.dflt = 10000, .min = 100),
 	DURATION("ejection", struct conf_outlier, ejection,
-		"of the first ejection; the second in a row lasts twice as long, and so on to ten times", .dflt = 30000, .min = 100),
-	SHARE("max_ejected", struct conf_outlier, max_ejected, "of a pool's backends that may be out at once; one always may, unless this is 0, but never the last that serves",
+		"of the first ejection; the second in a row lasts twice as long, and so on to ten times",
+		.dflt = 30000, .min = 100),
+	SHARE("max_ejected", struct conf_outlier, max_ejected,
+		"of a pool's backends that may be out at once; one always may, unless this is 0, but never "
+		"the last that serves",
 		.dflt = 1000),
 	END,
 };
@@ -353,7 +360,9 @@ static const struct config_type type_retry_on = {
 static const struct config_field retries_fields[] = {
 	COUNT("attempts", struct conf_retries, attempts, "in all, the first included; 1: no retry", .dflt = 2,
 		.min = 1, .max = 10),
-	SHARE("budget", struct conf_retries, budget, "of the requests that may be retries, saved up for some ten seconds; three a second and worker always may",
+	SHARE("budget", struct conf_retries, budget,
+		"of the requests that may be retries, saved up for some ten seconds; three a second and "
+		"worker always may",
 		.dflt = 2000),
 	DURATION("per_try_timeout", struct conf_retries, per_try_timeout,
 		"for one attempt to begin its answer; 0: `timeouts.response`", .dflt = 0),
@@ -369,7 +378,8 @@ static const struct config_object retries_object = {
 	.what = "retries",
 	.doc = "A request is tried again only while that is provably safe: nothing was processed, or it is "
 	       "idempotent "
-	       "and nothing of the answer was seen. The first retry goes to another backend at once; one to the same, and "
+	       "and nothing of the answer was seen. The first retry goes to another backend at once; one to "
+	       "the same, and "
 	       "every further one, comes after a pause. An answer with `Retry-After` is passed on instead.",
 	.size = sizeof(struct conf_retries),
 	.fields = retries_fields,
@@ -377,10 +387,11 @@ static const struct config_object retries_object = {
 
 static const struct config_field breaker_fields[] = {
 	COUNT("connections", struct conf_breaker, connections, "to one backend", .dflt = 1024, .min = 1),
-	COUNT("requests", struct conf_breaker, requests, "in flight to the pool; more are answered 503", .dflt = 1024,
-		.min = 1),
+	COUNT("requests", struct conf_breaker, requests, "in flight to the pool; more are answered 503",
+		.dflt = 1024, .min = 1),
 	COUNT("pending", struct conf_breaker, pending,
-		"requests that wait for a connection to one backend; more are answered 503; 0: no limit", .dflt = 1024),
+		"requests that wait for a connection to one backend; more are answered 503; 0: no limit",
+		.dflt = 1024),
 	DURATION("pending_timeout", struct conf_breaker, pending_timeout, "after which waiting ends in 503",
 		.dflt = 10000),
 	END,
@@ -448,7 +459,8 @@ static const struct config_object upstream_tls_object = {
 
 static const struct config_field policy_fields[] = {
 	CUSTOM("balance", type_balance, struct conf_policy, balance,
-		"which backend of the pool; plain `hash` is by the client's address, `path` is without the query",
+		"which backend of the pool; plain `hash` is by the client's address, `path` is without the "
+		"query",
 		.dflt = CONF_LEAST_REQUEST, .text = "least_request"),
 	CUSTOM("health", type_health, struct conf_policy, health,
 		"probing of backends; null: they are taken for healthy", .object = &health_object, NULLABLE),

@@ -241,7 +241,8 @@ static void wake_log(void *ctx)
 
 static bool start_threads(struct control *c)
 {
-	const struct worker_owner owner = {&c->box, on_installed, on_let_go, on_exhausted, on_suspect, on_stopped};
+	const struct worker_owner owner = {
+		&c->box, on_installed, on_let_go, on_exhausted, on_suspect, on_stopped};
 
 	/* Workers hold linked lists into themselves: the array must never move. */
 	c->workers = calloc(c->worker_n, sizeof(*c->workers));

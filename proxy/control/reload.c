@@ -184,17 +184,25 @@ static void tell_warnings(struct control *c, const struct candidate *next)
 			json_pack("{s:o}", "warnings", problems(&next->report, true)));
 }
 
+static void verify(const struct control *c, struct candidate *next)
+{
+	struct verified served = {.stores = &c->stores};
+
+	if (c->snapshot)
+		served.conf = c->snapshot->conf;
+	conf_verify(next->conf, c->snapshot ? &served : NULL, &next->stores, &next->report);
+}
+
 bool reload(struct control *c)
 {
-	struct candidate next = {.conf = TAKE(&c->first), .report = c->first_report};
+	struct candidate next = {.report = c->first_report};
 	bool good = false;
 
+	next.conf = TAKE(&c->first);
 	if (!next.conf)
 		next.conf = conf_load(c->config, &next.report);
 	if (next.conf) {
-		const struct verified served = {c->snapshot ? c->snapshot->conf : NULL, &c->stores};
-
-		conf_verify(next.conf, c->snapshot ? &served : NULL, &next.stores, &next.report);
+		verify(c, &next);
 		next.fingerprint = fingerprint(next.conf);
 	}
 	if (next.conf && next.report.errors == 0 && is_unchanged(c, &next)) {

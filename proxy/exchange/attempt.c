@@ -112,7 +112,8 @@ static void find_key(const struct exchange *x, struct candidates *c)
 	} else if (policy->hash_path) {
 		key = str_head(x->path, str_find(x->path, '?'));
 	} else if (x->client_addr.family == ADDR_IP4 || x->client_addr.family == ADDR_IP6) {
-		key = (struct str){(const char *)x->client_addr.ip, x->client_addr.family == ADDR_IP4 ? 4 : 16};
+		key = (struct str){
+			(const char *)x->client_addr.ip, x->client_addr.family == ADDR_IP4 ? 4 : 16};
 	}
 	c->has_key = key.n > 0;
 	c->key = hash_bytes(key.p, key.n, 0);
@@ -217,8 +218,9 @@ bool attempt_retries_answer(struct exchange *x, const struct head *head)
 {
 	const struct conf_retries *retries = &x->pool->conf->policy.retries;
 
-	if (!(retries->on & status_bit(head->status)) || tries(x) >= retries->attempts || !may_be_repeated(x, RETRY_SAFE) ||
-		asks_for_patience(head) || !retry_budget_has(&edge_traffic(x->edge, x->pool)->retries, x->edge->loop->now_ms))
+	if (!(retries->on & status_bit(head->status)) || tries(x) >= retries->attempts ||
+		!may_be_repeated(x, RETRY_SAFE) || asks_for_patience(head) ||
+		!retry_budget_has(&edge_traffic(x->edge, x->pool)->retries, x->edge->loop->now_ms))
 		return false;
 	/* Only if there is somebody else to ask: the answer at hand is better than none. */
 	for (uint32_t i = 0; i < x->pool->n; i++)
@@ -407,7 +409,8 @@ void attempt_begin(struct exchange *x)
 		exchange_fail(x, REASON_BREAKER_REQUESTS);
 		return;
 	}
-	retry_budget_earn(&edge_traffic(x->edge, x->pool)->retries, x->edge->loop->now_ms, x->pool->conf->policy.retries.budget);
+	retry_budget_earn(&edge_traffic(x->edge, x->pool)->retries, x->edge->loop->now_ms,
+		x->pool->conf->policy.retries.budget);
 	forward_request(x);
 	connect_to(x, b);
 }
@@ -457,8 +460,9 @@ void attempt_failed(struct exchange *x, enum reason why)
 	enum retry_rule rule = (enum retry_rule)reason_row(why)->retry;
 	const struct backend *next = NULL;
 	/* A kept-alive connection that closed under the request says nothing of the backend: one more try, on the same if need be. */
-	bool stale = (why == REASON_UPSTREAM_STALE || (why == REASON_UPSTREAM_UNSENT && x->upstream_reused)) &&
-		     x->stale_replays == 0;
+	bool stale =
+		(why == REASON_UPSTREAM_STALE || (why == REASON_UPSTREAM_UNSENT && x->upstream_reused)) &&
+		x->stale_replays == 0;
 
 	if (x->state == EXCHANGE_CONNECTING)
 		x->queue_us += x->edge->loop->now_us - x->wait_us;
@@ -483,7 +487,8 @@ void attempt_failed(struct exchange *x, enum reason why)
 			next = pick_backend(x);
 		}
 		x->waiter.fresh = retry_bit(why) == CONF_RETRY_RESET;
-		if (next && !stale && !retry_budget_spend(&edge_traffic(x->edge, x->pool)->retries, x->edge->loop->now_ms))
+		if (next && !stale &&
+			!retry_budget_spend(&edge_traffic(x->edge, x->pool)->retries, x->edge->loop->now_ms))
 			next = NULL;
 	}
 	if (!next)

@@ -45,7 +45,8 @@ struct edge {
 	uint32_t split_n;
 	struct list exchanges; /* all that live */
 	uint32_t exchange_n;
-	struct list undecided; /* exchanges that wait for the first backend of their service to pass its check */
+	struct list
+		undecided; /* exchanges that wait for the first backend of their service to pass its check */
 	struct ring *access; /* NULL: no access log */
 	uint8_t access_format; /* enum conf_log_format */
 	void (*wake_log)(struct edge *e); /* the ring is half full */

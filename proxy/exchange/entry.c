@@ -51,8 +51,8 @@ struct entry *entry_new(struct edge *edge, const struct conf_listener *l, const 
 		.client_ca = copy(a, l->tls.client_ca),
 		.client_auth = l->tls.client_auth,
 	};
-	e->proto_line =
-		arena_fmt(a, "x-forwarded-proto: %s\r\nx-forwarded-port: %u\r\n", l->has_tls ? "https" : "http", l->addr.port);
+	e->proto_line = arena_fmt(a, "x-forwarded-proto: %s\r\nx-forwarded-port: %u\r\n",
+		l->has_tls ? "https" : "http", l->addr.port);
 	e->port_line = str_skip(e->proto_line, str_find(e->proto_line, '\n') + 1);
 	e->proto_line.n -= e->port_line.n;
 	set_limits(&e->limits, l, conf);

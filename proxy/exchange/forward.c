@@ -35,7 +35,8 @@ static void line_end(struct lines *l, enum field_id id)
 {
 	text_put(&l->text, STR("\r\n"));
 	MUST(!l->text.cut); /* the caller sized it */
-	fields_add_line(l->arena, l->fields, id, str_skip(text_str(&l->text), l->line), l->value - 2 - l->line);
+	fields_add_line(
+		l->arena, l->fields, id, str_skip(text_str(&l->text), l->line), l->value - 2 - l->line);
 }
 
 static inline __attribute__((always_inline)) void line(
@@ -240,7 +241,8 @@ static void add_provenance(struct exchange *x, const struct provenance *p)
 	struct str proto = tls ? STR("https") : STR("http");
 	char ip_buf[ADDR_TEXT_MAX], client_buf[ADDR_TEXT_MAX];
 	struct str ip = addr_ip_text(&x->peer, ip_buf);
-	struct str client = addr_eq_ip(&x->client_addr, &x->peer) ? ip : addr_ip_text(&x->client_addr, client_buf);
+	struct str client =
+		addr_eq_ip(&x->client_addr, &x->peer) ? ip : addr_ip_text(&x->client_addr, client_buf);
 	struct lines l = lines_begin(&x->arena, &x->request.fields,
 		512 + p->forwarded_for.n + p->forwarded.n + p->host.n + p->proto.n + p->port.n + 2 * host.n +
 			subject.n + subject_header(x).n);
@@ -261,16 +263,18 @@ static void add_provenance(struct exchange *x, const struct provenance *p)
 	if (p->proto.n)
 		line(&l, FIELD_X_FORWARDED_PROTO, STR("x-forwarded-proto"), p->proto);
 	else
-		fields_add_line(l.arena, l.fields, FIELD_X_FORWARDED_PROTO, x->entry->proto_line, sizeof("x-forwarded-proto") - 1);
+		fields_add_line(l.arena, l.fields, FIELD_X_FORWARDED_PROTO, x->entry->proto_line,
+			sizeof("x-forwarded-proto") - 1);
 	if (p->port.n)
 		line(&l, FIELD_X_FORWARDED_PORT, STR("x-forwarded-port"), p->port);
 	else
-		fields_add_line(l.arena, l.fields, FIELD_X_FORWARDED_PORT, x->entry->port_line, sizeof("x-forwarded-port") - 1);
+		fields_add_line(l.arena, l.fields, FIELD_X_FORWARDED_PORT, x->entry->port_line,
+			sizeof("x-forwarded-port") - 1);
 }
 
 static void add_via(struct arena *a, struct fields *fs, uint8_t version)
 {
-	struct str line = version == HTTP_2	? STR("via: 2 " VIA_NAME "\r\n")
+	struct str line = version == HTTP_2     ? STR("via: 2 " VIA_NAME "\r\n")
 			  : version == HTTP_1_0 ? STR("via: 1.0 " VIA_NAME "\r\n")
 						: STR("via: 1.1 " VIA_NAME "\r\n");
 

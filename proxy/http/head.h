@@ -136,7 +136,8 @@ static inline void fields_add(
 	MUST(name.n <= UINT16_MAX && value.n <= UINT32_MAX);
 	if (fs->n == fs->cap)
 		fields_grow(a, fs);
-	fs->v[fs->n++] = (struct field){name.p, value.p, (uint32_t)value.n, (uint16_t)name.n, (uint8_t)id, false};
+	fs->v[fs->n++] =
+		(struct field){name.p, value.p, (uint32_t)value.n, (uint16_t)name.n, (uint8_t)id, false};
 }
 /* Appends a whole line, "name: value\r\n", borrowed; name_len is that of the name. */
 static inline void fields_add_line(

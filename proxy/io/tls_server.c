@@ -232,8 +232,9 @@ static SSL_TICKET_RETURN on_ticket_open(SSL *ssl, SSL_SESSION *session, const un
 		CRYPTO_memcmp(bound, tt->digest, n) != 0)
 		return SSL_TICKET_RETURN_IGNORE_RENEW;
 	/* RFC 8446 C.4: a client uses a ticket of TLS 1.3 once, so it leaves with a new one or could resume no further. */
-	return status == SSL_TICKET_SUCCESS && SSL_version(ssl) < TLS1_3_VERSION ? SSL_TICKET_RETURN_USE
-										 : SSL_TICKET_RETURN_USE_RENEW;
+	return status == SSL_TICKET_SUCCESS && SSL_version(ssl) < TLS1_3_VERSION
+		       ? SSL_TICKET_RETURN_USE
+		       : SSL_TICKET_RETURN_USE_RENEW;
 }
 
 /* -- the context -- */

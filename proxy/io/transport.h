@@ -21,7 +21,8 @@
 enum {
 	TRANSPORT_EOF = 0, /* the peer has finished sending; writing may still work */
 	TRANSPORT_AGAIN = -1, /* nothing now; on_event follows */
-	TRANSPORT_ERROR = -2, /* dead; `why` and `sys_errno` say why. After a failed write, what the peer sent before can still be read */
+	TRANSPORT_ERROR =
+		-2, /* dead; `why` and `sys_errno` say why. After a failed write, what the peer sent before can still be read */
 };
 
 enum transport_state {

@@ -58,7 +58,8 @@ static void visit_pools(struct worker *w, const struct worker_install *order)
 		struct conn_settings set;
 
 		fill_settings(&set, w, s->conf, &pool->conf->policy, order->workers);
-		edge_traffic(&w->edge, pool)->requests_max = part_of(pool->conf->policy.breaker.requests, order->workers);
+		edge_traffic(&w->edge, pool)->requests_max =
+			part_of(pool->conf->policy.breaker.requests, order->workers);
 		for (uint32_t i = 0; i < pool->n; i++) {
 			struct conn_pool **at = &w->edge.backends[pool->backends[i]->slot->number];
 

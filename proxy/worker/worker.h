@@ -21,7 +21,8 @@ struct worker_note {
 	struct snapshot *snapshot; /* on_let_go */
 	uint64_t generation; /* on_installed */
 	int error; /* on_exhausted: errno */
-	const struct backend *backend; /* on_suspect; valid there, for the snapshot that names it has not been let go of yet */
+	const struct backend *
+		backend; /* on_suspect; valid there, for the snapshot that names it has not been let go of yet */
 	uint8_t kind; /* on_suspect: enum outcome_kind */
 };
 
@@ -31,7 +32,8 @@ struct worker_owner {
 	void (*on_let_go)(struct mail *m, void *control); /* no exchange of it uses that snapshot any more */
 	void (*on_exhausted)(
 		struct mail *m, void *control); /* cannot accept for want of descriptors or memory */
-	void (*on_suspect)(struct mail *m, void *control); /* too many requests in a row have failed at a backend */
+	void (*on_suspect)(
+		struct mail *m, void *control); /* too many requests in a row have failed at a backend */
 	void (*on_stopped)(struct mail *m, void *control); /* its thread is about to end */
 };
 
@@ -60,7 +62,8 @@ struct worker {
 	pthread_t thread;
 	struct loop loop;
 	struct mailbox box;
-	struct mail drain_mail, stop_mail; /* each is sent once; the worker may have ended by itself when they come */
+	struct mail drain_mail,
+		stop_mail; /* each is sent once; the worker may have ended by itself when they come */
 	struct event *box_event;
 	struct worker_owner owner;
 	struct edge edge;

@@ -166,7 +166,8 @@ bool h1_write_request(struct mem *m, struct chain *out, const struct head *h, co
 void h1_write_response(struct mem *m, struct chain *out, const struct head *h, const struct h1_lines *l)
 {
 	unsigned status = l->websocket.n ? 101 : h->status;
-	const char digits[4] = {(char)('0' + status / 100), (char)('0' + status / 10 % 10), (char)('0' + status % 10), ' '};
+	const char digits[4] = {
+		(char)('0' + status / 100), (char)('0' + status / 10 % 10), (char)('0' + status % 10), ' '};
 	struct sink s;
 
 	MUST(status >= 100 && status <= 999);

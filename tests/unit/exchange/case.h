@@ -64,7 +64,8 @@ static inline void stage_contexts(struct stage *st)
 	char err[256];
 
 	if (st->how.client_tls)
-		st->client_tls = tls_client_new(&up, st->how.client_h2 ? CONF_H2 : CONF_HTTP1, err, sizeof(err));
+		st->client_tls =
+			tls_client_new(&up, st->how.client_h2 ? CONF_H2 : CONF_HTTP1, err, sizeof(err));
 	if (st->how.origin_tls)
 		st->origin_tls = tls_server_new(
 			&st->tls->conf, st->tls->store, st->tls->keys, st->how.origin_h2, err, sizeof(err));
@@ -95,7 +96,8 @@ static inline void stage_listen(struct stage *st, char *address, size_t n)
 	MUST(bind(st->listener, (struct sockaddr *)&un, sizeof(un)) == 0 && listen(st->listener, 16) == 0);
 }
 
-static inline void stage_open(struct stage *st, const struct test_case *c, struct pairing how, struct house_tls *tls)
+static inline void stage_open(
+	struct stage *st, const struct test_case *c, struct pairing how, struct house_tls *tls)
 {
 	char conf[4096], upstream[512] = "", certs[1024] = "", dead[320] = "", origin[320];
 
@@ -104,10 +106,11 @@ static inline void stage_open(struct stage *st, const struct test_case *c, struc
 	if (c->dead)
 		snprintf(dead, sizeof(dead), ", 'unix:%s/nobody.sock'", tls->dir);
 	if (how.origin_tls)
-		snprintf(upstream, sizeof(upstream), "tls: {ca: '%s', server_name: shop.test}, ", tls->ca.cert);
+		snprintf(upstream, sizeof(upstream), "tls: {ca: '%s', server_name: shop.test}, ",
+			tls->ca.cert);
 	if (how.client_tls)
-		snprintf(certs, sizeof(certs), ", tls: {certificates: [{cert: '%s', key: '%s'}]}", tls->cert.cert,
-			tls->cert.key_path);
+		snprintf(certs, sizeof(certs), ", tls: {certificates: [{cert: '%s', key: '%s'}]}",
+			tls->cert.cert, tls->cert.key_path);
 	snprintf(conf, sizeof(conf),
 		"%s"
 		"log: {access: {path: stdout, format: json}}\n"
@@ -116,10 +119,15 @@ static inline void stage_open(struct stage *st, const struct test_case *c, struc
 		"  acme:\n"
 		"    hosts: [shop.test]\n%s"
 		"    services:\n"
-		"      shop: {%s%sretries: {budget: 100%%}, protocol: %s, pools: {blue: {weight: 1, backends: ['%s'%s]}}}\n"
+		"      shop: {%s%sretries: {budget: 100%%}, protocol: %s, pools: {blue: {weight: 1, "
+		"backends: ['%s'%s]}}}\n"
 		"    routes: [{path: %s, service: shop%s}]\n",
-		c->top ? c->top : "", certs, c->listener ? c->listener : "", c->tenant ? c->tenant : "", c->service ? c->service : "", upstream,
-		!how.origin_h2 ? "http1" : how.origin_tls ? "h2" : "h2c", origin, dead, c->path ? c->path : "/", c->route ? c->route : "");
+		c->top ? c->top : "", certs, c->listener ? c->listener : "", c->tenant ? c->tenant : "",
+		c->service ? c->service : "", upstream,
+		!how.origin_h2   ? "http1"
+		: how.origin_tls ? "h2"
+				 : "h2c",
+		origin, dead, c->path ? c->path : "/", c->route ? c->route : "");
 	house_init(&st->house, conf, tls);
 	stage_contexts(st);
 	st->client = (struct side){.house = &st->house,
@@ -156,9 +164,9 @@ static inline void stage_connect(struct stage *st)
 	enum reason why;
 	struct fake *f;
 
-	f = fake_new(&st->client, st->how.client_tls ?
-		tls_connect_fd(&h->loop, fd, &h->local, st->client_tls, STR("shop.test"), &why) :
-		plain_from_fd(&h->loop, fd, &h->local, &h->peer));
+	f = fake_new(&st->client, st->how.client_tls ? tls_connect_fd(&h->loop, fd, &h->local, st->client_tls,
+							       STR("shop.test"), &why)
+						     : plain_from_fd(&h->loop, fd, &h->local, &h->peer));
 	f->at = st->client.script;
 	fake_advance(f);
 }
@@ -171,8 +179,9 @@ static inline void stage_accept(struct stage *st)
 	if (fd < 0)
 		return;
 	house_small_buffers(fd);
-	fake_new(&st->origin, st->how.origin_tls ? tls_accept(&h->loop, fd, &h->local, &h->local, st->origin_tls) :
-						   plain_from_fd(&h->loop, fd, &h->local, &h->local));
+	fake_new(&st->origin, st->how.origin_tls
+				      ? tls_accept(&h->loop, fd, &h->local, &h->local, st->origin_tls)
+				      : plain_from_fd(&h->loop, fd, &h->local, &h->local));
 }
 
 /* Turns until nothing moves. */
@@ -223,9 +232,10 @@ static inline void stage_explain(struct stage *st, size_t split, const char *whe
 	static char log[HOUSE_LOG + 1];
 	struct iovec part[2];
 
-	print_error("split at %zd%s\n-- answer:\n%s-- wanted:\n%s-- asked:\n%s-- wanted:\n%s", (ssize_t)split, where,
-		side_heard(&st->client), stage_want(st->c->answer_h2, st->c->answer, st->how.origin_h2),
-		side_heard(&st->origin), stage_want(st->c->asked_h2, st->c->asked, st->how.origin_h2));
+	print_error("split at %zd%s\n-- answer:\n%s-- wanted:\n%s-- asked:\n%s-- wanted:\n%s", (ssize_t)split,
+		where, side_heard(&st->client),
+		stage_want(st->c->answer_h2, st->c->answer, st->how.origin_h2), side_heard(&st->origin),
+		stage_want(st->c->asked_h2, st->c->asked, st->how.origin_h2));
 	if (ring_peek(&st->house.log, part) > 0) {
 		snprintf(log, sizeof(log), "%.*s", (int)part[0].iov_len, (char *)part[0].iov_base);
 		print_error("-- log:\n%s", log);
@@ -233,11 +243,11 @@ static inline void stage_explain(struct stage *st, size_t split, const char *whe
 	for (unsigned i = 0; i < st->origin.n; i++) {
 		struct fake *f = st->origin.conns[i];
 
-		print_error("-- origin's connection %u: %s, next \"%s\", %zu bytes wait, eof %d\n", i, f->t ? "open" : "closed",
-			f->at ? f->at : "", f->out.n, f->eof);
+		print_error("-- origin's connection %u: %s, next \"%s\", %zu bytes wait, eof %d\n", i,
+			f->t ? "open" : "closed", f->at ? f->at : "", f->out.n, f->eof);
 	}
-	print_error("-- exchanges %u, connections %u, upstream %u\n", st->house.edge.exchange_n, st->house.conn_n,
-		house_upstreams(&st->house));
+	print_error("-- exchanges %u, connections %u, upstream %u\n", st->house.edge.exchange_n,
+		st->house.conn_n, house_upstreams(&st->house));
 }
 
 /* Everybody leaves: nothing may be left of the case. */
@@ -272,7 +282,8 @@ static inline void stage_hurry(struct stage *st)
 	for (uint32_t i = 0; i < l->queue_count; i++) {
 		struct list *link;
 
-		while (l->queues[i].length_ms < CASE_MOMENT_MS && (link = list_first(&l->queues[i].entries))) {
+		while (l->queues[i].length_ms < CASE_MOMENT_MS &&
+			(link = list_first(&l->queues[i].entries))) {
 			struct deadline *d = CONTAINER(link, struct deadline, link);
 
 			deadline_disarm(l, d);
@@ -303,7 +314,8 @@ static inline void stage_run(struct stage *st, size_t client_at, size_t origin_a
 			moved = case_ms();
 		}
 		if (case_ms() > end || (st->house.edge.exchange_n == 0 && case_ms() > moved + CASE_OVER_MS)) {
-			stage_explain(st, MIN(client_at, origin_at), client_at < origin_at ? " of the client's" : " of the origin's");
+			stage_explain(st, MIN(client_at, origin_at),
+				client_at < origin_at ? " of the client's" : " of the origin's");
 			fail_msg("%s", st->c->name);
 		}
 		stage_hurry(st);

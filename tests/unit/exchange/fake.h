@@ -101,7 +101,8 @@ struct side {
 	bool client;
 	const char *script;
 	size_t window; /* HTTP/2: what streams may send; 0: 65535 */
-	const char *show; /* names of fields that are written down although weir adds them itself: ",date,via," */
+	const char *
+		show; /* names of fields that are written down although weir adds them itself: ",date,via," */
 	size_t passed, limit; /* bytes that have left, and that may leave: where the message is split */
 	uint64_t activity;
 	unsigned requests; /* an origin's: that have come */
@@ -178,8 +179,10 @@ static inline bool listed(const char *list, struct str name)
 /* What weir or a codec adds to each message, and what the attributes say already. */
 static inline bool is_usual(struct str name)
 {
-	return listed(",host,connection,content-length,transfer-encoding,te,expect,upgrade,date,via,forwarded,x-forwarded-for,"
-		      "x-forwarded-proto,x-forwarded-host,x-forwarded-port,x-real-ip,x-request-id,sec-websocket-key,"
+	return listed(",host,connection,content-length,transfer-encoding,te,expect,upgrade,date,via,"
+		      "forwarded,x-forwarded-for,"
+		      "x-forwarded-proto,x-forwarded-host,x-forwarded-port,x-real-ip,x-request-id,sec-"
+		      "websocket-key,"
 		      "sec-websocket-version,sec-websocket-accept,keep-alive,trailer,",
 		name);
 }
@@ -195,7 +198,8 @@ static inline void hear_fields(struct fake *f, const struct spec *s)
 		if (str_starts(name, STR("x-many-")))
 			many++;
 		else if (!is_usual(name) || listed(f->side->show, name))
-			text_fmt(t, " [" STR_FMT ": " STR_FMT "]", STR_ARG(name), STR_ARG(s->fields[i].value));
+			text_fmt(
+				t, " [" STR_FMT ": " STR_FMT "]", STR_ARG(name), STR_ARG(s->fields[i].value));
 	}
 	if (many)
 		text_fmt(t, " many=%u", many);
@@ -385,7 +389,8 @@ static inline void spec_attributes(struct spec *s, struct str rest)
 			struct str field = str_head(str_skip(rest, 1), str_find(rest, ']') - 1);
 
 			rest = str_skip(rest, field.n + 2);
-			spec_add(s, str_head(field, str_find(field, ':')), str_trim(str_skip(field, str_find(field, ':') + 1)));
+			spec_add(s, str_head(field, str_find(field, ':')),
+				str_trim(str_skip(field, str_find(field, ':') + 1)));
 			continue;
 		}
 		w = word(&rest);
@@ -494,9 +499,12 @@ static inline bool fake_step(struct fake *f, struct str step)
 		if (!drained)
 			return false;
 		fake_give_up(f);
-		wire->reset(f, str_eq(verb, STR("refuse")) ? H2_REFUSED_STREAM : f->side->client ? H2_CANCEL : H2_INTERNAL_ERROR);
+		wire->reset(f, str_eq(verb, STR("refuse")) ? H2_REFUSED_STREAM
+			       : f->side->client           ? H2_CANCEL
+							   : H2_INTERNAL_ERROR);
 	} else if (str_eq(verb, STR("goaway"))) {
-		static const char payload[H2_FRAME_HEADER + 8] = {0, 0, 8, H2_FRAME_GOAWAY}; /* of stream 0, NO_ERROR */
+		static const char payload[H2_FRAME_HEADER + 8] = {
+			0, 0, 8, H2_FRAME_GOAWAY}; /* of stream 0, NO_ERROR */
 
 		fake_give_up(f);
 		bytes_add(&f->out, payload, sizeof(payload));

@@ -19,10 +19,12 @@ static inline void f1_head(struct fake *f, const struct spec *s)
 
 	f->out_chunked = s->stream;
 	if (s->status == 0) {
-		bytes_fmt(o, STR_FMT " " STR_FMT " HTTP/1.1\r\nHost: shop.test\r\n", STR_ARG(s->method), STR_ARG(s->path));
+		bytes_fmt(o, STR_FMT " " STR_FMT " HTTP/1.1\r\nHost: shop.test\r\n", STR_ARG(s->method),
+			STR_ARG(s->path));
 		if (s->tunnel)
-			bytes_fmt(o, "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
-				     "Sec-WebSocket-Key: " FAKE_KEY "\r\n");
+			bytes_fmt(o,
+				"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+				"Sec-WebSocket-Key: " FAKE_KEY "\r\n");
 		if (s->expect)
 			bytes_fmt(o, "Expect: 100-continue\r\n");
 		if (s->te)
@@ -31,11 +33,14 @@ static inline void f1_head(struct fake *f, const struct spec *s)
 		bytes_fmt(o, "HTTP/1.1 %u Whatever\r\n", s->tunnel ? 101 : s->status);
 		if (s->tunnel) {
 			websocket_accept(str_of(f->key), accept);
-			bytes_fmt(o, "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: %s\r\n", accept);
+			bytes_fmt(o,
+				"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: %s\r\n",
+				accept);
 		}
 	}
 	for (unsigned i = 0; i < s->n; i++)
-		bytes_fmt(o, STR_FMT ": " STR_FMT "\r\n", STR_ARG(s->fields[i].name), STR_ARG(s->fields[i].value));
+		bytes_fmt(o, STR_FMT ": " STR_FMT "\r\n", STR_ARG(s->fields[i].name),
+			STR_ARG(s->fields[i].value));
 	if (s->stream)
 		bytes_fmt(o, "Transfer-Encoding: chunked\r\n");
 	else if (s->has_length || (s->status >= 200 && s->end && s->status != 204 && s->status != 304))
@@ -72,7 +77,8 @@ static inline void f1_trailers(struct fake *f, const struct spec *s)
 	assert_true(f->out_chunked);
 	bytes_fmt(&f->out, "0\r\n");
 	for (unsigned i = 0; i < s->n; i++)
-		bytes_fmt(&f->out, STR_FMT ": " STR_FMT "\r\n", STR_ARG(s->fields[i].name), STR_ARG(s->fields[i].value));
+		bytes_fmt(&f->out, STR_FMT ": " STR_FMT "\r\n", STR_ARG(s->fields[i].name),
+			STR_ARG(s->fields[i].value));
 	bytes_fmt(&f->out, "\r\n");
 }
 

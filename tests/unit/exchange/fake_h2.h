@@ -4,7 +4,8 @@
 
 #include "fake.h"
 
-static inline void f2_frame(struct fake *f, uint8_t type, uint8_t flags, uint32_t stream, const void *p, size_t n)
+static inline void f2_frame(
+	struct fake *f, uint8_t type, uint8_t flags, uint32_t stream, const void *p, size_t n)
 {
 	struct h2_frame frame = {(uint32_t)n, stream, type, flags};
 	uint8_t header[H2_FRAME_HEADER];
@@ -56,8 +57,8 @@ struct f2_block {
 static inline void f2_put(struct f2_block *b, struct str name, struct str value)
 {
 	MUST(b->n < COUNT_OF(b->v));
-	b->v[b->n++] = (nghttp2_nv){
-		(uint8_t *)(uintptr_t)name.p, (uint8_t *)(uintptr_t)value.p, name.n, value.n, NGHTTP2_NV_FLAG_NONE};
+	b->v[b->n++] = (nghttp2_nv){(uint8_t *)(uintptr_t)name.p, (uint8_t *)(uintptr_t)value.p, name.n,
+		value.n, NGHTTP2_NV_FLAG_NONE};
 }
 
 static inline void f2_put_fields(struct f2_block *b, const struct spec *s)
@@ -84,7 +85,8 @@ static inline void f2_send_block(struct fake *f, const struct f2_block *b, bool 
 	ssize_t n = nghttp2_hd_deflate_hd(f->deflater, block, sizeof(block), b->v, b->n);
 
 	MUST(n > 0 && n <= (ssize_t)H2_FRAME_MAX);
-	f2_frame(f, H2_FRAME_HEADERS, H2_FLAG_END_HEADERS | (end ? H2_FLAG_END_STREAM : 0), f->stream, block, (size_t)n);
+	f2_frame(f, H2_FRAME_HEADERS, H2_FLAG_END_HEADERS | (end ? H2_FLAG_END_STREAM : 0), f->stream, block,
+		(size_t)n);
 }
 
 static inline void f2_head(struct fake *f, const struct spec *s)

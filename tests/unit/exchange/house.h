@@ -60,7 +60,8 @@ static inline void house_tls_init(struct house_tls *t)
 	*t = (struct house_tls){.dir = certs_dir(), .keys = ticket_keys_rotate(NULL)};
 	t->ca = make_cert(t->dir, (struct cert_wish){.file = "ca", .cn = "Test CA"});
 	t->cert = make_cert(t->dir,
-		(struct cert_wish){.file = "shop", .cn = "shop.test", .sans = "DNS:shop.test", .issuer = &t->ca});
+		(struct cert_wish){
+			.file = "shop", .cn = "shop.test", .sans = "DNS:shop.test", .issuer = &t->ca});
 	t->conf_cert = (struct conf_cert){.cert = str_of(t->cert.cert), .key = str_of(t->cert.key_path)};
 	t->conf = (struct conf_listener_tls){.certs = &t->conf_cert, .cert_n = 1};
 	t->store = cert_store_new(&t->conf, NULL, house_tls_say, NULL);
@@ -111,7 +112,8 @@ static void house_on_preface(struct http_conn *c, struct transport **t, struct c
 {
 	struct entry *e = c->owner;
 
-	house_conn_begin(CONTAINER(e->edge, struct house, edge), h2_server(t, received, &e->limits, &house_conn_ops, e));
+	house_conn_begin(CONTAINER(e->edge, struct house, edge),
+		h2_server(t, received, &e->limits, &house_conn_ops, e));
 }
 
 static void house_on_open(struct inbounds *in, struct transport **t, void *ctx)
@@ -126,7 +128,8 @@ static void house_on_open(struct inbounds *in, struct transport **t, void *ctx)
 		house_conn_begin(h, h1_server(t, &h->entry->limits, &house_conn_ops, h->entry));
 }
 
-static void house_on_failed(struct inbounds *in, enum reason why, const struct addr *peer, const char *text, void *ctx)
+static void house_on_failed(
+	struct inbounds *in, enum reason why, const struct addr *peer, const char *text, void *ctx)
 {
 	(void)in;
 	(void)why;
@@ -150,7 +153,8 @@ static inline int house_listen(unsigned *port)
 	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
 	socklen_t n = sizeof(a);
 
-	MUST(fd >= 0 && bind(fd, (struct sockaddr *)&a, n) == 0 && getsockname(fd, (struct sockaddr *)&a, &n) == 0);
+	MUST(fd >= 0 && bind(fd, (struct sockaddr *)&a, n) == 0 &&
+		getsockname(fd, (struct sockaddr *)&a, &n) == 0);
 	house_small_buffers(fd);
 	MUST(listen(fd, 16) == 0);
 	*port = ntohs(a.sin_port);
@@ -171,8 +175,9 @@ static inline void house_tcp_pair(int fds[2])
 {
 	unsigned port;
 	int listener = house_listen(&port), on = 1;
-	struct sockaddr_in to = {
-		.sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
+	struct sockaddr_in to = {.sin_family = AF_INET,
+		.sin_port = htons((uint16_t)port),
+		.sin_addr = {htonl(INADDR_LOOPBACK)}};
 	struct pollfd ready = {.fd = listener, .events = POLLIN};
 
 	fds[0] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -202,7 +207,8 @@ static inline int house_client_fd(struct house *h, bool tcp)
 
 /* -- the configuration: as worker/install.c -- */
 
-static inline struct conn_settings house_settings(struct house *h, const struct conf *conf, const struct conf_policy *policy)
+static inline struct conn_settings house_settings(
+	struct house *h, const struct conf *conf, const struct conf_policy *policy)
 {
 	struct conn_settings set = {
 		.protocol = policy->protocol,
@@ -300,11 +306,13 @@ static inline void house_init(struct house *h, const char *text, const struct ho
 	house_make_pools(h);
 	h->entry = entry_new(&h->edge, &h->snapshot->conf->listeners[0], h->snapshot->conf);
 	if (h->entry->conf.has_tls) {
-		h->entry->tls = tls_server_new(&tls->conf, tls->store, tls->keys, h->entry->conf.http2, err, sizeof(err));
+		h->entry->tls = tls_server_new(
+			&tls->conf, tls->store, tls->keys, h->entry->conf.http2, err, sizeof(err));
 		MUST(h->entry->tls);
 	}
 	h->inbound = (struct inbound_conf){.tls = h->entry->tls, .deadline_ms = 20000};
-	h->inbounds = (struct inbounds){.loop = &h->loop, .on_open = house_on_open, .on_failed = house_on_failed};
+	h->inbounds =
+		(struct inbounds){.loop = &h->loop, .on_open = house_on_open, .on_failed = house_on_failed};
 	inbounds_init(&h->inbounds);
 	MUST(addr_parse(&h->peer, STR("192.0.2.7:50000")) && addr_parse(&h->local, STR("127.0.0.1:8080")));
 }
@@ -357,7 +365,7 @@ static inline void house_free(struct house *h)
 
 	inbounds_close(&h->inbounds, REASON_SHUTDOWN, NULL);
 	exchange_end_all(e);
-	list_each_safe(link, &h->conns)
+	list_each_safe (link, &h->conns)
 		http_conn_close(CONTAINER(link, struct http_conn, link), REASON_SHUTDOWN);
 	house_close_upstreams(h);
 	loop_run_tasks(&h->loop);

@@ -50,7 +50,12 @@ static const struct test_case table[] = {
 		.origin = "wait end; 200 stream; say down; trailers [x-sum: 3]",
 		.answer = "200\nbody down\ntrailers [x-sum: 3]\nend\n",
 		.asked = "POST /a\nbody up\ntrailers [x-sum: 1] [x-more: two]\nend\n"},
-	{.name = "204", .split = true, .client = "DELETE /a end", .origin = "204 end", .answer = "204\nend\n", .asked = "DELETE /a\nend\n"},
+	{.name = "204",
+		.split = true,
+		.client = "DELETE /a end",
+		.origin = "204 end",
+		.answer = "204\nend\n",
+		.asked = "DELETE /a\nend\n"},
 	{.name = "304 with the length that 200 would have",
 		.split = true,
 		.client = "GET /a end",
@@ -125,7 +130,8 @@ static const struct test_case table[] = {
 	{.name = "fields that Connection names, asked",
 		.only = ON_H1_CLIENT,
 		.split = true,
-		.client = "GET /a [connection: x-hop, keep-alive] [x-hop: 1] [keep-alive: 5] [proxy-connection: x] [x-stay: 2] end",
+		.client = "GET /a [connection: x-hop, keep-alive] [x-hop: 1] [keep-alive: 5] "
+			  "[proxy-connection: x] [x-stay: 2] end",
 		.origin = "200 end",
 		.answer = "200\nend\n",
 		.asked = "GET /a [x-stay: 2]\nend\n"},
@@ -163,9 +169,12 @@ static const struct test_case table[] = {
 	/* -- gRPC -- */
 	{.name = "gRPC, in turns",
 		.split = true,
-		.client = "POST /g.S/M te stream [content-type: application/grpc]; say a; wait body one; say b; end",
-		.origin = "200 stream [content-type: application/grpc]; wait body a; say one; wait body ab; say two; wait end; trailers [grpc-status: 0]",
-		.answer = "200 [content-type: application/grpc]\nbody onetwo\ntrailers [grpc-status: 0]\nend\n",
+		.client = "POST /g.S/M te stream [content-type: application/grpc]; say a; wait body one; say "
+			  "b; end",
+		.origin = "200 stream [content-type: application/grpc]; wait body a; say one; wait body ab; "
+			  "say two; wait end; trailers [grpc-status: 0]",
+		.answer =
+			"200 [content-type: application/grpc]\nbody onetwo\ntrailers [grpc-status: 0]\nend\n",
 		.asked = "POST /g.S/M te [content-type: application/grpc]\nbody ab\nend\n"},
 	{.name = "gRPC, trailers only",
 		.split = true,
@@ -365,7 +374,8 @@ static const struct test_case table[] = {
 		.client = "POST /a stream; say x; trailers [x-t: 1]",
 		.origin = "wait end; refuse || wait end; 200 end",
 		.answer = "200\nend\n",
-		.asked = "POST /a\nbody x\ntrailers [x-t: 1]\nend\nPOST /a\nbody x\ntrailers [x-t: 1]\nend\n"},
+		.asked =
+			"POST /a\nbody x\ntrailers [x-t: 1]\nend\nPOST /a\nbody x\ntrailers [x-t: 1]\nend\n"},
 	{.name = "GOAWAY before the request, even a POST is tried again",
 		.only = ON_H2_ORIGIN,
 		.split = true,
@@ -405,7 +415,8 @@ static void run_case(void **state)
 
 static bool happens(const struct test_case *c, const struct pairing *p)
 {
-	unsigned client = p->client_h2 ? ON_H2_CLIENT : ON_H1_CLIENT, origin = p->origin_h2 ? ON_H2_ORIGIN : ON_H1_ORIGIN;
+	unsigned client = p->client_h2 ? ON_H2_CLIENT : ON_H1_CLIENT,
+		 origin = p->origin_h2 ? ON_H2_ORIGIN : ON_H1_ORIGIN;
 
 	return !((c->only & (ON_H1_CLIENT | ON_H2_CLIENT)) && !(c->only & client)) &&
 	       !((c->only & (ON_H1_ORIGIN | ON_H2_ORIGIN)) && !(c->only & origin));

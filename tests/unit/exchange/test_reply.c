@@ -25,7 +25,8 @@ static void expect_type(const char *accept, const char *type)
 	snprintf(answer, sizeof(answer), "[content-type: %s]", type);
 	stage_open(st, &c, h1, &tls);
 	stage_connect(st);
-	for (uint64_t end = case_ms() + CASE_PATIENCE_MS; case_ms() < end && !strstr(side_heard(&st->client), "end\n");)
+	for (uint64_t end = case_ms() + CASE_PATIENCE_MS;
+		case_ms() < end && !strstr(side_heard(&st->client), "end\n");)
 		stage_settle(st);
 	assert_int_equal(strncmp(side_heard(&st->client), "404 ", 4), 0);
 	assert_non_null(strstr(side_heard(&st->client), "[x-weir-reason: no_route]"));
@@ -59,7 +60,8 @@ static void a_grpc_client_is_answered_in_trailers_of_its_own(void **state)
 		.path = "/api",
 		.client = "POST /g.S/M te stream [content-type: application/grpc+proto]; say x; end",
 		.origin = "200 end",
-		.answer = "200 [content-type: application/grpc] [grpc-status: 12] [grpc-message: no route of the tenant matches]\nend\n",
+		.answer = "200 [content-type: application/grpc] [grpc-status: 12] [grpc-message: no route of "
+			  "the tenant matches]\nend\n",
 		.asked = ""};
 
 	(void)state;
@@ -90,7 +92,8 @@ static void a_tenants_own_page_is_shown_the_narrowest_range_first(void **state)
 		fclose(f);
 	}
 	snprintf(tenant, sizeof(tenant), "    errors: {4xx: '%s', 403: '%s'}\n", path[0], path[1]);
-	c.answer = "403 length=6 [x-weir-reason: websocket_off] [cache-control: no-store] [content-type: text/html; charset=utf-8]\n"
+	c.answer = "403 length=6 [x-weir-reason: websocket_off] [cache-control: no-store] [content-type: "
+		   "text/html; charset=utf-8]\n"
 		   "body page 1\nend\n";
 	stage_open(st, &c, h1, &tls);
 	stage_run(st, SIZE_MAX, SIZE_MAX, false, NULL);

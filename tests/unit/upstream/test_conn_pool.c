@@ -1,0 +1,387 @@
+/* upstream/conn_pool.h: who gets which connection, who waits, and who is told that it was in vain. */
+#include "unit.h"
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+#include "base/obj.h"
+#include "upstream/conn_pool.h"
+
+#define USERS       4
+#define PATIENCE_MS 10000
+
+/* Who asks the pool for connections. */
+struct user {
+	struct conn_waiter waiter;
+	struct bench *bench;
+	struct http_conn *conn; /* that it got */
+	struct stream *stream;
+	enum reason why; /* it was told */
+	unsigned answers;
+};
+
+struct bench {
+	struct loop loop;
+	struct backend backend;
+	struct conn_settings settings;
+	struct conn_pool *pool;
+	int listener;
+	int accepted[USERS * 2]; /* the backend's ends */
+	unsigned accepted_n;
+	struct user user[USERS];
+};
+
+static uint64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+static void turn(struct bench *b)
+{
+	int fd;
+
+	loop_once(&b->loop, 10);
+	fd = accept4(b->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	if (fd >= 0)
+		b->accepted[b->accepted_n++] = fd;
+}
+
+#define UNTIL(b, cond) \
+	do { \
+		for (uint64_t end_ = now_ms() + PATIENCE_MS; !(cond) && now_ms() < end_;) \
+			turn(b); \
+		assert_true(cond); \
+	} while (0)
+
+/* -- users -- */
+
+static void on_head(struct stream *s, const struct head *head, bool last)
+{
+	struct user *u = s->owner;
+
+	(void)head;
+	if (!last)
+		return;
+	u->answers++;
+	conn_pool_done(u->bench->pool);
+	stream_release(&u->stream);
+}
+
+static void on_nothing(struct stream *s, struct chain *chain, bool last)
+{
+	(void)s;
+	(void)chain;
+	(void)last;
+}
+
+static void on_trailers(struct stream *s, const struct fields *trailers)
+{
+	(void)s;
+	(void)trailers;
+}
+
+static void on_sent(struct stream *s, size_t n)
+{
+	(void)s;
+	(void)n;
+}
+
+static void on_reset(struct stream *s, enum reason why)
+{
+	struct user *u = s->owner;
+
+	u->why = why;
+	conn_pool_done(u->bench->pool);
+	stream_release(&u->stream);
+}
+
+static const struct stream_owner_ops user_ops = {on_head, on_nothing, on_trailers, on_sent, on_reset};
+
+static void use(struct user *u, struct http_conn *c)
+{
+	const struct head head = {.method = STR("GET"),
+		.method_id = METHOD_GET,
+		.scheme = STR("http"),
+		.authority = STR("a.test"),
+		.path = STR("/")};
+
+	u->conn = c;
+	u->stream = conn_pool_open(u->bench->pool, c, &user_ops, u);
+	assert_non_null(u->stream);
+	stream_send_head(u->stream, &head, true);
+}
+
+static void on_ready(struct conn_waiter *w, struct http_conn *c)
+{
+	use(CONTAINER(w, struct user, waiter), c);
+}
+
+static void on_failed(struct conn_waiter *w, enum reason why)
+{
+	CONTAINER(w, struct user, waiter)->why = why;
+}
+
+static enum reason wait_for_one(struct user *u)
+{
+	u->conn = NULL;
+	u->why = REASON_NONE;
+	u->waiter.ready = on_ready;
+	u->waiter.failed = on_failed;
+	return conn_pool_wait(u->bench->pool, &u->waiter);
+}
+
+/* The backend's answer on the connection that it accepted as the nth. */
+static void answer(struct bench *b, unsigned n)
+{
+	static const char text[] = "HTTP/1.1 204 No Content\r\n\r\n";
+
+	assert_int_equal(send(b->accepted[n], text, sizeof(text) - 1, MSG_NOSIGNAL), sizeof(text) - 1);
+}
+
+/* A user gets a connection of its own. */
+static void connect_user(struct bench *b, unsigned n)
+{
+	assert_int_equal(wait_for_one(&b->user[n]), REASON_NONE);
+	UNTIL(b, b->user[n].conn && b->accepted_n > n);
+}
+
+static void finish_user(struct bench *b, unsigned n)
+{
+	unsigned before = b->user[n].answers;
+
+	answer(b, n);
+	UNTIL(b, b->user[n].answers > before && b->user[n].conn->capacity);
+}
+
+/* -- tests -- */
+
+static void a_new_connection_is_made_for_each_who_waits(void **state)
+{
+	struct bench *b = *state;
+
+	connect_user(b, 0);
+	connect_user(b, 1);
+	assert_ptr_not_equal(b->user[0].conn, b->user[1].conn);
+	assert_int_equal(b->pool->conns, 2);
+	assert_int_equal(b->pool->streams, 2);
+	assert_null(conn_pool_take(b->pool));
+}
+
+static void the_warmest_connection_is_used_first(void **state)
+{
+	struct bench *b = *state;
+
+	connect_user(b, 0);
+	connect_user(b, 1);
+	finish_user(b, 0);
+	finish_user(b, 1);
+	assert_ptr_equal(conn_pool_take(b->pool), b->user[1].conn);
+	assert_int_equal(b->pool->streams, 0);
+}
+
+static void at_the_limit_the_next_waits_for_one_that_comes_free(void **state)
+{
+	struct bench *b = *state;
+
+	b->settings.max_conns = 1;
+	conn_pool_configure(b->pool, &b->settings);
+	connect_user(b, 0);
+	assert_int_equal(wait_for_one(&b->user[1]), REASON_NONE);
+	assert_int_equal(b->pool->waiting_n, 1);
+	assert_int_equal(b->pool->opening_n, 0);
+	answer(b, 0);
+	UNTIL(b, b->user[1].conn);
+	assert_ptr_equal(b->user[1].conn, b->user[0].conn);
+	assert_int_equal(b->accepted_n, 1);
+}
+
+static void no_more_wait_than_may(void **state)
+{
+	struct bench *b = *state;
+
+	b->settings.max_conns = 1;
+	b->settings.max_pending = 1;
+	conn_pool_configure(b->pool, &b->settings);
+	connect_user(b, 0);
+	assert_int_equal(wait_for_one(&b->user[1]), REASON_NONE);
+	assert_int_equal(wait_for_one(&b->user[2]), REASON_PENDING_FULL);
+	conn_waiter_cancel(&b->user[1].waiter);
+	assert_int_equal(wait_for_one(&b->user[2]), REASON_NONE);
+}
+
+static void who_waits_too_long_is_told(void **state)
+{
+	struct bench *b = *state;
+
+	b->settings.max_conns = 1;
+	b->settings.pending_ms = 1;
+	conn_pool_configure(b->pool, &b->settings);
+	connect_user(b, 0);
+	assert_int_equal(wait_for_one(&b->user[1]), REASON_NONE);
+	UNTIL(b, b->user[1].why != REASON_NONE);
+	assert_int_equal(b->user[1].why, REASON_PENDING_TIMEOUT);
+	assert_int_equal(b->pool->waiting_n, 0);
+}
+
+static void who_needs_a_fresh_connection_is_given_no_used_one(void **state)
+{
+	struct bench *b = *state;
+
+	connect_user(b, 0);
+	finish_user(b, 0);
+	b->user[1].waiter.fresh = true;
+	connect_user(b, 1);
+	assert_ptr_not_equal(b->user[1].conn, b->user[0].conn);
+}
+
+static void at_the_limit_an_idle_connection_gives_way_to_a_fresh_one(void **state)
+{
+	struct bench *b = *state;
+
+	b->settings.max_conns = 1;
+	conn_pool_configure(b->pool, &b->settings);
+	connect_user(b, 0);
+	finish_user(b, 0);
+	b->user[1].waiter.fresh = true;
+	connect_user(b, 1);
+	assert_int_equal(b->accepted_n, 2);
+	assert_int_equal(b->pool->conns, 1);
+}
+
+static void a_refused_connection_fails_all_who_wait(void **state)
+{
+	struct bench *b = *state;
+
+	close(b->listener);
+	b->listener = -1;
+	assert_int_equal(wait_for_one(&b->user[0]), REASON_NONE);
+	assert_int_equal(wait_for_one(&b->user[1]), REASON_NONE);
+	UNTIL(b, b->user[0].why && b->user[1].why);
+	assert_int_equal(b->user[0].why, REASON_UPSTREAM_REFUSED);
+	assert_int_equal(b->user[1].why, REASON_UPSTREAM_REFUSED);
+	assert_int_equal(b->pool->conns + b->pool->opening_n + b->pool->waiting_n, 0);
+}
+
+static void a_backend_that_is_taken_away_tells_those_who_wait_and_lets_the_others_finish(void **state)
+{
+	struct bench *b = *state;
+	struct conn_pool *p = b->pool;
+
+	b->settings.max_conns = 1;
+	conn_pool_configure(p, &b->settings);
+	connect_user(b, 0);
+	assert_int_equal(wait_for_one(&b->user[1]), REASON_NONE);
+	conn_pool_retire(&p);
+	assert_null(p);
+	assert_int_equal(b->user[1].why, REASON_NO_BACKEND);
+	assert_int_equal(b->pool->conns, 1);
+	answer(b, 0);
+	UNTIL(b, b->user[0].answers == 1);
+	loop_run_tasks(&b->loop);
+	b->pool = NULL; /* it has freed itself with its last connection */
+}
+
+static void connections_that_speak_otherwise_take_no_new_requests(void **state)
+{
+	struct bench *b = *state;
+
+	connect_user(b, 0);
+	connect_user(b, 1);
+	finish_user(b, 0);
+	conn_pool_configure(b->pool, &b->settings); /* the same */
+	assert_non_null(conn_pool_take(b->pool));
+	strcpy(b->settings.server_name, "other.test");
+	conn_pool_configure(b->pool, &b->settings);
+	UNTIL(b, b->pool->conns == 1);
+	assert_null(conn_pool_take(b->pool));
+	answer(b, 1);
+	UNTIL(b, b->pool->conns == 0);
+	assert_int_equal(b->user[1].answers, 1);
+}
+
+static void a_connection_that_closes_idle_is_forgotten(void **state)
+{
+	struct bench *b = *state;
+
+	connect_user(b, 0);
+	finish_user(b, 0);
+	close(b->accepted[0]);
+	b->accepted[0] = -1;
+	UNTIL(b, b->pool->conns == 0);
+	assert_null(conn_pool_take(b->pool));
+}
+
+static int setup(void **state)
+{
+	struct bench *b = calloc(1, sizeof(*b));
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+	socklen_t n = sizeof(a);
+
+	assert_non_null(b);
+	assert_true(loop_init(&b->loop));
+	b->listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	assert_int_equal(bind(b->listener, (struct sockaddr *)&a, n), 0);
+	assert_int_equal(listen(b->listener, 16), 0);
+	assert_int_equal(getsockname(b->listener, (struct sockaddr *)&a, &n), 0);
+	b->backend.magic = BACKEND_MAGIC;
+	addr_from_sockaddr(&b->backend.addr, (struct sockaddr *)&a, n);
+	b->settings = (struct conn_settings){.protocol = CONF_HTTP1,
+		.limits = {.header_bytes = 65536, .header_count = 100},
+		.connect_ms = 5000,
+		.pending_ms = 60000};
+	b->pool = conn_pool_new(&b->loop, &b->backend);
+	conn_pool_configure(b->pool, &b->settings);
+	for (unsigned i = 0; i < USERS; i++)
+		b->user[i].bench = b;
+	*state = b;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct bench *b = *state;
+
+	for (unsigned i = 0; i < USERS; i++) {
+		conn_waiter_cancel(&b->user[i].waiter);
+		if (b->user[i].stream)
+			conn_pool_done(b->pool);
+		stream_release(&b->user[i].stream);
+	}
+	if (b->pool) {
+		conn_pool_close(b->pool);
+		conn_pool_retire(&b->pool);
+	}
+	loop_run_tasks(&b->loop);
+	for (unsigned i = 0; i < b->accepted_n; i++)
+		if (b->accepted[i] >= 0)
+			close(b->accepted[i]);
+	if (b->listener >= 0)
+		close(b->listener);
+	loop_free(&b->loop); /* fails if a block did not come back */
+	free(b);
+	return 0;
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(a_new_connection_is_made_for_each_who_waits),
+		TEST(the_warmest_connection_is_used_first),
+		TEST(at_the_limit_the_next_waits_for_one_that_comes_free),
+		TEST(no_more_wait_than_may),
+		TEST(who_waits_too_long_is_told),
+		TEST(who_needs_a_fresh_connection_is_given_no_used_one),
+		TEST(at_the_limit_an_idle_connection_gives_way_to_a_fresh_one),
+		TEST(a_refused_connection_fails_all_who_wait),
+		TEST(a_backend_that_is_taken_away_tells_those_who_wait_and_lets_the_others_finish),
+		TEST(connections_that_speak_otherwise_take_no_new_requests),
+		TEST(a_connection_that_closes_idle_is_forgotten),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
