@@ -10,7 +10,7 @@
 
 static void a_map_finds_what_is_left_after_removals(void **state)
 {
-	static char keys[2000][8];
+	static char keys[2000][16];
 	struct map m = {0};
 
 	(void)state;

@@ -304,8 +304,12 @@ static inline void stage_run(struct stage *st, size_t client_at, size_t origin_a
 	st->origin.limit = origin_at;
 	stage_connect(st);
 	for (;;) {
+		bool client, origin;
+
 		stage_settle(st);
-		if (stage_release(&st->client, by) | stage_release(&st->origin, by))
+		client = stage_release(&st->client, by);
+		origin = stage_release(&st->origin, by);
+		if (client || origin)
 			continue;
 		if (stage_done(st))
 			break;
