@@ -150,6 +150,7 @@ void install_free(struct worker *w)
 		split_state_free(&e->split[i]);
 	gates_close_conns(w, REASON_SHUTDOWN);
 	loop_run_tasks(&w->loop);
+	e->backend_n = 0;
 	free(e->backends);
 	free(e->balance);
 	free(e->traffic);
