@@ -216,7 +216,8 @@ void worker_stop(struct worker *w)
 void worker_join(struct worker *w)
 {
 	pthread_join(w->thread, NULL);
-	mailbox_deliver(&w->box, w); /* what was sent to it while it ended finds nothing to do, and is freed */
+	mailbox_deliver(
+		&w->box, w); /* what was sent to it while it ended finds nothing to do, and is freed */
 	event_free(w->box_event);
 	loop_free(&w->loop);
 	mailbox_free(&w->box);
