@@ -121,7 +121,7 @@ static void users_only_ever_move_towards_the_raised_pool(void **state)
 	conf.split.sticky_header = STR("X-User");
 	for (int user = 0; user < 10000; user++) {
 		bool was_green = false;
-		char name[16];
+		char name[24];
 
 		snprintf(name, sizeof(name), "user-%d", user);
 		for (uint32_t weight = 0; weight <= 100; weight += 10) {
