@@ -189,8 +189,11 @@ void h2_conn_read(struct h2_conn *c)
 		consume(c, b, p, (size_t)n);
 		block_unref(b);
 	}
-	/* A reset that came together with the last bytes has no event of its own; only those who wait for an answer need to know. */
-	if (!c->base.server && c->base.streams && !c->base.transport->readable && h2_conn_reads(c) &&
+	/* A reset that came together with the last bytes has no event of its own. A client that waits for answers needs to know; a
+	 * server learns it from its next write, unless it has nothing left to write. */
+	bool nobody_else_tells = c->base.server ? c->base.streams == 0 : c->base.streams > 0;
+
+	if (nobody_else_tells && !c->base.transport->readable && h2_conn_reads(c) &&
 		transport_was_reset(c->base.transport)) {
 		h2_conn_lost(c, true);
 		return;
