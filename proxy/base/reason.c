@@ -1,14 +1,17 @@
 #include "base/reason.h"
 
-#define REASON(name, status, h2, retry, text) \
-	[REASON_##name] = {STR(#name), status, H2_##h2, RETRY_##retry, STR(text)},
+enum { BLAMED_NO = false, BLAMED_YES = true };
+
+#define BACKEND_REASON(name, status, h2, retry, on, blamed, text) \
+	[REASON_##name] = { \
+		STR(#name), status, H2_##h2, RETRY_##retry, RETRY_ON_##on, BLAMED_##blamed, STR(text)},
+#define REASON(name, status, h2, retry, text) BACKEND_REASON(name, status, h2, retry, NOTHING, NO, text)
 /* clang-format off */
 const struct reason_row reason_rows[REASONS] = {
-	[REASON_NONE] = {STR(""), 0, 0, 0, STR("")},
+	[REASON_NONE] = {.name = STR(""), .text = STR("")},
 #include "base/reason.def"
 };
 /* clang-format on */
-#undef REASON
 
 struct str reason_name(enum reason r, char buf[REASON_NAME_MAX])
 {

@@ -2,6 +2,7 @@
 #ifndef WEIR_BASE_REASON_H
 #define WEIR_BASE_REASON_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include "base/str.h"
 
@@ -9,11 +10,21 @@ enum reason {
 	REASON_NONE,
 #define REASON(name, status, h2, retry, text) REASON_##name,
 #include "base/reason.def"
-#undef REASON
 	REASONS
 };
 
 enum retry_rule { RETRY_NEVER, RETRY_SAFE, RETRY_ALWAYS };
+
+/* Under which word of retries.on a failure stands. */
+enum retry_on {
+	RETRY_ON_NOTHING,
+	RETRY_ON_CONNECT,
+	RETRY_ON_RESET,
+	RETRY_ON_REFUSED_STREAM,
+	RETRY_ON_TIMEOUT,
+	RETRY_ON_STATUS, /* the number that was answered */
+	RETRY_ONS
+};
 
 /* RFC 9113 7 */
 enum h2_error {
@@ -38,6 +49,8 @@ struct reason_row {
 	uint16_t status;
 	uint8_t h2; /* enum h2_error */
 	uint8_t retry; /* enum retry_rule */
+	uint8_t retry_on; /* enum retry_on */
+	bool blamed; /* it speaks against the backend */
 	struct str text;
 };
 

@@ -66,6 +66,27 @@ static const char *retry_text(uint8_t retry)
 	return "no";
 }
 
+/* The word of retries.on that a reason stands under. */
+static const char *retry_word(uint8_t on)
+{
+	switch ((enum retry_on)on) {
+	case RETRY_ON_CONNECT:
+		return "`connect`";
+	case RETRY_ON_RESET:
+		return "`reset`";
+	case RETRY_ON_REFUSED_STREAM:
+		return "`refused_stream`";
+	case RETRY_ON_TIMEOUT:
+		return "`timeout`";
+	case RETRY_ON_STATUS:
+		return "the status";
+	case RETRY_ON_NOTHING:
+	case RETRY_ONS:
+		break;
+	}
+	return "";
+}
+
 static int run_reasons(const void *parsed, const struct cli_list *arguments)
 {
 	(void)parsed;
@@ -79,19 +100,22 @@ static int run_reasons(const void *parsed, const struct cli_list *arguments)
 	     "*Tried again* says\n"
 	     "whether another backend may have the request: \"always\" when it was certainly not processed, "
 	     "\"if idempotent\" when\n"
-	     "it may have been (RFC 9110 9.2.2), as far as `retries` of the service allows.\n\n"
+	     "it may have been (RFC 9110 9.2.2), as far as `retries` of the service allows: *on* is\n"
+	     "the word of `retries.on` that it stands under. *Blamed* are those that speak against the "
+	     "backend: "
+	     "`outlier` counts them.\n\n"
 	     "This page is made by `make docs` from `proxy/base/reason.def`.\n\n"
-	     "| reason | status | tried again | what happened |\n"
-	     "|---|---|---|---|");
+	     "| reason | status | tried again | on | blamed | what happened |\n"
+	     "|---|---|---|---|---|---|");
 	for (int r = REASON_NONE + 1; r < REASONS; r++) {
 		const struct reason_row *row = reason_row((enum reason)r);
 		char name[REASON_NAME_MAX], status[8] = "cut";
 
 		if (row->status)
 			snprintf(status, sizeof(status), "%u", row->status);
-		printf("| `" STR_FMT "` | %s | %s | " STR_FMT " |\n",
+		printf("| `" STR_FMT "` | %s | %s | %s | %s | " STR_FMT " |\n",
 			STR_ARG(reason_name((enum reason)r, name)), status, retry_text(row->retry),
-			STR_ARG(row->text));
+			retry_word(row->retry_on), row->blamed ? "yes" : "", STR_ARG(row->text));
 	}
 	return CLI_DONE;
 }

@@ -1,55 +1,7 @@
-/* exchange/attempt.c - the upstream side of an exchange: pool, backend, connection, and what is tried again when one fails.
- *
- * Tried again is only what cannot do harm: what the reason's row says was not processed, or an idempotent request; only while
- * all that was sent can be sent again; never once an answer has begun. */
+/* exchange/attempt.c - the upstream side of an exchange: pool, backend, connection. What follows when one fails is retry.c's. */
 #include "base/obj.h"
 #include "exchange/exchange.h"
 #include "io/transport.h"
-
-/* Before a retry that follows another one, or asks the same backend: a random number of these, of one before the first retry and up to
- * twice as many before each further one. Whole ones, because the loop keeps a queue for each length of time; its tick comes on top. */
-#define PAUSE_MS  25
-#define PAUSE_MAX 10
-
-/* Which bit of retries.on a reason stands under. */
-static uint32_t retry_bit(enum reason why)
-{
-	switch (why) {
-	case REASON_UPSTREAM_RESOLVE:
-	case REASON_UPSTREAM_REFUSED:
-	case REASON_UPSTREAM_UNREACHABLE:
-	case REASON_UPSTREAM_CONNECT:
-	case REASON_UPSTREAM_CONNECT_TIMEOUT:
-	case REASON_UPSTREAM_TLS:
-	case REASON_UPSTREAM_TLS_VERIFY:
-	case REASON_UPSTREAM_ALPN:
-		return CONF_RETRY_CONNECT;
-	case REASON_UPSTREAM_STALE:
-	case REASON_UPSTREAM_UNSENT:
-	case REASON_UPSTREAM_RESET:
-	case REASON_UPSTREAM_CLOSED:
-	case REASON_UPSTREAM_RESET_STREAM:
-	case REASON_UPSTREAM_H2_PROTOCOL:
-		return CONF_RETRY_RESET;
-	case REASON_UPSTREAM_REFUSED_STREAM:
-	case REASON_UPSTREAM_GOAWAY:
-		return CONF_RETRY_REFUSED_STREAM;
-	case REASON_UPSTREAM_TIMEOUT:
-		return CONF_RETRY_TIMEOUT;
-	case REASON_UPSTREAM_UNAVAILABLE:
-		return CONF_RETRY_503 | CONF_RETRY_502 | CONF_RETRY_504;
-	default:
-		return 0;
-	}
-}
-
-static uint32_t status_bit(unsigned status)
-{
-	return status == 502   ? CONF_RETRY_502
-	       : status == 503 ? CONF_RETRY_503
-	       : status == 504 ? CONF_RETRY_504
-			       : 0;
-}
 
 static bool was_tried(const struct exchange *x, const struct backend *b)
 {
@@ -74,11 +26,14 @@ static bool health_allows(const struct backend *b, bool panic)
 	return state == BACKEND_UP || (panic && state == BACKEND_DOWN);
 }
 
+bool attempt_may_ask(const struct exchange *x, const struct backend *b)
+{
+	return health_allows(b, x->panic) && can_be_asked(x, b);
+}
+
 static bool backend_usable(const void *ctx, const struct backend *b)
 {
-	const struct exchange *x = ctx;
-
-	return health_allows(b, x->panic) && can_be_asked(x, b);
+	return attempt_may_ask(ctx, b);
 }
 
 static uint32_t backend_load(const void *ctx, const struct backend *b)
@@ -132,7 +87,7 @@ static bool pool_usable(const void *ctx, const struct pool *pool)
 	return false;
 }
 
-static const struct backend *pick_backend(struct exchange *x)
+const struct backend *attempt_pick(struct exchange *x)
 {
 	struct candidates c = {.pool = x->pool,
 		.loop = x->edge->loop,
@@ -146,7 +101,7 @@ static const struct backend *pick_backend(struct exchange *x)
 	x->panic = pool_panics(x->pool, pool_census(x->pool));
 	/* With one there is nothing to weigh: 300 instructions of two random draws. */
 	if (x->pool->n == 1)
-		return backend_usable(x, x->pool->backends[0]) ? x->pool->backends[0] : NULL;
+		return attempt_may_ask(x, x->pool->backends[0]) ? x->pool->backends[0] : NULL;
 	if (x->pool->conf->policy.balance == CONF_HASH)
 		find_key(x, &c);
 	i = balance_pick(state, &c);
@@ -191,47 +146,9 @@ static void pick_pool(struct exchange *x)
 	}
 }
 
-static bool may_be_repeated(const struct exchange *x, enum retry_rule rule)
-{
-	if (!x->replayable || x->response_begun || x->client_dead)
-		return false;
-	return rule == RETRY_ALWAYS ||
-	       (rule == RETRY_SAFE && method_is_idempotent((enum method)x->request.method_id));
-}
-
-/* Attempts that count: the replay of a stale connection was none of the backend's doing. */
-static uint32_t tries(const struct exchange *x)
-{
-	return (uint32_t)x->attempts - x->stale_replays;
-}
-
-/* RFC 9110 10.2.3: is more patience asked for than a retry has? A date always does. */
-static bool asks_for_patience(const struct head *answer)
-{
-	const struct field *after = fields_find(&answer->fields, FIELD_RETRY_AFTER);
-	uint64_t seconds;
-
-	return after && (!str_to_u64(field_value(after), &seconds) || seconds > 0);
-}
-
-bool attempt_retries_answer(struct exchange *x, const struct head *head)
-{
-	const struct conf_retries *retries = &x->pool->conf->policy.retries;
-
-	if (!(retries->on & status_bit(head->status)) || tries(x) >= retries->attempts ||
-		!may_be_repeated(x, RETRY_SAFE) || asks_for_patience(head) ||
-		!retry_budget_has(&edge_traffic(x->edge, x->pool)->retries, x->edge->loop->now_ms))
-		return false;
-	/* Only if there is somebody else to ask: the answer at hand is better than none. */
-	for (uint32_t i = 0; i < x->pool->n; i++)
-		if (x->pool->backends[i] != x->backend && backend_usable(x, x->pool->backends[i]))
-			return true;
-	return false;
-}
-
 /* -- breaker.requests -- */
 
-static bool traffic_full(const struct exchange *x)
+bool attempt_is_one_too_many(const struct exchange *x)
 {
 	const struct pool_traffic *t = edge_traffic(x->edge, x->pool);
 
@@ -264,15 +181,6 @@ void attempt_drop(struct exchange *x)
 	conn_pool_done(x->conn_pool);
 	stream_release(&x->upstream);
 	x->conn_pool = NULL;
-}
-
-/* What was sent, again, in front of what has not been sent yet. */
-static void rewind_body(struct exchange *x)
-{
-	chain_move(&x->replay, &x->request_body);
-	chain_move(&x->request_body, &x->replay);
-	x->request_given = false;
-	x->sent_up = 0;
 }
 
 static void attempt_send(struct exchange *x, struct http_conn *c)
@@ -328,7 +236,7 @@ static void on_failed(struct conn_waiter *w, enum reason why)
 	attempt_failed(CONTAINER(w, struct exchange, waiter), why);
 }
 
-static void connect_to(struct exchange *x, const struct backend *b)
+void attempt_start(struct exchange *x, const struct backend *b)
 {
 	struct http_conn *c;
 	enum reason why;
@@ -395,7 +303,7 @@ void attempt_begin(struct exchange *x)
 
 	pick_pool(x);
 	if (x->pool)
-		b = pick_backend(x);
+		b = attempt_pick(x);
 	if (!b && may_yet_come_up(x)) {
 		wait_for_health(x);
 		return;
@@ -405,61 +313,19 @@ void attempt_begin(struct exchange *x)
 		exchange_fail(x, why_nobody(x));
 		return;
 	}
-	if (traffic_full(x)) {
+	if (attempt_is_one_too_many(x)) {
 		exchange_fail(x, REASON_BREAKER_REQUESTS);
 		return;
 	}
 	retry_budget_earn(&edge_traffic(x->edge, x->pool)->retries, x->edge->loop->now_ms,
 		x->pool->conf->policy.retries.budget);
 	forward_request(x);
-	connect_to(x, b);
-}
-
-/* -- another attempt -- */
-
-/* The first retry goes to another backend at once: that one has nothing to recover from. */
-static uint32_t pause_before(struct exchange *x, const struct backend *next)
-{
-	uint32_t retry = tries(x);
-
-	if (retry == 1 && next != x->backend)
-		return 0;
-	return PAUSE_MS * (1 + (uint32_t)(loop_random(x->edge->loop) % MIN(1u << (retry - 1), PAUSE_MAX)));
-}
-
-void attempt_pause_over(struct deadline *d)
-{
-	struct exchange *x = CONTAINER(d, struct exchange, pause);
-	const struct backend *b = x->retry_to;
-
-	/* Things may have changed meanwhile. */
-	if (!backend_usable(x, b))
-		b = pick_backend(x);
-	if (!b || traffic_full(x))
-		exchange_fail(x, (enum reason)x->retry_why);
-	else
-		connect_to(x, b);
-}
-
-static void try_again(struct exchange *x, const struct backend *next, uint32_t pause_ms, enum reason why)
-{
-	rewind_body(x);
-	if (pause_ms == 0) {
-		connect_to(x, next);
-		return;
-	}
-	exchange_set_state(x, EXCHANGE_CONNECTING);
-	x->retry_to = next;
-	x->retry_why = (uint16_t)why;
-	deadline_arm(x->edge->loop, &x->pause, pause_ms);
+	attempt_start(x, b);
 }
 
 void attempt_failed(struct exchange *x, enum reason why)
 {
-	const struct conf_retries *retries = &x->pool->conf->policy.retries;
-	enum retry_rule rule = (enum retry_rule)reason_row(why)->retry;
-	const struct backend *next = NULL;
-	/* A kept-alive connection that closed under the request says nothing of the backend: one more try, on the same if need be. */
+	/* A kept-alive connection that closed under the request says nothing of the backend. */
 	bool stale =
 		(why == REASON_UPSTREAM_STALE || (why == REASON_UPSTREAM_UNSENT && x->upstream_reused)) &&
 		x->stale_replays == 0;
@@ -474,25 +340,6 @@ void attempt_failed(struct exchange *x, enum reason why)
 	}
 	if (x->first_reason == REASON_NONE)
 		x->first_reason = (uint16_t)why;
-	if (may_be_repeated(x, rule) &&
-		(stale || (tries(x) < retries->attempts && (retries->on & retry_bit(why))))) {
-		if (stale)
-			x->stale_replays++;
-		else if (x->tried_n < EXCHANGE_TRIED_MAX)
-			x->tried[x->tried_n++] = x->backend;
-		next = pick_backend(x);
-		/* Nobody else: a backend that only lost a connection, or closed it in order, may be asked again over a new one. */
-		if (!next && (retry_bit(why) & (CONF_RETRY_RESET | CONF_RETRY_REFUSED_STREAM))) {
-			x->tried_n = 0;
-			next = pick_backend(x);
-		}
-		x->waiter.fresh = retry_bit(why) == CONF_RETRY_RESET;
-		if (next && !stale &&
-			!retry_budget_spend(&edge_traffic(x->edge, x->pool)->retries, x->edge->loop->now_ms))
-			next = NULL;
-	}
-	if (!next)
+	if (!retry_begin(x, why, stale))
 		exchange_fail(x, why);
-	else
-		try_again(x, next, stale ? 0 : pause_before(x, next), why);
 }

@@ -68,7 +68,7 @@ void exchange_begin(struct entry *entry, struct stream *client)
 	x->replayable = true;
 	x->deadline.fire = on_response_timeout;
 	x->total.fire = on_total_timeout;
-	x->pause.fire = attempt_pause_over;
+	x->pause.fire = retry_pause_over;
 	x->client = client;
 	client->owner_ops = &exchange_client_ops;
 	client->owner = x;
@@ -358,7 +358,7 @@ static void upstream_on_head(struct stream *s, const struct head *head, bool las
 		return;
 	}
 	outcome_of_head(x, head);
-	if (attempt_retries_answer(x, head)) {
+	if (retry_passes_over(x, head)) {
 		attempt_failed(x, REASON_UPSTREAM_UNAVAILABLE);
 		return;
 	}

@@ -7,8 +7,8 @@
  *   REPLYING    weir itself answers: an error, a redirect
  *   ENDED       logged and freed
  *
- * exchange.c moves between them and relays; attempt.c chooses backends and tries again; forward.c edits heads; reply.c answers;
- * access_log.c tells of it. An exchange belongs to one worker, holds the snapshot that it began under, and owns both streams. */
+ * exchange.c moves between them and relays; attempt.c chooses backends and asks them; retry.c asks again; forward.c edits heads;
+ * reply.c answers; access_log.c tells of it. An exchange belongs to one worker, holds the snapshot that it began under, and owns both streams. */
 #ifndef WEIR_EXCHANGE_EXCHANGE_H
 #define WEIR_EXCHANGE_EXCHANGE_H
 
@@ -130,14 +130,28 @@ void attempts_undecided(struct edge *e);
 void attempt_await(struct exchange *x);
 /* The attempt has failed before an answer began: another one, or exchange_fail(). */
 void attempt_failed(struct exchange *x, enum reason why);
-/* The time before another attempt has passed: x->pause. */
-void attempt_pause_over(struct deadline *d);
 /* The attempt has come to an answer, or to none that is any good: balance: ewma learns from it. */
 void attempt_measure(struct exchange *x, bool good);
 /* Lets go of the upstream stream, or of the wait for one. */
 void attempt_drop(struct exchange *x);
+/* A backend of x->pool that may be asked and has not been tried, by its balance; NULL: none. */
+const struct backend *attempt_pick(struct exchange *x);
+/* ... may this one be? */
+bool attempt_may_ask(const struct exchange *x, const struct backend *b);
+/* Would it be more than breaker.requests allows? */
+bool attempt_is_one_too_many(const struct exchange *x);
+/* Gets a connection to that backend, and sends the request. */
+void attempt_start(struct exchange *x, const struct backend *b);
+
+/* retry.c */
+/* After a failed attempt that has been dropped: another one, now or after a pause. False: not allowed, or nobody to ask.
+ * stale: the replay that a kept-alive connection is owed which closed under the request. It counts as no attempt, costs no budget,
+ * and may go to the same backend. */
+bool retry_begin(struct exchange *x, enum reason why, bool stale);
+/* The time before another attempt has passed: x->pause. */
+void retry_pause_over(struct deadline *d);
 /* Will this answer be passed over, and the request be tried again elsewhere? */
-bool attempt_retries_answer(struct exchange *x, const struct head *head);
+bool retry_passes_over(struct exchange *x, const struct head *head);
 
 /* outcomes.c: tell what became of an attempt, for the ejection of backends. Nothing unless the pool has `outlier`. */
 /* It failed; reasons that do not speak against the backend are passed over. */

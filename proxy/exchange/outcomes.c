@@ -2,37 +2,6 @@
 #include "base/obj.h"
 #include "exchange/exchange.h"
 
-/* Which kind of failure a reason is. OUTCOME_KINDS: it does not speak against the backend: it is weir's or the client's doing, or the
- * orderly end of a connection. */
-static enum outcome_kind kind_of(enum reason why)
-{
-	switch (why) {
-	case REASON_UPSTREAM_RESOLVE:
-	case REASON_UPSTREAM_REFUSED:
-	case REASON_UPSTREAM_UNREACHABLE:
-	case REASON_UPSTREAM_CONNECT:
-	case REASON_UPSTREAM_CONNECT_TIMEOUT:
-	case REASON_UPSTREAM_TLS:
-	case REASON_UPSTREAM_TLS_VERIFY:
-	case REASON_UPSTREAM_ALPN:
-	case REASON_UPSTREAM_UNSENT:
-	case REASON_UPSTREAM_RESET:
-	case REASON_UPSTREAM_CLOSED:
-	case REASON_UPSTREAM_RESET_STREAM:
-	case REASON_UPSTREAM_H2_PROTOCOL:
-	case REASON_UPSTREAM_TIMEOUT:
-	case REASON_UPSTREAM_BODY_TIMEOUT:
-	case REASON_UPSTREAM_CUT_BODY:
-	case REASON_UPSTREAM_BAD_RESPONSE:
-	case REASON_UPSTREAM_BAD_FRAMING:
-	case REASON_UPSTREAM_HEADERS_TOO_LARGE:
-	case REASON_UPSTREAM_TOO_MANY_1XX:
-		return OUTCOME_LOCAL;
-	default:
-		return OUTCOME_KINDS;
-	}
-}
-
 /* 501 and 505 are about the request: a client could have backends ejected with them at will. */
 static bool is_server_error(unsigned status)
 {
@@ -55,10 +24,8 @@ static void failed(struct exchange *x, enum outcome_kind kind)
 
 void outcome_of_failure(struct exchange *x, enum reason why)
 {
-	enum outcome_kind kind = kind_of(why);
-
-	if (is_watched(x) && kind != OUTCOME_KINDS)
-		failed(x, kind);
+	if (is_watched(x) && reason_row(why)->blamed)
+		failed(x, OUTCOME_LOCAL);
 }
 
 void outcome_of_head(struct exchange *x, const struct head *head)
