@@ -81,10 +81,8 @@ static void *run(void *arg)
 	return NULL;
 }
 
-bool worker_start(struct worker *w, uint32_t index, const struct worker_owner *owner)
+bool worker_init(struct worker *w, uint32_t index, const struct worker_owner *owner)
 {
-	char name[16];
-
 	w->magic = WORKER_MAGIC;
 	w->index = index;
 	w->owner = *owner;
@@ -106,6 +104,15 @@ bool worker_start(struct worker *w, uint32_t index, const struct worker_owner *o
 	w->box_event = event_new(w->loop.base, w->box.fd, EV_READ | EV_PERSIST, on_mail, w);
 	MUST(w->box_event);
 	event_add(w->box_event, NULL);
+	return true;
+}
+
+bool worker_start(struct worker *w, uint32_t index, const struct worker_owner *owner)
+{
+	char name[16];
+
+	if (!worker_init(w, index, owner))
+		return false;
 	if (pthread_create(&w->thread, NULL, run, w) != 0)
 		return false;
 	snprintf(name, sizeof(name), "worker-%u", index);
@@ -213,14 +220,19 @@ void worker_stop(struct worker *w)
 	mailbox_send(&w->box, &w->stop_mail);
 }
 
-void worker_join(struct worker *w)
+void worker_close(struct worker *w)
 {
-	pthread_join(w->thread, NULL);
 	mailbox_deliver(
 		&w->box, w); /* what was sent to it while it ended finds nothing to do, and is freed */
 	event_free(w->box_event);
 	loop_free(&w->loop);
 	mailbox_free(&w->box);
+}
+
+void worker_join(struct worker *w)
+{
+	pthread_join(w->thread, NULL);
+	worker_close(w);
 }
 
 void worker_free(struct worker *w)

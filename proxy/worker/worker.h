@@ -120,7 +120,11 @@ void worker_stop(struct worker *w);
 void worker_join(struct worker *w);
 void worker_free(struct worker *w);
 
-/* -- between the files of worker/ -- */
+/* -- between the files of worker/, and for tests that turn the loop themselves -- */
+/* All of it but the thread. */
+bool worker_init(struct worker *w, uint32_t index, const struct worker_owner *owner);
+/* After install_free(): the loop and the mailbox. */
+void worker_close(struct worker *w);
 void worker_tell(struct worker *w, void (*deliver)(struct mail *, void *), struct snapshot *s,
 	uint64_t generation, int error);
 /* install.c */

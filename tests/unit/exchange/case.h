@@ -164,9 +164,10 @@ static inline void stage_connect(struct stage *st)
 	enum reason why;
 	struct fake *f;
 
-	f = fake_new(&st->client, st->how.client_tls ? tls_connect_fd(&h->loop, fd, &h->local, st->client_tls,
-							       STR("shop.test"), &why)
-						     : plain_from_fd(&h->loop, fd, &h->local, &h->peer));
+	f = fake_new(&st->client, st->how.client_tls
+					  ? tls_connect_fd(&h->worker.loop, fd, &h->local, st->client_tls,
+						    STR("shop.test"), &why)
+					  : plain_from_fd(&h->worker.loop, fd, &h->local, &h->peer));
 	f->at = st->client.script;
 	fake_advance(f);
 }
@@ -180,8 +181,8 @@ static inline void stage_accept(struct stage *st)
 		return;
 	house_small_buffers(fd);
 	fake_new(&st->origin, st->how.origin_tls
-				      ? tls_accept(&h->loop, fd, &h->local, &h->local, st->origin_tls)
-				      : plain_from_fd(&h->loop, fd, &h->local, &h->local));
+				      ? tls_accept(&h->worker.loop, fd, &h->local, &h->local, st->origin_tls)
+				      : plain_from_fd(&h->worker.loop, fd, &h->local, &h->local));
 }
 
 /* Turns until nothing moves. */
@@ -206,7 +207,7 @@ static inline bool stage_done(struct stage *st)
 {
 	bool h2 = st->how.origin_h2;
 
-	return st->house.edge.exchange_n == 0 &&
+	return st->house.worker.edge.exchange_n == 0 &&
 	       strcmp(side_heard(&st->client), stage_want(st->c->answer_h2, st->c->answer, h2)) == 0 &&
 	       strcmp(side_heard(&st->origin), stage_want(st->c->asked_h2, st->c->asked, h2)) == 0;
 }
@@ -236,7 +237,7 @@ static inline void stage_explain(struct stage *st, size_t split, const char *whe
 		where, side_heard(&st->client),
 		stage_want(st->c->answer_h2, st->c->answer, st->how.origin_h2), side_heard(&st->origin),
 		stage_want(st->c->asked_h2, st->c->asked, st->how.origin_h2));
-	if (ring_peek(&st->house.log, part) > 0) {
+	if (ring_peek(&st->house.worker.access, part) > 0) {
 		snprintf(log, sizeof(log), "%.*s", (int)part[0].iov_len, (char *)part[0].iov_base);
 		print_error("-- log:\n%s", log);
 	}
@@ -246,8 +247,8 @@ static inline void stage_explain(struct stage *st, size_t split, const char *whe
 		print_error("-- origin's connection %u: %s, next \"%s\", %zu bytes wait, eof %d\n", i,
 			f->t ? "open" : "closed", f->at ? f->at : "", f->out.n, f->eof);
 	}
-	print_error("-- exchanges %u, connections %u, upstream %u\n", st->house.edge.exchange_n,
-		st->house.conn_n, house_upstreams(&st->house));
+	print_error("-- exchanges %u, connections %u, upstream %u\n", st->house.worker.edge.exchange_n,
+		st->house.worker.conn_n, house_upstreams(&st->house));
 }
 
 /* Everybody leaves: nothing may be left of the case. */
@@ -263,21 +264,22 @@ static inline void stage_clear(struct stage *st)
 	house_close_upstreams(h);
 	stage_settle(st);
 	side_reset(&st->origin);
-	while ((h->conn_n || house_upstreams(h) || house_held(h) || h->inbounds.pending_n) && case_ms() < end)
+	while ((h->worker.conn_n || house_upstreams(h) || house_held(h) || h->worker.inbounds.pending_n) &&
+		case_ms() < end)
 		house_turn(h, 10);
-	assert_int_equal(h->conn_n, 0);
+	assert_int_equal(h->worker.conn_n, 0);
 	assert_int_equal(house_upstreams(h), 0);
-	assert_int_equal(h->edge.exchange_n, 0);
-	assert_int_equal(h->use.exchanges, 0);
+	assert_int_equal(h->worker.edge.exchange_n, 0);
+	assert_int_equal(h->worker.edge.use->exchanges, 0);
 	assert_int_equal(house_held(h), 0);
-	for (n = ring_peek(&h->log, part); n > 0; n = ring_peek(&h->log, part))
-		ring_drain(&h->log, part[0].iov_len);
+	for (n = ring_peek(&h->worker.access, part); n > 0; n = ring_peek(&h->worker.access, part))
+		ring_drain(&h->worker.access, part[0].iov_len);
 }
 
 /* What is put off for a moment, a retry say, happens now: the loop's timer is coarse, and there are many runs. */
 static inline void stage_hurry(struct stage *st)
 {
-	struct loop *l = &st->house.loop;
+	struct loop *l = &st->house.worker.loop;
 
 	for (uint32_t i = 0; i < l->queue_count; i++) {
 		struct list *link;
@@ -317,7 +319,8 @@ static inline void stage_run(struct stage *st, size_t client_at, size_t origin_a
 			activity = st->client.activity + st->origin.activity;
 			moved = case_ms();
 		}
-		if (case_ms() > end || (st->house.edge.exchange_n == 0 && case_ms() > moved + CASE_OVER_MS)) {
+		if (case_ms() > end ||
+			(st->house.worker.edge.exchange_n == 0 && case_ms() > moved + CASE_OVER_MS)) {
 			stage_explain(st, MIN(client_at, origin_at),
 				client_at < origin_at ? " of the client's" : " of the origin's");
 			fail_msg("%s", st->c->name);

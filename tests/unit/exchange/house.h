@@ -1,5 +1,4 @@
-/* house.h - the whole way of a request in one thread: connections of clients, exchanges, pools of connections to backends. What
- * worker/ sets up for a thread, here around a loop that the test turns.
+/* house.h - the whole way of a request in one thread: a worker, whose loop the test turns, with one configuration.
  *
  * Clients come from house_client_fd(), backends are whatever the configuration names. */
 #ifndef WEIR_TESTS_EXCHANGE_HOUSE_H
@@ -13,26 +12,20 @@
 #include <sys/socket.h>
 #include <unistd.h>
 #include "base/obj.h"
-#include "exchange/exchange.h"
 #include "io/certs.h"
-#include "io/inbound.h"
+#include "worker/worker.h"
 
-#define HOUSE_LOG (1u << 16)
+#define HOUSE_LOG (1u << 16) /* of its access log, what tests look at */
 
 struct house {
-	struct loop loop;
-	struct edge edge;
+	struct worker worker; /* without its thread */
+	struct gate *gate; /* of the one listener */
+	struct mailbox control; /* what the worker tells */
+	struct listener_sockets sockets;
+	struct ticket_keys *keys;
 	struct backend_registry backends;
 	struct slots pool_slots, service_slots;
 	struct snapshot *snapshot;
-	struct snapshot_use use;
-	struct entry *entry;
-	struct inbounds inbounds;
-	struct inbound_conf inbound;
-	struct tls_client *tls_client; /* to backends; NULL: plain */
-	struct list conns; /* of clients */
-	uint32_t conn_n;
-	struct ring log;
 	struct addr peer, local; /* what clients are said to come from, and to */
 	size_t most; /* bytes of blocks in use, the most that was seen */
 };
@@ -75,67 +68,6 @@ static inline void house_tls_free(struct house_tls *t)
 	made_cert_free(&t->ca);
 	made_cert_free(&t->cert);
 	certs_dir_remove(t->dir);
-}
-
-/* -- connections of clients: as worker/gate.c -- */
-
-static void house_on_stream(struct http_conn *c, struct stream *s)
-{
-	exchange_begin(c->owner, s);
-}
-
-static void house_on_preface(struct http_conn *c, struct transport **t, struct chain *received);
-
-static void house_on_closed(struct http_conn *c, enum reason why)
-{
-	struct entry *e = c->owner;
-	struct house *h = CONTAINER(e->edge, struct house, edge);
-
-	(void)why;
-	list_remove(&c->link);
-	h->conn_n--;
-	entry_unref(&e);
-}
-
-static const struct http_conn_owner_ops house_conn_ops = {
-	.on_stream = house_on_stream, .on_preface = house_on_preface, .on_closed = house_on_closed};
-
-static inline void house_conn_begin(struct house *h, struct http_conn *c)
-{
-	MUST(c);
-	entry_ref(h->entry);
-	h->conn_n++;
-	list_push_back(&h->conns, &c->link);
-}
-
-static void house_on_preface(struct http_conn *c, struct transport **t, struct chain *received)
-{
-	struct entry *e = c->owner;
-
-	house_conn_begin(CONTAINER(e->edge, struct house, edge),
-		h2_server(t, received, &e->limits, &house_conn_ops, e));
-}
-
-static void house_on_open(struct inbounds *in, struct transport **t, void *ctx)
-{
-	struct house *h = ctx;
-	const struct tls_info *tls = transport_tls(*t);
-
-	(void)in;
-	if (tls && str_eq(tls->alpn, STR("h2")))
-		house_conn_begin(h, h2_server(t, NULL, &h->entry->limits, &house_conn_ops, h->entry));
-	else
-		house_conn_begin(h, h1_server(t, &h->entry->limits, &house_conn_ops, h->entry));
-}
-
-static void house_on_failed(
-	struct inbounds *in, enum reason why, const struct addr *peer, const char *text, void *ctx)
-{
-	(void)in;
-	(void)why;
-	(void)peer;
-	(void)text;
-	(void)ctx;
 }
 
 static inline void house_small_buffers(int fd)
@@ -201,89 +133,73 @@ static inline int house_client_fd(struct house *h, bool tcp)
 		MUST(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) == 0);
 	house_small_buffers(fds[0]);
 	house_small_buffers(fds[1]);
-	inbound_start(&h->inbounds, fds[1], &h->peer, &h->local, &h->inbound, h);
+	h->gate->pending++;
+	inbound_start(&h->worker.inbounds, fds[1], &h->peer, &h->local, &h->gate->inbound, h->gate);
 	return fds[0];
 }
 
-/* -- the configuration: as worker/install.c -- */
+/* -- what the worker tells its control -- */
 
-static inline struct conn_settings house_settings(
-	struct house *h, const struct conf *conf, const struct conf_policy *policy)
+static void house_on_note(struct mail *m, void *house)
 {
-	struct conn_settings set = {
-		.protocol = policy->protocol,
-		.proxy_protocol = policy->proxy_protocol,
-		.tls = policy->tls.on ? h->tls_client : NULL,
-		.limits = {.header_ms = conf->timeouts.response,
-			.body_ms = conf->timeouts.response,
-			.idle_ms = conf->timeouts.upstream_idle,
-			.header_bytes = conf->limits.header_bytes,
-			.header_count = conf->limits.header_count,
-			.max_streams = 1000,
-			.window = 256u * 1024},
-		.connect_ms = conf->timeouts.connect,
-		.max_conns = policy->breaker.connections,
-		.max_pending = policy->breaker.pending,
-		.pending_ms = policy->breaker.pending_timeout,
-	};
-
-	snprintf(set.server_name, sizeof(set.server_name), STR_FMT, STR_ARG(policy->tls.server_name));
-	return set;
+	(void)house;
+	free(CONTAINER(m, struct worker_note, mail));
 }
 
-static inline void house_make_pools(struct house *h)
+static void house_on_let_go(struct mail *m, void *house)
 {
-	const struct snapshot *s = h->snapshot;
-	struct edge *e = &h->edge;
-	char err[256];
-
-	e->backend_n = h->backends.slots.n;
-	e->balance_n = h->pool_slots.n;
-	e->split_n = h->service_slots.n;
-	e->backends = calloc(e->backend_n, sizeof(*e->backends));
-	e->balance = calloc(e->balance_n, sizeof(*e->balance));
-	e->split = calloc(e->split_n, sizeof(*e->split));
-	e->traffic = calloc(e->traffic_n = h->pool_slots.n, sizeof(*e->traffic));
-	MUST(e->backends && e->balance && e->split && e->traffic);
-	for (uint32_t p = 0; p < s->pool_n; p++) {
-		const struct pool *pool = s->pools[p];
-		const struct conf_policy *policy = &pool->conf->policy;
-		struct conn_settings set;
-
-		if (policy->tls.on && !h->tls_client)
-			h->tls_client = tls_client_new(&policy->tls, policy->protocol, err, sizeof(err));
-		set = house_settings(h, s->conf, policy);
-		for (uint32_t i = 0; i < pool->n; i++) {
-			struct conn_pool **at = &e->backends[pool->backends[i]->slot->number];
-
-			if (!*at)
-				*at = conn_pool_new(&h->loop, pool->backends[i]);
-			conn_pool_configure(*at, &set);
-		}
-	}
-}
-
-static void house_wake_log(struct edge *e)
-{
-	(void)e;
-}
-
-static void house_let_go(struct edge *e, struct snapshot_use *use)
-{
-	(void)e;
-	(void)use;
+	(void)m;
+	(void)house;
 	fail_msg("the snapshot is current");
+}
+
+static void house_wake_log(void *ctx)
+{
+	(void)ctx;
+}
+
+/* -- the configuration -- */
+
+static inline void house_install(struct house *h, const struct house_tls *tls)
+{
+	const struct conf *conf = h->snapshot->conf;
+	struct worker_install *order = calloc(1, sizeof(*order));
+	unsigned port;
+	int fd = house_listen(&port);
+
+	MUST(order);
+	order->snapshot = h->snapshot;
+	order->backend_slots = h->backends.slots.n;
+	order->pool_slots = h->pool_slots.n;
+	order->service_slots = h->service_slots.n;
+	order->workers = 1;
+	order->listener_n = 1;
+	order->listeners = calloc(1, sizeof(*order->listeners));
+	MUST(order->listeners);
+	order->listeners[0] = (struct worker_listener){.conf = &conf->listeners[0],
+		.socket = listener_sockets_adopt(&h->sockets, conf->listeners[0].address, &fd, 1),
+		.store = conf->listeners[0].has_tls ? cert_store_ref(tls->store) : NULL};
+	order->keys = ticket_keys_ref(h->keys);
+	worker_install(&h->worker, order);
+	loop_once(&h->worker.loop, 0);
+	h->gate = CONTAINER(list_first(&h->worker.gates), struct gate, link);
 }
 
 /* text: a whole configuration; its first listener is the one. tls: for a listener with certificates. */
 static inline void house_init(struct house *h, const char *text, const struct house_tls *tls)
 {
+	struct worker_owner owner = {
+		&h->control, house_on_note, house_on_let_go, house_on_note, house_on_note, house_on_note};
 	struct conf_report report;
 	struct conf *conf;
-	char err[256], *said;
+	char *said;
 
 	*h = (struct house){0};
-	MUST(loop_init(&h->loop));
+	MUST(mailbox_init(&h->control) >= 0);
+	listener_sockets_init(&h->sockets);
+	h->keys = ticket_keys_rotate(NULL);
+	MUST(worker_init(&h->worker, 0, &owner));
+	h->worker.wake_log = house_wake_log;
 	conf = conf_load_text("test.yaml", str_of(text), &report);
 	if (!conf) {
 		said = conf_report_text(&report);
@@ -292,36 +208,16 @@ static inline void house_init(struct house *h, const char *text, const struct ho
 	}
 	conf_report_free(&report);
 	assert_non_null(conf);
-	ring_init(&h->log, HOUSE_LOG);
-	list_init(&h->conns);
-	list_init(&h->edge.exchanges);
-	h->edge.loop = &h->loop;
-	h->edge.access = &h->log;
-	h->edge.access_format = conf->log.access_format;
-	h->edge.wake_log = house_wake_log;
-	h->edge.let_go = house_let_go;
 	h->snapshot = snapshot_build(&conf, 7, &h->backends, &h->pool_slots, &h->service_slots);
-	h->use = (struct snapshot_use){.snapshot = h->snapshot, .current = true};
-	h->edge.use = &h->use;
-	house_make_pools(h);
-	h->entry = entry_new(&h->edge, &h->snapshot->conf->listeners[0], h->snapshot->conf);
-	if (h->entry->conf.has_tls) {
-		h->entry->tls = tls_server_new(
-			&tls->conf, tls->store, tls->keys, h->entry->conf.http2, err, sizeof(err));
-		MUST(h->entry->tls);
-	}
-	h->inbound = (struct inbound_conf){.tls = h->entry->tls, .deadline_ms = 20000};
-	h->inbounds =
-		(struct inbounds){.loop = &h->loop, .on_open = house_on_open, .on_failed = house_on_failed};
-	inbounds_init(&h->inbounds);
+	house_install(h, tls);
 	MUST(addr_parse(&h->peer, STR("192.0.2.7:50000")) && addr_parse(&h->local, STR("127.0.0.1:8080")));
 }
 
 /* One turn of the loop. */
 static inline void house_turn(struct house *h, int max_ms)
 {
-	loop_once(&h->loop, max_ms);
-	h->most = MAX(h->most, h->loop.mem.in_use);
+	loop_once(&h->worker.loop, max_ms);
+	h->most = MAX(h->most, h->worker.loop.mem.in_use);
 }
 
 /* Connections to backends. */
@@ -329,17 +225,17 @@ static inline uint32_t house_upstreams(const struct house *h)
 {
 	uint32_t n = 0;
 
-	for (uint32_t i = 0; i < h->edge.backend_n; i++)
-		if (h->edge.backends[i])
-			n += h->edge.backends[i]->conns + h->edge.backends[i]->opening_n;
+	for (uint32_t i = 0; i < h->worker.edge.backend_n; i++)
+		if (h->worker.edge.backends[i])
+			n += h->worker.edge.backends[i]->conns + h->worker.edge.backends[i]->opening_n;
 	return n;
 }
 
 static inline void house_close_upstreams(struct house *h)
 {
-	for (uint32_t i = 0; i < h->edge.backend_n; i++)
-		if (h->edge.backends[i])
-			conn_pool_close(h->edge.backends[i]);
+	for (uint32_t i = 0; i < h->worker.edge.backend_n; i++)
+		if (h->worker.edge.backends[i])
+			conn_pool_close(h->worker.edge.backends[i]);
 }
 
 /* Requests in flight, as the pools count them, and those that wait. */
@@ -347,49 +243,36 @@ static inline uint32_t house_in_flight(const struct house *h)
 {
 	uint32_t n = 0;
 
-	for (uint32_t i = 0; i < h->edge.backend_n; i++)
-		if (h->edge.backends[i])
-			n += h->edge.backends[i]->streams + h->edge.backends[i]->waiting_n;
+	for (uint32_t i = 0; i < h->worker.edge.backend_n; i++)
+		if (h->worker.edge.backends[i])
+			n += h->worker.edge.backends[i]->streams + h->worker.edge.backends[i]->waiting_n;
 	return n;
 }
 
 /* Bytes of blocks that somebody holds: all but the one that sockets are read into. */
 static inline size_t house_held(const struct house *h)
 {
-	return h->loop.mem.in_use - (h->loop.mem.read_block ? 64 * 1024 : 0);
+	return h->worker.loop.mem.in_use - (h->worker.loop.mem.read_block ? 64 * 1024 : 0);
 }
 
 static inline void house_free(struct house *h)
 {
-	struct edge *e = &h->edge;
+	struct worker *w = &h->worker;
 
-	inbounds_close(&h->inbounds, REASON_SHUTDOWN, NULL);
-	exchange_end_all(e);
-	list_each_safe (link, &h->conns)
-		http_conn_close(CONTAINER(link, struct http_conn, link), REASON_SHUTDOWN);
-	house_close_upstreams(h);
-	loop_run_tasks(&h->loop);
-	for (uint32_t i = 0; i < e->backend_n; i++)
-		if (e->backends[i])
-			conn_pool_retire(&e->backends[i]);
-	loop_run_tasks(&h->loop);
-	assert_int_equal(h->conn_n, 0);
-	entry_unref(&h->entry);
-	for (uint32_t i = 0; i < e->balance_n; i++)
-		balance_state_free(&e->balance[i]);
-	for (uint32_t i = 0; i < e->split_n; i++)
-		split_state_free(&e->split[i]);
-	free(e->backends);
-	free(e->balance);
-	free(e->traffic);
-	free(e->split);
+	worker_stop(w);
+	loop_once(&w->loop, 0);
+	install_free(w);
+	assert_int_equal(w->conn_n, 0);
+	worker_close(w); /* fails if a block did not come back */
+	worker_free(w);
+	mailbox_deliver(&h->control, h);
+	mailbox_free(&h->control);
+	listener_sockets_free(&h->sockets, false);
+	ticket_keys_unref(h->keys);
 	snapshot_free(&h->snapshot);
 	backend_registry_free(&h->backends);
 	slots_free(&h->pool_slots);
 	slots_free(&h->service_slots);
-	tls_client_release(h->tls_client);
-	ring_free(&h->log);
-	loop_free(&h->loop); /* fails if a block did not come back */
 }
 
 #endif

@@ -1,9 +1,8 @@
 /* exchange/access_log.c: one line for each exchange, whatever was in it. */
 #include <jansson.h>
-#include "case.h"
+#include "suite.h"
 #include "exchange/access_log.h"
 
-static struct house_tls tls;
 static char line[ACCESS_LINE_MAX + 1];
 
 /* The line that a request with these fields leaves. */
@@ -11,25 +10,23 @@ static const char *line_of(uint8_t format, const char *path, const char *fields)
 {
 	static char client[8192];
 	const struct test_case c = {.name = "log", .client = client, .origin = "200 length=2; say ok; end"};
-	struct stage *st = calloc(1, sizeof(*st));
+	struct stage *st;
 	struct iovec part[2];
 
-	assert_non_null(st);
 	snprintf(client, sizeof(client), "GET %s %s end", path, fields);
-	stage_open(st, &c, (struct pairing){0}, &tls);
-	st->house.edge.access_format = format;
+	st = stage_new(&c, (struct pairing){0});
+	st->house.worker.edge.access_format = format;
 	stage_connect(st);
 	for (uint64_t end = case_ms() + CASE_PATIENCE_MS;
-		case_ms() < end && ring_peek(&st->house.log, part) == 0;)
+		case_ms() < end && ring_peek(&st->house.worker.access, part) == 0;)
 		stage_settle(st);
-	assert_int_equal(ring_peek(&st->house.log, part), 1);
+	assert_int_equal(ring_peek(&st->house.worker.access, part), 1);
 	assert_true(part[0].iov_len < sizeof(line));
 	memcpy(line, part[0].iov_base, part[0].iov_len);
 	line[part[0].iov_len] = '\0';
 	assert_ptr_equal(strchr(line, '\n'), line + part[0].iov_len - 1);
 	stage_clear(st);
-	stage_close(st);
-	free(st);
+	stage_free(&st);
 	return line;
 }
 
@@ -124,20 +121,6 @@ static void a_line_that_is_too_long_loses_what_the_client_chose(void **state)
 	json_decref(j);
 }
 
-static int set_up(void **state)
-{
-	(void)state;
-	house_tls_init(&tls);
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	(void)state;
-	house_tls_free(&tls);
-	return 0;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -148,5 +131,5 @@ int main(void)
 		cmocka_unit_test(a_line_that_is_too_long_loses_what_the_client_chose),
 	};
 
-	return cmocka_run_group_tests(tests, set_up, tear_down);
+	return RUN_SUITE(tests);
 }

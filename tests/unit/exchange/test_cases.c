@@ -2,9 +2,7 @@
  * byte, and cut in two at every byte, and it makes no difference.
  *
  * Scripts and what is heard: fake.h. What a row leaves out is of no interest to it. */
-#include "case.h"
-
-static struct house_tls tls;
+#include "suite.h"
 
 static const struct test_case table[] = {
 	/* -- one message each way -- */
@@ -393,13 +391,12 @@ static const struct test_case table[] = {
 
 static void run_case(void **state)
 {
-	struct stage *st = calloc(1, sizeof(*st));
+	struct stage *st;
 	const struct pairing *how = ((void **)*state)[1];
 	const struct test_case *c = ((void **)*state)[0];
 	size_t sent[2];
 
-	assert_non_null(st);
-	stage_open(st, c, *how, &tls);
+	st = stage_new(c, *how);
 	stage_run(st, SIZE_MAX, SIZE_MAX, false, sent);
 	if (c->split) {
 		stage_run(st, 1, 1, true, NULL);
@@ -409,8 +406,7 @@ static void run_case(void **state)
 		for (size_t at = 1; !how->client_tls && at < sent[1]; at++)
 			stage_run(st, SIZE_MAX, at, false, NULL);
 	}
-	stage_close(st);
-	free(st);
+	stage_free(&st);
 }
 
 static bool happens(const struct test_case *c, const struct pairing *p)
@@ -420,20 +416,6 @@ static bool happens(const struct test_case *c, const struct pairing *p)
 
 	return !((c->only & (ON_H1_CLIENT | ON_H2_CLIENT)) && !(c->only & client)) &&
 	       !((c->only & (ON_H1_ORIGIN | ON_H2_ORIGIN)) && !(c->only & origin));
-}
-
-static int set_up(void **state)
-{
-	(void)state;
-	house_tls_init(&tls);
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	(void)state;
-	house_tls_free(&tls);
-	return 0;
 }
 
 #define PAIRINGS 12
@@ -466,5 +448,5 @@ int main(int argc, char **argv)
 			n++;
 		}
 	}
-	return _cmocka_run_group_tests("the case table", tests, n, set_up, tear_down);
+	return _cmocka_run_group_tests("the case table", tests, n, set_up_suite, tear_down_suite);
 }

@@ -1,8 +1,5 @@
 /* exchange/forward.c: what a backend is told of where a request comes from, and what routes make of heads. */
-#include "case.h"
-
-static struct house_tls tls;
-static const struct pairing h1, h2 = {.client_h2 = true, .origin_h2 = true};
+#include "suite.h"
 
 #define CLAIMS \
 	"[x-forwarded-for: 203.0.113.9] [x-forwarded-proto: https] [x-forwarded-host: shop.example] " \
@@ -79,14 +76,13 @@ static void an_ipv6_address_is_quoted_in_forwarded(void **state)
 		.answer = "200\nend\n",
 		.asked = "GET / [x-forwarded-for: 2001:db8::7] [forwarded: "
 			 "for=\"[2001:db8::7]\";host=\"shop.test\";proto=http]\nend\n"};
-	struct stage *st = calloc(1, sizeof(*st));
+	struct stage *st;
 
 	(void)state;
-	stage_open(st, &c, h1, &tls);
+	st = stage_new(&c, h1);
 	assert_true(addr_parse(&st->house.peer, STR("[2001:db8::7]:50000")));
 	stage_run(st, SIZE_MAX, SIZE_MAX, false, NULL);
-	stage_close(st);
-	free(st);
+	stage_free(&st);
 }
 
 static void a_fit_request_id_is_kept(void **state)
@@ -108,23 +104,19 @@ static void an_unfit_request_id_is_replaced(void **state)
 		.show = ",x-request-id,",
 		.client = "GET / [x-request-id: a\"b] end",
 		.origin = "200 end"};
-	struct stage *st = calloc(1, sizeof(*st));
+	struct stage *st;
 	const char *id;
 
 	(void)state;
-	stage_open(st, &c, h1, &tls);
-	stage_connect(st);
-	for (uint64_t end = case_ms() + CASE_PATIENCE_MS;
-		case_ms() < end && !strstr(side_heard(&st->client), "end\n");)
-		stage_settle(st);
+	st = stage_new(&c, h1);
+	stage_hear(st, "end\n");
 	id = strstr(side_heard(&st->origin), "[x-request-id: ");
 	assert_non_null(id);
 	id += strlen("[x-request-id: ");
 	assert_int_equal(strspn(id, "0123456789abcdef"), SPLIT_ID_CHARS);
 	assert_int_equal(id[SPLIT_ID_CHARS], ']');
 	stage_clear(st);
-	stage_close(st);
-	free(st);
+	stage_free(&st);
 }
 
 static void a_prefix_is_stripped_and_never_leaves_an_empty_path(void **state)
@@ -194,20 +186,6 @@ static void a_request_that_goes_in_circles_is_stopped(void **state)
 	case_once(&c, h1, &tls);
 }
 
-static int set_up(void **state)
-{
-	(void)state;
-	house_tls_init(&tls);
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	(void)state;
-	house_tls_free(&tls);
-	return 0;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -223,5 +201,5 @@ int main(void)
 		cmocka_unit_test(a_request_that_goes_in_circles_is_stopped),
 	};
 
-	return cmocka_run_group_tests(tests, set_up, tear_down);
+	return RUN_SUITE(tests);
 }

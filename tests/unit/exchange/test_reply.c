@@ -1,8 +1,5 @@
 /* exchange/reply.c: the form of weir's own answers, tenants' pages, gRPC. */
-#include "case.h"
-
-static struct house_tls tls;
-static const struct pairing h1, h2 = {.client_h2 = true, .origin_h2 = true};
+#include "suite.h"
 
 #define NO_WEBSOCKET ", websocket: false"
 
@@ -18,23 +15,18 @@ static void expect_type(const char *accept, const char *type)
 		.origin = "200 end",
 		.answer = answer,
 		.asked = ""};
-	struct stage *st = calloc(1, sizeof(*st));
+	struct stage *st;
 
-	assert_non_null(st);
 	snprintf(client, sizeof(client), "HEAD / [accept: %s] end", accept);
 	snprintf(answer, sizeof(answer), "[content-type: %s]", type);
-	stage_open(st, &c, h1, &tls);
-	stage_connect(st);
-	for (uint64_t end = case_ms() + CASE_PATIENCE_MS;
-		case_ms() < end && !strstr(side_heard(&st->client), "end\n");)
-		stage_settle(st);
+	st = stage_new(&c, h1);
+	stage_hear(st, "end\n");
 	assert_int_equal(strncmp(side_heard(&st->client), "404 ", 4), 0);
 	assert_non_null(strstr(side_heard(&st->client), "[x-weir-reason: no_route]"));
 	if (!strstr(side_heard(&st->client), answer))
 		fail_msg("Accept: %s, answered %s", accept, side_heard(&st->client));
 	stage_clear(st);
-	stage_close(st);
-	free(st);
+	stage_free(&st);
 }
 
 #define PLAIN "text/plain; charset=utf-8"
@@ -70,7 +62,7 @@ static void a_grpc_client_is_answered_in_trailers_of_its_own(void **state)
 
 static void a_tenants_own_page_is_shown_the_narrowest_range_first(void **state)
 {
-	struct stage *st = calloc(1, sizeof(*st));
+	struct stage *st;
 	char tenant[1024], path[2][300];
 	struct test_case c = {.name = "page",
 		.route = NO_WEBSOCKET,
@@ -81,7 +73,6 @@ static void a_tenants_own_page_is_shown_the_narrowest_range_first(void **state)
 		.asked = ""};
 
 	(void)state;
-	assert_non_null(st);
 	for (int i = 0; i < 2; i++) {
 		FILE *f;
 
@@ -95,10 +86,9 @@ static void a_tenants_own_page_is_shown_the_narrowest_range_first(void **state)
 	c.answer = "403 length=6 [x-weir-reason: websocket_off] [cache-control: no-store] [content-type: "
 		   "text/html; charset=utf-8]\n"
 		   "body page 1\nend\n";
-	stage_open(st, &c, h1, &tls);
+	st = stage_new(&c, h1);
 	stage_run(st, SIZE_MAX, SIZE_MAX, false, NULL);
-	stage_close(st);
-	free(st);
+	stage_free(&st);
 }
 
 static void an_answer_to_head_has_a_length_and_no_body(void **state)
@@ -131,20 +121,6 @@ static void a_redirect_carries_the_rest_of_the_path_and_the_query(void **state)
 	case_once(&c, h2, &tls);
 }
 
-static int set_up(void **state)
-{
-	(void)state;
-	house_tls_init(&tls);
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	(void)state;
-	house_tls_free(&tls);
-	return 0;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -155,5 +131,5 @@ int main(void)
 		cmocka_unit_test(a_redirect_carries_the_rest_of_the_path_and_the_query),
 	};
 
-	return cmocka_run_group_tests(tests, set_up, tear_down);
+	return RUN_SUITE(tests);
 }
