@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include "base/obj.h"
 
 struct explain_options {
 	const char *config, *method, *ip;
@@ -25,13 +26,18 @@ static int explain(struct conf **c, struct explain_request *r, bool json)
 	struct backend_registry backends = {0};
 	struct slots pool_slots = {0}, service_slots = {0};
 	struct snapshot *snapshot = snapshot_build(c, 0, &backends, &pool_slots, &service_slots);
-	struct explanation e = {.request = r, .snapshot = snapshot};
+	struct pool_now *now = calloc(pool_slots.n + 1, sizeof(*now));
+	struct explanation e = {.request = r, .snapshot = snapshot, .now = now};
 
+	MUST(now);
+	for (uint32_t p = 0; p < snapshot->pool_n; p++)
+		now[snapshot->pools[p]->slot->number] = pool_now_of(snapshot->pools[p]->conf);
 	explain_find(&e);
 	if (json)
 		explain_print_json(&e);
 	else
 		explain_print_text(&e);
+	free(now);
 	snapshot_free(&snapshot);
 	backend_registry_free(&backends);
 	slots_free(&pool_slots);

@@ -153,6 +153,7 @@ static void find_pool(struct explanation *e)
 	const struct service *service = e->routed.route->service;
 	const struct split_request rq = {
 		.service = service,
+		.now = e->now,
 		.head = &e->request->head,
 		.client = &e->request->client,
 		.usable = has_backends,

@@ -17,31 +17,37 @@ static struct str place_text(const struct explanation *e, struct conf_place at)
 		at.line, at.col);
 }
 
-/* What counts of a pool's weight when nothing is known of its backends' health. */
-static uint64_t weight_of(const struct pool *p)
-{
-	return p->conf->spill && p->n == 0 ? 0 : p->conf->weight;
-}
-
-/* Of the service's requests, in percent. */
-static double share_of(const struct service *s, const struct pool *p)
-{
-	uint64_t sum = 0;
-
-	for (uint32_t i = 0; i < s->n; i++)
-		sum += weight_of(&s->pools[i]);
-	return sum ? 100.0 * (double)weight_of(p) / (double)sum : 0;
-}
-
 static const struct service *service_of(const struct explanation *e)
 {
 	return e->routed.route ? e->routed.route->service : NULL;
 }
 
+static const struct pool_now *now_of(const struct explanation *e, const struct pool *p)
+{
+	return &e->now[p->slot->number];
+}
+
+/* What counts of a pool when nothing is known of its backends' health. */
+static uint64_t weight_of(const struct explanation *e, const struct pool *p)
+{
+	return p->conf->spill && p->n == 0 ? 0 : pool_share(now_of(e, p));
+}
+
+/* Of the service's requests, in percent. */
+static double share_of(const struct explanation *e, const struct pool *p)
+{
+	const struct service *s = service_of(e);
+	uint64_t sum = 0;
+
+	for (uint32_t i = 0; i < s->n; i++)
+		sum += weight_of(e, &s->pools[i]);
+	return sum ? 100.0 * (double)weight_of(e, p) / (double)sum : 0;
+}
+
 /* May the request go to this pool? */
 static bool is_candidate(const struct explanation *e, const struct pool *p)
 {
-	return e->split.pool ? e->split.pool == p : e->split.why != SPLIT_NONE && weight_of(p) > 0;
+	return e->split.pool ? e->split.pool == p : e->split.why != SPLIT_NONE && weight_of(e, p) > 0;
 }
 
 static const char *split_text(const struct explanation *e)
@@ -105,7 +111,9 @@ static void print_pool(const struct explanation *e, const struct pool *p)
 
 	printf("pool      " STR_FMT, STR_ARG(p->conf->name));
 	if (!e->split.pool)
-		printf(" %.4g%%", share_of(service_of(e), p));
+		printf(" %.4g%%", share_of(e, p));
+	if (now_of(e, p)->state != POOL_OPEN)
+		printf(" %s", conf_pool_state_names[now_of(e, p)->state]);
 	printf(", %s over %u backend%s, %s\n", conf_balance_name(policy->balance), p->n, p->n == 1 ? "" : "s",
 		conf_protocol_name(policy->protocol));
 	for (uint32_t i = 0; i < p->n; i++)
@@ -177,8 +185,9 @@ static json_t *json_pool(const struct explanation *e, const struct pool *p)
 		json_array_append_new(
 			backends, json_pack("{s:o, s:I}", "address", json_str(p->backends[i]->address),
 					  "weight", (json_int_t)p->conf->backends[i].weight));
-	return json_pack("{s:o, s:I, s:f, s:b, s:s, s:s, s:o}", "name", json_str(p->conf->name), "weight",
-		(json_int_t)p->conf->weight, "share", share_of(service_of(e), p) / 100, "candidate",
+	return json_pack("{s:o, s:I, s:s, s:f, s:b, s:s, s:s, s:o}", "name", json_str(p->conf->name),
+		"weight", (json_int_t)now_of(e, p)->weight, "state",
+		conf_pool_state_names[now_of(e, p)->state], "share", share_of(e, p) / 100, "candidate",
 		is_candidate(e, p), "balance", conf_balance_name(p->conf->policy.balance), "protocol",
 		conf_protocol_name(p->conf->policy.protocol), "backends", backends);
 }

@@ -178,9 +178,19 @@ struct conf_backend {
 	struct conf_place place;
 };
 
+/* What a pool takes. In every one of them requests in flight go on to their end. */
+enum pool_state {
+	POOL_OPEN, /* new users by its weight */
+	POOL_PINNED, /* nobody new; who is pinned to it stays, and testers may come */
+	POOL_DRAINING, /* nobody: who was pinned to it moves on */
+	POOL_CLOSED, /* nobody, and it is not expected back */
+	POOL_STATES
+};
+
 struct conf_pool {
 	struct str name;
 	uint32_t weight; /* 0 to 1000000; shares are relative to the sum */
+	uint8_t state; /* enum pool_state: what it is in until it is told otherwise at run time */
 	bool spill; /* default true */
 	struct conf_backend *backends;
 	uint32_t backend_n;
@@ -334,5 +344,7 @@ char *conf_reference_md(void);
 
 const char *conf_balance_name(uint8_t balance);
 const char *conf_protocol_name(uint8_t protocol);
+/* By enum pool_state, as in the configuration; ends with NULL. */
+extern const char *const conf_pool_state_names[];
 
 #endif

@@ -149,11 +149,24 @@ static const struct config_object backend_object = {
 
 /* -- pools -- */
 
+const char *const conf_pool_state_names[] = {
+	[POOL_OPEN] = "open",
+	[POOL_PINNED] = "pinned",
+	[POOL_DRAINING] = "draining",
+	[POOL_CLOSED] = "closed",
+	[POOL_STATES] = NULL,
+};
+
 static const struct config_field pool_fields[] = {
 	COUNT("weight", struct conf_pool, weight,
 		"share of new users, relative to the sum over the service's pools; needed if there are "
 		"several",
 		.dflt = 100, .max = 1000000),
+	ENUM("state", struct conf_pool, state, conf_pool_state_names,
+		"open: takes new users by its weight; pinned: nobody new, who is pinned stays; draining: "
+		"nobody, who "
+		"was pinned moves on; closed: the same, for good",
+		.dflt = POOL_OPEN),
 	BOOL("spill", struct conf_pool, spill, "with no healthy backend, give the pool's share to the others",
 		.dflt = true),
 	LIST_OF("backends", struct conf_pool, backends, backend_n, backend_object,

@@ -25,6 +25,12 @@ void control_set_state(struct control *c, enum control_state to)
 	c->state = (uint8_t)to;
 }
 
+struct pool_now control_pool_now(const struct control *c, const struct pool *pool)
+{
+	(void)c;
+	return pool_now_of(pool->conf);
+}
+
 /* -- what workers say -- */
 
 static struct worker_note *note_of(struct mail *m)
@@ -42,6 +48,15 @@ static void on_installed(struct mail *m, void *control)
 	free(note_of(m));
 	if (awaited && generation == c->snapshot->generation && --c->workers_waited_for == 0)
 		reload_installed(c);
+}
+
+static void on_pools_set(struct mail *m, void *control)
+{
+	struct control *c = control;
+	uint64_t serial = note_of(m)->serial;
+
+	free(note_of(m));
+	publish_followed(&c->publisher, serial);
 }
 
 static void on_let_go(struct mail *m, void *control)
@@ -242,7 +257,7 @@ static void wake_log(void *ctx)
 static bool start_threads(struct control *c)
 {
 	const struct worker_owner owner = {
-		&c->box, on_installed, on_let_go, on_exhausted, on_suspect, on_stopped};
+		&c->box, on_installed, on_pools_set, on_let_go, on_exhausted, on_suspect, on_stopped};
 
 	/* Workers hold linked lists into themselves: the array must never move. */
 	c->workers = calloc(c->worker_n, sizeof(*c->workers));
@@ -283,6 +298,7 @@ static void tear_down(struct control *c)
 	discovery_free(&c->discovery);
 	health_free(&c->health);
 	outlier_free(&c->outliers);
+	publish_free(&c->publisher);
 	event_emit(&c->io, CONF_LEVEL_INFO, "stopped", NULL);
 	io_thread_stop(&c->io);
 	for (uint32_t i = 0; i < c->worker_n; i++)
@@ -319,6 +335,7 @@ int control_run(const struct control_options *options)
 	}
 	discovery_init(&c.discovery, &c.loop, &c.io, c.workers, c.worker_n);
 	health_init(&c.health, &c.loop, &c.io, c.workers, c.worker_n);
+	publish_init(&c.publisher, c.workers, c.worker_n);
 	outlier_init(&c.outliers, &c.loop, &c.io, c.workers, c.worker_n);
 	if (!reload(&c)) {
 		code = 1;

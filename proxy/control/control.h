@@ -7,6 +7,7 @@
 #include "control/health.h"
 #include "control/io_thread.h"
 #include "control/outlier.h"
+#include "control/publish.h"
 #include "control/verify.h"
 #include "exchange/snapshot.h"
 #include "io/listener.h"
@@ -50,6 +51,7 @@ struct control {
 	struct discovery discovery;
 	struct health_engine health;
 	struct outlier_engine outliers;
+	struct publisher publisher;
 	struct deadline stop_deadline;
 };
 
@@ -61,6 +63,8 @@ struct control_options {
 int control_run(const struct control_options *options);
 
 /* -- between the files of control/ -- */
+/* What workers shall take a pool of the current snapshot for: given with the snapshot, and published when it changes. */
+struct pool_now control_pool_now(const struct control *c, const struct pool *pool);
 void control_set_state(struct control *c, enum control_state to);
 /* reload.c: loads the file and gives it to the workers; the outcome is an event. At the start (no snapshot yet) errors go to standard
  * error and false is returned. */

@@ -104,6 +104,10 @@ static void order_install(struct control *c, struct worker *w)
 
 	MUST(order);
 	order->snapshot = c->snapshot;
+	order->now = calloc(c->snapshot->pool_n + 1, sizeof(*order->now));
+	MUST(order->now);
+	for (uint32_t p = 0; p < c->snapshot->pool_n; p++)
+		order->now[p] = control_pool_now(c, c->snapshot->pools[p]);
 	order->backend_slots = c->backends.slots.n;
 	order->pool_slots = c->pool_slots.n;
 	order->service_slots = c->service_slots.n;

@@ -111,7 +111,8 @@ const struct backend *attempt_pick(struct exchange *x)
 static void split(struct exchange *x)
 {
 	struct split_state *state = &x->edge->split[x->service->slot->number];
-	const struct split_request rq = {x->service, &x->request, &x->client_addr, pool_usable, x};
+	const struct split_request rq = {
+		x->service, x->edge->now, &x->request, &x->client_addr, pool_usable, x};
 	struct split_result result = split_pick(state, x->edge->loop, &rq);
 
 	if (result.issue_id) {
@@ -130,7 +131,8 @@ static bool may_yet_come_up(const struct exchange *x)
 	if (x->pool)
 		return pool_census(x->pool).checking > 0;
 	for (uint32_t p = 0; p < x->service->n; p++)
-		if (x->service->pools[p].conf->weight > 0 && pool_census(&x->service->pools[p]).checking > 0)
+		if (pool_share(edge_now(x->edge, &x->service->pools[p])) > 0 &&
+			pool_census(&x->service->pools[p]).checking > 0)
 			return true;
 	return false;
 }
@@ -265,7 +267,7 @@ void attempt_start(struct exchange *x, const struct backend *b)
 static enum reason why_nobody(const struct exchange *x)
 {
 	for (uint32_t p = 0; p < x->service->n; p++)
-		if (x->service->pools[p].conf->weight > 0)
+		if (pool_share(edge_now(x->edge, &x->service->pools[p])) > 0)
 			return REASON_NO_BACKEND;
 	return REASON_NO_POOL;
 }

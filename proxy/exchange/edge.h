@@ -39,6 +39,8 @@ struct edge {
 	uint32_t backend_n;
 	struct balance_state *balance; /* by pool slot */
 	uint32_t balance_n;
+	struct pool_now *now; /* by pool slot */
+	uint32_t now_n;
 	struct pool_traffic *traffic; /* by pool slot */
 	uint32_t traffic_n;
 	struct split_state *split; /* by service slot */
@@ -73,6 +75,11 @@ const struct moment *edge_moment(struct edge *e);
 static inline struct conn_pool *edge_backend(struct edge *e, const struct backend *b)
 {
 	return e->backends[b->slot->number];
+}
+
+static inline const struct pool_now *edge_now(const struct edge *e, const struct pool *p)
+{
+	return &e->now[p->slot->number];
 }
 
 static inline struct pool_traffic *edge_traffic(struct edge *e, const struct pool *p)

@@ -20,7 +20,7 @@ const char *split_why_text(enum split_why why)
 
 void split_state_free(struct split_state *state)
 {
-	free(state->credit);
+	free(state->turns);
 	*state = (struct split_state){0};
 }
 
@@ -58,6 +58,11 @@ static bool may_override(const struct conf_split *split, const struct addr *clie
 	return split->override_from_n == 0;
 }
 
+static const struct pool_now *now_of(const struct split_request *rq, uint32_t i)
+{
+	return &rq->now[rq->service->pools[i].slot->number];
+}
+
 static const struct pool *overridden(const struct split_request *rq)
 {
 	const struct conf_split *split = &rq->service->conf->split;
@@ -71,24 +76,25 @@ static const struct pool *overridden(const struct split_request *rq)
 		return NULL;
 	for (uint32_t i = 0; i < rq->service->n; i++)
 		if (str_eq(rq->service->pools[i].conf->name, name))
-			return &rq->service->pools[i];
+			return now_of(rq, i)->state <= POOL_PINNED ? &rq->service->pools[i] : NULL;
 	return NULL;
 }
 
-/* Weight that counts now: an unusable pool leaves its share to the others, unless it is told not to spill. */
-static uint64_t weight_of(const struct split_request *rq, const struct pool *pool)
+/* The share that counts for this request: an unusable pool leaves its own to the others, unless it is told not to spill. */
+static uint64_t share_of(const struct split_request *rq, uint32_t i)
 {
-	if (pool->conf->weight == 0 || (pool->conf->spill && !rq->usable(rq->ctx, pool)))
-		return 0;
-	return pool->conf->weight;
+	const struct pool *pool = &rq->service->pools[i];
+	uint64_t share = pool_share(now_of(rq, i));
+
+	return share && (!pool->conf->spill || rq->usable(rq->ctx, pool)) ? share : 0;
 }
 
-static uint64_t weight_sum(const struct split_request *rq)
+static uint64_t share_sum(const struct split_request *rq)
 {
 	uint64_t sum = 0;
 
 	for (uint32_t i = 0; i < rq->service->n; i++)
-		sum += weight_of(rq, &rq->service->pools[i]);
+		sum += share_of(rq, i);
 	return sum;
 }
 
@@ -96,70 +102,94 @@ struct split_result split_pick_id(const struct split_request *rq, struct str id)
 {
 	struct split_result result = {.why = SPLIT_STABLE, .id = id};
 	struct str key = rq->service->slot->key;
-	uint64_t hash = hash_bytes(id.p, id.n, hash_bytes(key.p, key.n, 0)), sum = weight_sum(rq), at;
+	uint64_t hash = hash_bytes(id.p, id.n, hash_bytes(key.p, key.n, 0)), sum = share_sum(rq), at;
 
 	result.point = (double)(hash >> 11) / (double)(1ull << 53);
 	at = (uint64_t)(((unsigned __int128)hash * sum) >> 64);
 	for (uint32_t i = 0; i < rq->service->n && sum; i++) {
-		uint64_t weight = weight_of(rq, &rq->service->pools[i]);
+		uint64_t share = share_of(rq, i);
 
-		if (at < weight) {
+		if (at < share) {
 			result.pool = &rq->service->pools[i];
 			return result;
 		}
-		at -= weight;
+		at -= share;
 	}
 	result.why = SPLIT_NONE;
 	return result;
 }
 
-/* Whose turn it is, or UINT32_MAX. rq NULL: by the weights alone, whoever is usable. */
-static uint32_t advance(
-	struct split_state *state, const struct service *service, const struct split_request *rq)
+/* Whose turn it is, or UINT32_MAX. all: whoever is usable. */
+static uint32_t advance(struct split_state *state, const struct split_request *rq, bool all)
 {
 	uint32_t best = UINT32_MAX;
 	int64_t total = 0;
 
-	for (uint32_t i = 0; i < service->n; i++) {
-		const struct pool *pool = &service->pools[i];
-		int64_t weight = (int64_t)(rq ? weight_of(rq, pool) : pool->conf->weight);
+	for (uint32_t i = 0; i < state->n; i++) {
+		struct split_turn *turn = &state->turns[i];
+		int64_t share = (int64_t)(all ? turn->share : share_of(rq, i));
 
-		if (weight == 0)
+		if (share == 0)
 			continue;
-		state->credit[i] += weight;
-		total += weight;
-		if (best == UINT32_MAX || state->credit[i] > state->credit[best])
+		turn->credit += share;
+		total += share;
+		if (best == UINT32_MAX || turn->credit > state->turns[best].credit)
 			best = i;
 	}
 	if (best != UINT32_MAX)
-		state->credit[best] -= total;
+		state->turns[best].credit -= total;
 	return best;
 }
 
-/* The turns begin anywhere in their round: many workers, and many fresh starts, would all begin with the heaviest. */
-static void begin(struct split_state *state, struct loop *l, const struct service *service)
+static uint64_t gcd(uint64_t a, uint64_t b)
 {
-	uint64_t sum = 0;
+	while (b) {
+		uint64_t rest = a % b;
 
-	split_state_free(state);
-	state->credit = calloc(service->n, sizeof(*state->credit));
-	MUST(state->credit);
-	state->n = service->n;
-	for (uint32_t i = 0; i < service->n; i++)
-		sum += service->pools[i].conf->weight;
-	if (sum == 0)
-		return;
-	for (uint64_t skip = loop_random(l) % MIN(sum, (uint64_t)SKIP_MAX); skip > 0; skip--)
-		advance(state, service, NULL);
+		a = b;
+		b = rest;
+	}
+	return a;
 }
 
-static const struct pool *turn(struct split_state *state, struct loop *l, const struct split_request *rq)
+/* The turns begin anywhere in their round: many workers, and many fresh starts, would all begin with the heaviest. */
+static void begin(struct split_state *state, struct loop *l, const struct split_request *rq)
+{
+	uint64_t sum = 0, common = 0;
+
+	split_state_free(state);
+	state->turns = calloc(rq->service->n, sizeof(*state->turns));
+	MUST(state->turns);
+	state->n = rq->service->n;
+	for (uint32_t i = 0; i < state->n; i++) {
+		state->turns[i].share = pool_share(now_of(rq, i));
+		sum += state->turns[i].share;
+		common = gcd(state->turns[i].share, common);
+	}
+	if (sum == 0)
+		return;
+	for (uint64_t skip = loop_random(l) % MIN(sum / common, (uint64_t)SKIP_MAX); skip > 0; skip--)
+		advance(state, rq, true);
+}
+
+/* What was earned at other shares says nothing: after 1000000 and 1 became 1 and 1, the first would wait for a million requests. */
+static bool is_current(const struct split_state *state, const struct split_request *rq)
+{
+	if (state->n != rq->service->n)
+		return false;
+	for (uint32_t i = 0; i < state->n; i++)
+		if (state->turns[i].share != pool_share(now_of(rq, i)))
+			return false;
+	return true;
+}
+
+static const struct pool *turn_of(struct split_state *state, struct loop *l, const struct split_request *rq)
 {
 	uint32_t i;
 
-	if (state->n != rq->service->n)
-		begin(state, l, rq->service);
-	i = advance(state, rq->service, rq);
+	if (!is_current(state, rq))
+		begin(state, l, rq);
+	i = advance(state, rq, false);
 	return i == UINT32_MAX ? NULL : &rq->service->pools[i];
 }
 
@@ -190,7 +220,7 @@ struct split_result split_pick(struct split_state *state, struct loop *l, const 
 	case CONF_STICKY_NONE:
 		break;
 	}
-	result.pool = turn(state, l, rq);
+	result.pool = turn_of(state, l, rq);
 	result.why = !result.pool ? SPLIT_NONE : SPLIT_TURN;
 	return result;
 }

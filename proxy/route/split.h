@@ -4,7 +4,8 @@
  *   2. a stable user id (the weir_id cookie, a header, the client's address), hashed with the service's name to a point in
  *      [0,1); the pools lie end to end in declared order, so raising one weight only moves users towards it
  *   3. without an id, a smooth weighted turn
- * A pool that cannot take requests gives its share to the others, unless `spill: false`. */
+ * Weights, states and capacities are those of the moment (struct pool_now). Which states a pool may be in: for an override open
+ * or pinned, whatever its weight; for the others open. A pool that cannot take requests gives its share to the others, unless `spill: false`. */
 #ifndef WEIR_ROUTE_SPLIT_H
 #define WEIR_ROUTE_SPLIT_H
 
@@ -14,14 +15,21 @@
 
 enum split_why { SPLIT_NONE, SPLIT_OVERRIDE, SPLIT_STABLE, SPLIT_TURN };
 
+/* What a pool has earned in turns, and at which share. */
+struct split_turn {
+	int64_t credit;
+	uint64_t share;
+};
+
 /* A worker's memory of a service's turns; zeroed is fresh. */
 struct split_state {
-	int64_t *credit; /* one per pool */
+	struct split_turn *turns; /* one per pool */
 	uint32_t n;
 };
 
 struct split_request {
 	const struct service *service;
+	const struct pool_now *now; /* by pool slot */
 	const struct head *head;
 	const struct addr *client;
 	/* May this pool take a request: has it a backend that is usable? */

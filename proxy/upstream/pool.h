@@ -1,7 +1,9 @@
-/* upstream/pool.h - one version of a service: its backends and how they are used. Const, part of a snapshot. */
+/* upstream/pool.h - one version of a service: its backends and how they are used. Const, part of a snapshot; what changes without
+ * a new configuration is in struct pool_now. */
 #ifndef WEIR_UPSTREAM_POOL_H
 #define WEIR_UPSTREAM_POOL_H
 
+#include "base/obj.h"
 #include "upstream/backend.h"
 
 struct pool {
@@ -13,6 +15,30 @@ struct pool {
 	uint64_t members; /* a hash of addresses, order and weights: what tables are made from */
 	uint8_t priorities; /* bit n: some backend has priority n */
 };
+
+#define POOL_WHOLE 1024 /* capacities are parts of this */
+
+/* What a pool is worth at the moment. Control decides, each worker has a copy of its own by pool slot, which changes by mail alone
+ * (worker/worker.h): so all pools of one decision change together, between two requests. */
+struct pool_now {
+	uint32_t weight;
+	uint16_t capacity; /* 0..POOL_WHOLE: the part of its weight that its healthy backends can carry */
+	uint8_t state; /* enum pool_state */
+};
+
+/* As the configuration says, with all it can carry. */
+static inline struct pool_now pool_now_of(const struct conf_pool *conf)
+{
+	return (struct pool_now){conf->weight, POOL_WHOLE, conf->state};
+}
+
+/* The effective weight: what it lies on the line with, or takes turns by. Only to be compared with others of its service. With no capacity
+ * at all it keeps a sliver, so that a service whose pools are all down still knows their proportions when it panics; whether
+ * anybody is there to take a request is asked apart. */
+static inline uint64_t pool_share(const struct pool_now *now)
+{
+	return now->state == POOL_OPEN ? (uint64_t)now->weight * MAX(now->capacity, 1) : 0;
+}
 
 /* Do some backends wait until others are gone? */
 static inline bool pool_has_groups(const struct pool *p)

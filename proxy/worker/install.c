@@ -57,6 +57,7 @@ static void visit_pools(struct worker *w, const struct worker_install *order)
 		const struct pool *pool = s->pools[p];
 		struct conn_settings set;
 
+		w->edge.now[pool->slot->number] = order->now[p];
 		fill_settings(&set, w, s->conf, &pool->conf->policy, order->workers);
 		edge_traffic(&w->edge, pool)->requests_max =
 			part_of(pool->conf->policy.breaker.requests, order->workers);
@@ -113,6 +114,7 @@ void install_deliver(struct mail *m, void *receiver)
 		grow(w->edge.balance, &w->edge.balance_n, order->pool_slots, sizeof(*w->edge.balance));
 	w->edge.traffic =
 		grow(w->edge.traffic, &w->edge.traffic_n, order->pool_slots, sizeof(*w->edge.traffic));
+	w->edge.now = grow(w->edge.now, &w->edge.now_n, order->pool_slots, sizeof(*w->edge.now));
 	w->edge.split = grow(w->edge.split, &w->edge.split_n, order->service_slots, sizeof(*w->edge.split));
 	w->conn_max = conf->limits.connections / order->workers;
 	w->edge.memory_max = conf->limits.memory / order->workers;
@@ -129,6 +131,7 @@ void install_deliver(struct mail *m, void *receiver)
 		cert_store_unref(order->listeners[i].store);
 	ticket_keys_unref(order->keys);
 	free(order->listeners);
+	free(order->now);
 	free(order);
 	worker_tell(w, w->owner.on_installed, NULL, s->generation, 0);
 }
@@ -150,10 +153,11 @@ void install_free(struct worker *w)
 		split_state_free(&e->split[i]);
 	gates_close_conns(w, REASON_SHUTDOWN);
 	loop_run_tasks(&w->loop);
-	e->backend_n = 0;
+	e->backend_n = e->now_n = 0;
 	free(e->backends);
 	free(e->balance);
 	free(e->traffic);
+	free(e->now);
 	free(e->split);
 	free(e->use);
 	tls_clients_free(&w->tls_clients);

@@ -8,14 +8,21 @@
 
 #define ACCESS_RING (1024 * 1024)
 
-void worker_tell(struct worker *w, void (*deliver)(struct mail *, void *), struct snapshot *s,
-	uint64_t generation, int error)
+static struct worker_note *worker_note_new(struct worker *w, void (*deliver)(struct mail *, void *))
 {
 	struct worker_note *note = calloc(1, sizeof(*note));
 
 	MUST(note);
 	note->mail.deliver = deliver;
 	note->worker = w;
+	return note;
+}
+
+void worker_tell(struct worker *w, void (*deliver)(struct mail *, void *), struct snapshot *s,
+	uint64_t generation, int error)
+{
+	struct worker_note *note = worker_note_new(w, deliver);
+
 	note->snapshot = s;
 	note->generation = generation;
 	note->error = error;
@@ -33,11 +40,8 @@ static void on_let_go(struct edge *e, struct snapshot_use *use)
 static void on_suspect(struct edge *e, const struct backend *b, enum outcome_kind kind)
 {
 	struct worker *w = CONTAINER(e, struct worker, edge);
-	struct worker_note *note = calloc(1, sizeof(*note));
+	struct worker_note *note = worker_note_new(w, w->owner.on_suspect);
 
-	MUST(note);
-	note->mail.deliver = w->owner.on_suspect;
-	note->worker = w;
 	note->backend = b;
 	note->kind = (uint8_t)kind;
 	mailbox_send(w->owner.box, &note->mail);
@@ -140,6 +144,29 @@ void worker_set_addrs(struct worker *w, struct worker_addrs *addrs)
 {
 	addrs->mail.deliver = deliver_addrs;
 	mailbox_send(&w->box, &addrs->mail);
+}
+
+static void deliver_pools(struct mail *m, void *receiver)
+{
+	struct worker *w = receiver;
+	struct worker_pools *pools = CONTAINER(m, struct worker_pools, mail);
+	struct worker_note *note = worker_note_new(w, w->owner.on_pools_set);
+
+	/* A worker that has ended has none any more. */
+	for (uint32_t i = 0; i < pools->n; i++)
+		if (pools->v[i].slot < w->edge.now_n)
+			w->edge.now[pools->v[i].slot] = pools->v[i].now;
+	note->serial = pools->serial;
+	free(pools);
+	mailbox_send(w->owner.box, &note->mail);
+	/* Who waits for a check may wait for another pool now, or for none. */
+	attempts_undecided(&w->edge);
+}
+
+void worker_set_pools(struct worker *w, struct worker_pools *pools)
+{
+	pools->mail.deliver = deliver_pools;
+	mailbox_send(&w->box, &pools->mail);
 }
 
 static void deliver_health(struct mail *m, void *receiver)

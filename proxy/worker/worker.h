@@ -20,6 +20,7 @@ struct worker_note {
 	struct worker *worker;
 	struct snapshot *snapshot; /* on_let_go */
 	uint64_t generation; /* on_installed */
+	uint64_t serial; /* on_pools_set */
 	int error; /* on_exhausted: errno */
 	const struct backend *
 		backend; /* on_suspect; valid there, for the snapshot that names it has not been let go of yet */
@@ -29,6 +30,7 @@ struct worker_note {
 struct worker_owner {
 	struct mailbox *box;
 	void (*on_installed)(struct mail *m, void *control); /* serves that generation now */
+	void (*on_pools_set)(struct mail *m, void *control); /* takes pools for what that mail said */
 	void (*on_let_go)(struct mail *m, void *control); /* no exchange of it uses that snapshot any more */
 	void (*on_exhausted)(
 		struct mail *m, void *control); /* cannot accept for want of descriptors or memory */
@@ -89,6 +91,8 @@ struct worker_listener {
 struct worker_install {
 	struct mail mail;
 	struct snapshot *snapshot;
+	struct pool_now
+		*now; /* of the snapshot's pools, beside snapshot->pools; malloc'ed, freed with the order */
 	uint32_t backend_slots, pool_slots, service_slots, workers;
 	struct worker_listener *listeners;
 	uint32_t listener_n;
@@ -103,10 +107,23 @@ struct worker_addrs {
 	struct addr v[];
 };
 
+/* What some pools are worth from now on: all take effect between two requests. malloc'ed; the worker frees it. */
+struct worker_pools {
+	struct mail mail;
+	uint64_t serial; /* comes back with on_pools_set */
+	uint32_t n;
+	struct {
+		uint32_t slot; /* of a pool that the snapshot which was installed last names */
+		struct pool_now now;
+	} v[];
+};
+
 /* Starts the thread. False when the system has no descriptors or threads left. */
 bool worker_start(struct worker *w, uint32_t index, const struct worker_owner *owner);
 /* From control: posts the order. */
 void worker_install(struct worker *w, struct worker_install *order);
+/* on_pools_set follows. */
+void worker_set_pools(struct worker *w, struct worker_pools *pools);
 void worker_set_addrs(struct worker *w, struct worker_addrs *addrs);
 /* From control: backends have come up or gone down; requests that waited for that are looked at again. */
 void worker_health_changed(struct worker *w);

@@ -77,6 +77,26 @@ def test_an_override_header_chooses_the_pool_even_at_weight_0(edge, blue, green)
     assert proxy.logged(pool="green")["pool"] == "green"
 
 
+@pytest.mark.parametrize("state, answers", [("open", "green"), ("pinned", "green"), ("draining", "blue"), ("closed", "blue")])
+def test_a_pool_that_is_not_open_takes_nobody_new(edge, blue, green, state, answers):
+    """Testers may still come to one that is only closed for new users."""
+    conf = split(blue, green, (50, 50), override={"header": "X-Weir-Pool"})
+    proxy = edge(conf)
+    conf["tenants"]["acme"]["services"]["shop"]["pools"]["green"]["state"] = state
+    proxy.reload(conf, outcome=None)
+    assert set(ask(proxy, 40)) == ({"blue", "green"} if state == "open" else {"blue"})
+    assert proxy.get("/", {"X-Weir-Pool": "green"}).body.decode() == answers
+
+
+def test_new_weights_hold_from_the_first_request(edge, blue, green):
+    """What a pool has earned under the old weights is forgotten: no burst, no drought."""
+    proxy = edge(split(blue, green, (1_000_000, 1)), workers=1)
+    assert set(ask(proxy, 20)) == {"blue"}
+    proxy.reload(split(blue, green, (1, 1)))
+    got = collections.Counter(ask(proxy, 20))
+    assert abs(got["green"] - 10) <= 1
+
+
 def test_an_override_that_names_no_pool_is_ignored(edge, blue, green):
     proxy = edge(split(blue, green, (100, 0), override={"header": "X-Weir-Pool"}))
     assert proxy.get("/", {"X-Weir-Pool": "purple"}).body == b"blue"

@@ -169,6 +169,10 @@ static inline void house_install(struct house *h, const struct house_tls *tls)
 
 	MUST(order);
 	order->snapshot = h->snapshot;
+	order->now = calloc(h->snapshot->pool_n + 1, sizeof(*order->now));
+	MUST(order->now);
+	for (uint32_t p = 0; p < h->snapshot->pool_n; p++)
+		order->now[p] = pool_now_of(h->snapshot->pools[p]->conf);
 	order->backend_slots = h->backends.slots.n;
 	order->pool_slots = h->pool_slots.n;
 	order->service_slots = h->service_slots.n;
@@ -188,8 +192,8 @@ static inline void house_install(struct house *h, const struct house_tls *tls)
 /* text: a whole configuration; its first listener is the one. tls: for a listener with certificates. */
 static inline void house_init(struct house *h, const char *text, const struct house_tls *tls)
 {
-	struct worker_owner owner = {
-		&h->control, house_on_note, house_on_let_go, house_on_note, house_on_note, house_on_note};
+	struct worker_owner owner = {&h->control, house_on_note, house_on_note, house_on_let_go,
+		house_on_note, house_on_note, house_on_note};
 	struct conf_report report;
 	struct conf *conf;
 	char *said;

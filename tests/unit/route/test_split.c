@@ -9,7 +9,10 @@ static struct slot slot = {.key = {"acme/shop", 9}};
 static struct conf_pool pool_confs[2] = {
 	{.name = {"blue", 4}, .spill = true}, {.name = {"green", 5}, .spill = true}};
 static struct conf_service conf;
-static struct pool pools[2] = {{.conf = &pool_confs[0]}, {.conf = &pool_confs[1], .index = 1}};
+static struct slot pool_slots[2] = {{.number = 0}, {.number = 1}};
+static struct pool pools[2] = {{.conf = &pool_confs[0], .slot = &pool_slots[0]},
+	{.conf = &pool_confs[1], .slot = &pool_slots[1], .index = 1}};
+static struct pool_now now[2];
 static const struct service service = {.conf = &conf, .slot = &slot, .n = 2, .pools = pools};
 static bool down[2];
 static struct addr client;
@@ -25,8 +28,8 @@ static int set_up(void **state)
 	(void)state;
 	memset(&conf, 0, sizeof(conf));
 	memset(down, 0, sizeof(down));
-	pool_confs[0].weight = 90;
-	pool_confs[1].weight = 10;
+	now[0] = (struct pool_now){90, POOL_WHOLE, POOL_OPEN};
+	now[1] = (struct pool_now){10, POOL_WHOLE, POOL_OPEN};
 	pool_confs[0].spill = pool_confs[1].spill = true;
 	addr_parse_ip(&client, STR("192.0.2.1"));
 	return loop_init(&loop) ? 0 : -1;
@@ -47,7 +50,7 @@ static struct split_result pick(struct split_state *state, const char *header, c
 		.value_len = (uint32_t)(value ? strlen(value) : 0),
 		.id = header && strcmp(header, "cookie") == 0 ? FIELD_COOKIE : FIELD_OTHER};
 	const struct head head = {.fields = {header ? &field : NULL, header ? 1 : 0, 1}};
-	const struct split_request rq = {&service, &head, &client, is_usable, NULL};
+	const struct split_request rq = {&service, now, &head, &client, is_usable, NULL};
 
 	return split_pick(state, &loop, &rq);
 }
@@ -74,7 +77,7 @@ static void a_whole_round_is_exact_wherever_it_begins(void **state)
 	(void)state;
 	for (int i = 0; i < 200; i++)
 		assert_int_equal(green_of(10), 1);
-	pool_confs[0].weight = pool_confs[1].weight = 50;
+	now[0].weight = now[1].weight = 50;
 	for (int i = 0; i < 200; i++)
 		assert_int_equal(green_of(20), 10);
 }
@@ -92,7 +95,7 @@ static void fresh_starts_keep_them_too(void **state)
 static void weight_zero_takes_nobody_new(void **state)
 {
 	(void)state;
-	pool_confs[1].weight = 0;
+	now[1].weight = 0;
 	assert_int_equal(green_of(1000), 0);
 }
 
@@ -111,6 +114,65 @@ static void a_pool_that_is_down_gives_its_share_unless_it_may_not(void **state)
 	split_state_free(&fresh);
 }
 
+static void capacity_caps_a_share(void **state)
+{
+	(void)state;
+	now[0].weight = now[1].weight = 50;
+	now[1].capacity = POOL_WHOLE / 4;
+	assert_in_range(green_of(1000), 199, 201);
+	now[0].capacity = POOL_WHOLE / 4;
+	assert_in_range(green_of(1000), 499, 501);
+	now[0].capacity = now[1].capacity = 0;
+	assert_in_range(green_of(1000), 499, 501);
+}
+
+static void only_an_open_pool_takes_new_users(void **state)
+{
+	struct split_state fresh = {0};
+
+	(void)state;
+	conf.split.override_header = STR("X-Weir-Pool");
+	for (uint8_t s = POOL_PINNED; s < POOL_STATES; s++) {
+		now[1].state = s;
+		assert_int_equal(green_of(1000), 0);
+		assert_ptr_equal(pick(&fresh, "X-Weir-Pool", "green").pool, &pools[s == POOL_PINNED]);
+	}
+	now[0].state = POOL_CLOSED;
+	assert_null(pick(&fresh, NULL, NULL).pool);
+	split_state_free(&fresh);
+}
+
+static void new_weights_hold_at_once_whatever_was_earned_before(void **state)
+{
+	struct split_state kept = {0};
+	uint32_t green = 0;
+
+	(void)state;
+	now[0].weight = 1000000;
+	now[1].weight = 1;
+	for (int i = 0; i < 10; i++)
+		pick(&kept, NULL, NULL);
+	now[0].weight = 1;
+	for (int i = 0; i < 100; i++)
+		green += pick(&kept, NULL, NULL).pool == &pools[1];
+	assert_in_range(green, 49, 51);
+	split_state_free(&kept);
+}
+
+static void changing_weights_all_the_time_favours_nobody(void **state)
+{
+	struct split_state kept = {0};
+	uint32_t green = 0;
+
+	(void)state;
+	for (int i = 0; i < 20000; i++) {
+		now[0].capacity = (uint16_t)(POOL_WHOLE - i % 2);
+		green += pick(&kept, NULL, NULL).pool == &pools[1];
+	}
+	assert_in_range(green, 2000 - 250, 2000 + 250);
+	split_state_free(&kept);
+}
+
 static void users_only_ever_move_towards_the_raised_pool(void **state)
 {
 	struct split_state fresh = {0};
@@ -127,8 +189,8 @@ static void users_only_ever_move_towards_the_raised_pool(void **state)
 		for (uint32_t weight = 0; weight <= 100; weight += 10) {
 			bool is_green;
 
-			pool_confs[0].weight = 100 - weight;
-			pool_confs[1].weight = weight;
+			now[0].weight = 100 - weight;
+			now[1].weight = weight;
 			is_green = pick(&fresh, "X-User", name).pool == &pools[1];
 			assert_false(was_green && !is_green);
 			was_green = is_green;
@@ -148,7 +210,7 @@ static void an_override_wins_where_it_is_allowed(void **state)
 	(void)state;
 	conf.split.override_header = STR("X-Weir-Pool");
 	conf.split.override_cookie = STR("weir_pool");
-	pool_confs[1].weight = 0;
+	now[1].weight = 0;
 	assert_ptr_equal(pick(&fresh, "X-Weir-Pool", "green").pool, &pools[1]);
 	assert_ptr_equal(pick(&fresh, "cookie", "a=1; weir_pool=green; b=2").pool, &pools[1]);
 	assert_ptr_equal(pick(&fresh, "X-Weir-Pool", "purple").pool, &pools[0]);
@@ -184,6 +246,12 @@ int main(void)
 		cmocka_unit_test_setup_teardown(weight_zero_takes_nobody_new, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			a_pool_that_is_down_gives_its_share_unless_it_may_not, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(capacity_caps_a_share, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(only_an_open_pool_takes_new_users, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			new_weights_hold_at_once_whatever_was_earned_before, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			changing_weights_all_the_time_favours_nobody, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			users_only_ever_move_towards_the_raised_pool, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(an_override_wins_where_it_is_allowed, set_up, tear_down),
