@@ -223,7 +223,7 @@ def test_a_client_that_leaves_during_the_pause_is_not_asked_for_again(edge, orig
 
 def test_an_answer_that_asks_for_patience_is_passed_on(edge, origin):
     busy, fine = origin("busy"), origin("fine")
-    proxy = edge(site(busy, fine, service={"balance": "round_robin", "retries": {"budget": "100%"}}))
+    proxy = edge(site(busy, fine, service={"balance": "round_robin", "retries": {"budget": "100%"}}), workers=1)
     busy.always(reply(503, b"later", {"Retry-After": "30"}))
     ask_until(proxy, lambda: busy.count and fine.count)
     assert 503 in {proxy.get("/").status for _ in range(2)}
