@@ -278,17 +278,27 @@ struct conf_token {
 	struct str name;
 	uint8_t role; /* 0 viewer, 1 operator, 2 admin */
 	struct conf_strs tenants; /* empty: all */
+	bool has_sha256;
 	uint8_t sha256[32];
+	struct str subject; /* of a client certificate, RFC 2253; empty: none */
+};
+
+struct conf_admin_tls {
+	struct conf_cert cert;
+	struct str client_ca; /* path; empty: client certificates are not asked for, else they are required */
 };
 
 struct conf_admin {
 	struct str socket;
+	bool socket_given; /* it stands in the file: that it cannot be made is an error then */
 	struct str listen;
 	struct addr listen_addr;
 	bool has_tls;
-	struct conf_cert tls; /* of listen; beyond loopback it must be there */
+	struct conf_admin_tls tls; /* of listen; beyond loopback it must be there */
 	struct conf_token *tokens;
 	uint32_t token_n;
+	struct conf_strs hosts; /* names under which listen may be asked for, besides localhost and addresses */
+	struct conf_place place; /* of socket and listen, as far as they are given */
 };
 
 struct conf {

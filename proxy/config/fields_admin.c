@@ -16,6 +16,7 @@ static void parse_sha256(struct parse *p, const struct config_field *f, const st
 {
 	uint8_t *out = field_member(f, obj);
 
+	((struct conf_token *)obj)->has_sha256 = true;
 	for (size_t i = 0; i < 32; i++) {
 		int high = v->kind == NODE_SCALAR && v->n == 64 ? hex_digit(v->text[2 * i]) : -1;
 		int low = high >= 0 ? hex_digit(v->text[2 * i + 1]) : -1;
@@ -41,10 +42,20 @@ static const struct config_field token_fields[] = {
 	ENUM("role", struct conf_token, role, role_names, "what it may do", .dflt = 0),
 	STRINGS("tenants", struct conf_token, tenants, type_name,
 		"the tenants that it may see and change; empty: all"),
-	CUSTOM("sha256", type_sha256, struct conf_token, sha256, "the token's hash, as of `sha256sum`",
-		REQUIRED),
+	CUSTOM("sha256", type_sha256, struct conf_token, sha256, "the token's hash, as of `sha256sum`"),
+	STRING("subject", struct conf_token, subject,
+		"instead of a token: the subject of a client certificate that `tls.client_ca` has signed, as "
+		"of `openssl x509 -subject -nameopt RFC2253`"),
 	END,
 };
+
+static void token_check(struct parse *p, const struct node *v, void *obj)
+{
+	const struct conf_token *t = obj;
+
+	if (t->has_sha256 == (t->subject.n > 0))
+		parse_error(p, v, "a token has either \"sha256\" or \"subject\"");
+}
 
 static const struct config_object token_object = {
 	.id = OBJECT_TOKEN,
@@ -53,6 +64,7 @@ static const struct config_object token_object = {
 	.doc = "Who may use the admin API over TCP.",
 	.size = sizeof(struct conf_token),
 	.fields = token_fields,
+	.check = token_check,
 };
 
 static const struct config_object admin_tls_object;
@@ -83,14 +95,25 @@ static const struct config_field admin_fields[] = {
 		NULLABLE),
 	OBJECT("tls", struct conf_admin, tls, admin_tls_object, "the certificate of `listen`",
 		.present = offsetof(struct conf_admin, has_tls), NULLABLE),
-	LIST_OF("tokens", struct conf_admin, tokens, token_n, token_object, "who may come in by `listen`"),
+	LIST_OF("tokens", struct conf_admin, tokens, token_n, token_object,
+		"who may come in by `listen`; without any, everybody who reaches it may look, and nobody may "
+		"change"),
+	STRINGS("hosts", struct conf_admin, hosts, type_host,
+		"names by which `listen` is asked for, besides localhost, addresses and the names of its "
+		"certificate"),
 	END,
 };
 
 static void admin_check(struct parse *p, const struct node *v, void *obj)
 {
-	const struct conf_admin *a = obj;
-	const struct node *listen = node_get(v, STR("listen"));
+	struct conf_admin *a = obj;
+	const struct node *listen = node_get(v, STR("listen")), *socket = node_get(v, STR("socket"));
+
+	a->socket_given = socket != NULL;
+	a->place = node_place(socket ? socket : v);
+	for (uint32_t i = 0; i < a->token_n; i++)
+		if (a->tokens[i].subject.n && !(a->has_tls && a->tls.client_ca.n))
+			parse_error(p, v, "a token with a \"subject\" needs \"client_ca\" in \"tls\"");
 
 	if (!a->listen.n || addr_is_loopback(&a->listen_addr) || (a->has_tls && a->token_n))
 		return;
@@ -109,8 +132,10 @@ const struct config_object admin_object = {
 };
 
 static const struct config_field admin_tls_fields[] = {
-	INPUT("cert", struct conf_cert, cert, "the certificate and its chain, PEM", REQUIRED),
-	INPUT("key", struct conf_cert, key, "its private key, PEM", REQUIRED),
+	INPUT("cert", struct conf_admin_tls, cert.cert, "the certificate and its chain, PEM", REQUIRED),
+	INPUT("key", struct conf_admin_tls, cert.key, "its private key, PEM", REQUIRED),
+	INPUT("client_ca", struct conf_admin_tls, client_ca,
+		"who signs the certificates that clients must show, PEM", NULLABLE),
 	END,
 };
 
@@ -119,7 +144,7 @@ static const struct config_object admin_tls_object = {
 	.path = "admin.tls",
 	.what = "tls",
 	.doc = "The certificate of `admin.listen`.",
-	.size = sizeof(struct conf_cert),
-	.place_offset = offsetof(struct conf_cert, place),
+	.size = sizeof(struct conf_admin_tls),
+	.place_offset = offsetof(struct conf_admin_tls, cert.place),
 	.fields = admin_tls_fields,
 };

@@ -153,7 +153,7 @@ static const struct config_field root_fields[] = {
 		"where runtime weights, shifts and events are kept; made if missing", .text = "/var/lib/weir",
 		INERT),
 	OBJECT("log", struct conf, log, log_object, "where logs go"),
-	OBJECT("admin", struct conf, admin, admin_object, "how a running weir is talked to", INERT),
+	OBJECT("admin", struct conf, admin, admin_object, "how a running weir is talked to"),
 	MAP_OF("listeners", struct conf, listeners, listener_n, listener_object,
 		"the addresses that clients connect to", REQUIRED),
 	OBJECT("timeouts", struct conf, timeouts, timeouts_object, "how long weir waits"),

@@ -295,6 +295,7 @@ static void tear_down(struct control *c)
 	for (uint32_t i = 0; i < c->worker_n; i++)
 		worker_join(&c->workers[i]);
 	mailbox_deliver(&c->box, c); /* snapshots that were let go of at the end */
+	admin_free(&c->admin);
 	discovery_free(&c->discovery);
 	health_free(&c->health);
 	outlier_free(&c->outliers);
@@ -337,6 +338,8 @@ int control_run(const struct control_options *options)
 	health_init(&c.health, &c.loop, &c.io, c.workers, c.worker_n);
 	publish_init(&c.publisher, c.workers, c.worker_n);
 	outlier_init(&c.outliers, &c.loop, &c.io, c.workers, c.worker_n);
+	admin_init(&c.admin, &c);
+	c.started_ms = c.loop.now_ms;
 	if (!reload(&c)) {
 		code = 1;
 		stop_now(&c, "the configuration cannot be served");

@@ -3,6 +3,7 @@
 #ifndef WEIR_CONTROL_CONTROL_H
 #define WEIR_CONTROL_CONTROL_H
 
+#include "control/admin/door.h"
 #include "control/discovery.h"
 #include "control/health.h"
 #include "control/io_thread.h"
@@ -53,6 +54,8 @@ struct control {
 	struct outlier_engine outliers;
 	struct publisher publisher;
 	struct deadline stop_deadline;
+	struct admin_server admin;
+	uint64_t started_ms; /* on the loop's clock */
 };
 
 struct control_options {

@@ -1,6 +1,8 @@
 /* control/reload.c - from the file to the workers: everything that can be wrong is found before anything is changed. */
+#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include "base/obj.h"
 #include "control/control.h"
 
@@ -59,10 +61,38 @@ static bool is_unchanged(const struct control *c, const struct candidate *next)
 	for (uint32_t i = 0; i < next->stores.n; i++)
 		if (!same_certs(next->stores.v[i], c->stores.v[i]))
 			return false;
-	return true;
+	return same_certs(next->stores.admin, c->stores.admin);
 }
 
 /* -- listening sockets -- */
+
+static void make_directory_of(struct str path)
+{
+	char *copy = strndup(path.p, path.n);
+
+	MUST(copy);
+	mkdir(dirname(copy), 0755); /* if it fails, bind() says why */
+	free(copy);
+}
+
+/* A default that does not work here costs the way in, but is no reason not to serve. */
+static void open_admin_sockets(struct control *c, struct candidate *next)
+{
+	struct conf_listener admin[2];
+	struct admin_texts texts;
+	uint32_t n = admin_listeners(&next->conf->admin, &texts, admin);
+	char err[512];
+
+	for (uint32_t i = 0; i < n; i++) {
+		bool optional = admin[i].addr.family == ADDR_UNIX && !next->conf->admin.socket_given;
+
+		if (admin[i].addr.family == ADDR_UNIX)
+			make_directory_of(admin[i].unix_path);
+		if (listener_sockets_open(&c->sockets, &admin[i], 1, err, sizeof(err)))
+			continue;
+		conf_report_add(&next->report, next->conf, admin[i].place, optional, "%s", err);
+	}
+}
 
 static void open_sockets(struct control *c, struct candidate *next)
 {
@@ -74,10 +104,18 @@ static void open_sockets(struct control *c, struct candidate *next)
 		if (!listener_sockets_open(&c->sockets, l, c->worker_n, err, sizeof(err)))
 			conf_report_add(&next->report, next->conf, l->place, false, "%s", err);
 	}
+	open_admin_sockets(c, next);
 }
 
 static bool has_address(const struct conf *conf, const char *address)
 {
+	struct conf_listener admin[2];
+	struct admin_texts texts;
+	uint32_t admin_n = admin_listeners(&conf->admin, &texts, admin);
+
+	for (uint32_t i = 0; i < admin_n; i++)
+		if (str_eq(admin[i].address, str_of(address)))
+			return true;
 	for (uint32_t i = 0; i < conf->listener_n; i++)
 		if (str_eq(conf->listeners[i].address, str_of(address)))
 			return true;
@@ -143,6 +181,7 @@ static void install(struct control *c, struct candidate *next)
 	for (uint32_t i = 0; i < c->worker_n; i++)
 		order_install(c, &c->workers[i]);
 	discovery_follow(&c->discovery, c->snapshot);
+	admin_follow(&c->admin);
 }
 
 /* -- outcomes -- */
@@ -236,31 +275,35 @@ bool reload(struct control *c)
 }
 
 /* One event for each listener that was not there before. */
-static void tell_listening(struct control *c)
+static void tell_listening(struct control *c, const struct conf_listener *listeners, uint32_t n)
 {
 	char text[ADDR_TEXT_MAX];
 
-	for (uint32_t i = 0; i < c->snapshot->conf->listener_n; i++) {
-		const struct conf_listener *l = &c->snapshot->conf->listeners[i];
+	for (uint32_t i = 0; i < n; i++) {
+		const struct conf_listener *l = &listeners[i];
 		struct listener_socket *ls = listener_sockets_find(&c->sockets, l->address);
 
-		if (ls->told)
+		if (!ls || ls->told)
 			continue;
 		ls->told = true;
 		event_emit(&c->io, CONF_LEVEL_INFO, "listening",
 			json_pack("{s:s, s:s, s:b}", "listener", l->name.p, "address",
-				ls->unix_path ? l->address.p : addr_text(&ls->addr, text).p, "tls",
+				ls->unix_path ? ls->address : addr_text(&ls->addr, text).p, "tls",
 				l->has_tls));
 	}
 }
 
 void reload_installed(struct control *c)
 {
+	const struct conf *conf = c->snapshot->conf;
 	json_int_t generation = (json_int_t)c->snapshot->generation;
+	struct conf_listener admin[2];
+	struct admin_texts texts;
 
 	/* The workers have let go of what is no longer named. */
-	close_unused_sockets(c, c->snapshot->conf);
-	tell_listening(c);
+	close_unused_sockets(c, conf);
+	tell_listening(c, conf->listeners, conf->listener_n);
+	tell_listening(c, admin, admin_listeners(&conf->admin, &texts, admin));
 	if (c->state == CONTROL_STARTING)
 		event_emit(&c->io, CONF_LEVEL_INFO, "ready",
 			json_pack("{s:I, s:i, s:i, s:s}", "generation", generation, "workers",

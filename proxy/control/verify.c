@@ -1,9 +1,18 @@
 #include "control/verify.h"
 
+#include <errno.h>
+#include <libgen.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
 #include "base/map.h"
 #include "base/obj.h"
 #include "config/report.h"
+#include "control/admin/door.h"
 #include "io/tls.h"
 
 /* One verification. */
@@ -32,10 +41,11 @@ static const struct cert_store *store_before(const struct verify *v, const struc
 }
 
 /* A context is made for trial: what would fail in a worker fails here, where it can be refused. */
-static struct cert_store *verify_listener(struct verify *v, const struct conf_listener *l)
+static struct cert_store *verify_listener(
+	struct verify *v, const struct conf_listener *l, const struct cert_store *before)
 {
 	char err[512] = "";
-	struct cert_store *store = cert_store_new(&l->tls, store_before(v, l), say, v);
+	struct cert_store *store = cert_store_new(&l->tls, before, say, v);
 	struct ticket_keys *keys;
 	struct tls_server *server;
 
@@ -51,13 +61,50 @@ static struct cert_store *verify_listener(struct verify *v, const struct conf_li
 	return store;
 }
 
-static void verify_admin(struct verify *v)
+/* Can the socket's directory be made, if it is not there? Where the file is only a default, that is no more than a warning. */
+static void verify_admin_socket(struct verify *v, const struct conf_listener *l)
 {
-	struct conf_listener_tls tls = {.certs = (struct conf_cert *)&v->conf->admin.tls,
-		.cert_n = 1,
-		.place = v->conf->admin.tls.place};
+	bool given = v->conf->admin.socket_given;
+	struct sockaddr_un un;
+	struct stat st;
+	char path[PATH_MAX];
+	int n = snprintf(path, sizeof(path), STR_FMT, STR_ARG(l->unix_path));
 
-	cert_store_unref(cert_store_new(&tls, NULL, say, v));
+	if (n >= (int)sizeof(un.sun_path)) {
+		conf_report_add(v->report, v->conf, l->place, false,
+			"the admin socket's path is longer than %zu bytes: \"" STR_FMT "\"",
+			sizeof(un.sun_path) - 1, STR_ARG(l->unix_path));
+		return;
+	}
+	if (lstat(path, &st) == 0 && !S_ISSOCK(st.st_mode))
+		conf_report_add(v->report, v->conf, l->place, !given,
+			"the admin socket \"%s\" cannot be made: a file that is no socket has that name",
+			path);
+	/* Its directory is made; what that one lies in must be there. */
+	for (int i = 0; i < 2 && strcmp(path, "/") != 0; i++)
+		if (access(dirname(path), F_OK) == 0)
+			break;
+	if (given && access(path, W_OK | X_OK) != 0)
+		conf_report_add(v->report, v->conf, l->place, true,
+			"the admin socket \"" STR_FMT "\" cannot be made as this user: %s: %s",
+			STR_ARG(l->unix_path), path, strerror(errno));
+}
+
+static struct cert_store *verify_admin(struct verify *v)
+{
+	struct conf_listener listeners[2];
+	struct admin_texts texts;
+	uint32_t n = admin_listeners(&v->conf->admin, &texts, listeners);
+	struct cert_store *store = NULL;
+
+	for (uint32_t i = 0; i < n; i++) {
+		if (listeners[i].addr.family == ADDR_UNIX)
+			verify_admin_socket(v, &listeners[i]);
+		else if (listeners[i].has_tls)
+			store = verify_listener(
+				v, &listeners[i], v->before ? v->before->stores->admin : NULL);
+	}
+	return store;
 }
 
 static void verify_client(struct verify *v, const struct conf_policy *p)
@@ -81,6 +128,7 @@ void cert_stores_free(struct cert_stores *s)
 	for (uint32_t i = 0; i < s->n; i++)
 		cert_store_unref(s->v[i]);
 	free(s->v);
+	cert_store_unref(s->admin);
 	*s = (struct cert_stores){0};
 }
 
@@ -94,9 +142,8 @@ bool conf_verify(const struct conf *c, const struct verified *before, struct cer
 	arena_init(&v.scratch, NULL);
 	for (uint32_t i = 0; i < c->listener_n; i++)
 		if (c->listeners[i].has_tls)
-			made.v[i] = verify_listener(&v, &c->listeners[i]);
-	if (c->admin.has_tls)
-		verify_admin(&v);
+			made.v[i] = verify_listener(&v, &c->listeners[i], store_before(&v, &c->listeners[i]));
+	made.admin = verify_admin(&v);
 	for (uint32_t t = 0; t < c->tenant_n; t++)
 		for (uint32_t s = 0; s < c->tenants[t].service_n; s++)
 			for (uint32_t p = 0; p < c->tenants[t].services[s].pool_n; p++)

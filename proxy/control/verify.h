@@ -11,6 +11,7 @@
 struct cert_stores {
 	struct cert_store **v;
 	uint32_t n;
+	struct cert_store *admin; /* of admin.listen; NULL: plain */
 };
 
 /* A configuration that is served, and its certificates: what has not changed is taken over. */

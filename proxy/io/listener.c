@@ -283,6 +283,7 @@ static int accept_one(struct acceptor *a)
 			return 0;
 		case EMFILE:
 		case ENFILE:
+			return a->on_reserve && a->on_reserve(a) ? 1 : -1;
 		case ENOMEM:
 		case ENOBUFS:
 			return -1;

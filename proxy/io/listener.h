@@ -61,6 +61,8 @@ struct acceptor {
 	void (*on_accept)(struct acceptor *a, int fd, const struct addr *peer, const struct addr *local);
 	/* accept() failed for want of descriptors or memory (errno); it is tried again after a while. May be NULL. */
 	void (*on_exhausted)(struct acceptor *a, int err);
+	/* Before that: has a descriptor been given up, so that it is worth trying again at once? May be NULL. */
+	bool (*on_reserve)(struct acceptor *a);
 	void *user;
 };
 

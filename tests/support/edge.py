@@ -12,6 +12,7 @@ from pathlib import Path
 import yaml
 
 from support import http1, http2
+from support.message import pairs
 from support.wire import PATIENCE, eventually
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -140,6 +141,16 @@ class Edge:
 
     def get(self, target="/", headers=(), **kw):
         return self.request("GET", target, headers, **kw)
+
+    def admin(self, method, path, body=None, headers=(), host="weir", **kw):
+        """A request to the admin API over its unix socket; body is made JSON, unless it is bytes."""
+        headers = pairs(headers)
+        if body is not None and not isinstance(body, bytes):
+            body = json.dumps(body).encode()
+        if body is not None and "content-type" not in headers:
+            headers.append(("Content-Type", "application/json"))
+        with http1.Client(f"unix:{self.dir / 'admin.sock'}") as c:
+            return c.request(method, path, headers, body or b"", host=host, **kw)
 
     def cli(self, *args, **kw):
         """A command that finds this process."""

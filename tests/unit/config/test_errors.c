@@ -165,14 +165,15 @@ static void admin_stays_at_home_without_tls_and_tokens(void **state)
 {
 	(void)state;
 	says(LISTEN "admin: {listen: \"0.0.0.0:9900\"}\n",
-		"c.yaml:2:1: warning: \"admin\" is accepted, but not in effect in this version\n"
 		"c.yaml:2:17: \"listen\" reaches beyond loopback: that needs \"tls\" and at least one of "
 		"\"tokens\"\n");
-	says(LISTEN "admin: {listen: \"127.0.0.1:9900\"}\n",
-		"c.yaml:2:1: warning: \"admin\" is accepted, but not in effect in this version\n");
+	says(LISTEN "admin: {listen: \"127.0.0.1:9900\"}\n", "");
 	says(LISTEN "admin: {tokens: [{name: x, sha256: hunter2}]}\n",
-		"c.yaml:2:1: warning: \"admin\" is accepted, but not in effect in this version\n"
 		"c.yaml:2:36: \"sha256\" must be the token's SHA-256 in 64 hexadecimal digits\n");
+	says(LISTEN "admin: {tokens: [{name: x}]}\n",
+		"c.yaml:2:18: a token has either \"sha256\" or \"subject\"\n");
+	says(LISTEN "admin: {listen: \"127.0.0.1:9900\", tokens: [{name: x, subject: CN=x}]}\n",
+		"c.yaml:2:8: a token with a \"subject\" needs \"client_ca\" in \"tls\"\n");
 }
 
 static void hosts_are_checked_and_belong_to_one_tenant(void **state)

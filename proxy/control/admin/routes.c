@@ -1,0 +1,8 @@
+/* control/admin/routes.c - all there is: a table for each noun, in the file of its handlers. */
+#include "control/admin/routes.h"
+
+const struct admin_route *const admin_tables[] = {
+	life_routes,
+	status_routes,
+	NULL,
+};

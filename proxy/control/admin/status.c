@@ -1,0 +1,60 @@
+/* control/admin/status.c - the state of the process as a whole. */
+#include <unistd.h>
+#include "control/admin/routes.h"
+#include "control/control.h"
+
+static const char *state_name(const struct control *c)
+{
+	static const char *const names[CONTROL_STATES] = {
+		[CONTROL_STARTING] = "starting",
+		[CONTROL_SERVING] = "serving",
+		[CONTROL_INSTALLING] = "reloading",
+		[CONTROL_DRAINING] = "draining",
+		[CONTROL_STOPPING] = "stopping",
+	};
+
+	return names[c->state];
+}
+
+static json_t *counts(const struct control *c, const struct admin_caller *caller)
+{
+	const struct conf *conf = c->snapshot->conf;
+	uint32_t tenants = 0, services = 0, pools = 0, backends = 0;
+
+	for (uint32_t i = 0; i < conf->tenant_n; i++) {
+		const struct tenant *t = &c->snapshot->tenants[i];
+
+		if (!admin_sees(caller, t->conf->name))
+			continue;
+		tenants++;
+		services += t->conf->service_n;
+		for (uint32_t s = 0; s < t->conf->service_n; s++) {
+			pools += t->services[s].n;
+			for (uint32_t p = 0; p < t->services[s].n; p++)
+				backends += t->services[s].pools[p].n;
+		}
+	}
+	return json_pack("{s:i, s:i, s:i, s:i}", "tenants", (int)tenants, "services", (int)services, "pools",
+		(int)pools, "backends", (int)backends);
+}
+
+static void status(struct admin_request *rq)
+{
+	const struct control *c = rq->control;
+
+	admin_answer(rq, 200,
+		json_pack("{s:s, s:s, s:i, s:f, s:I, s:i, s:o}", "version", WEIR_VERSION, "state",
+			state_name(c), "pid", (int)getpid(), "uptime_s",
+			(double)(c->loop.now_ms - c->started_ms) / 1000, "generation",
+			(json_int_t)c->snapshot->generation, "workers", (int)c->worker_n, "counts",
+			counts(c, &rq->caller)));
+}
+
+const struct admin_route status_routes[] = {
+	{.method = METHOD_GET,
+		.role = ADMIN_VIEWER,
+		.path = "/v1/status",
+		.summary = "The state of the process",
+		.handle = status},
+	{.path = NULL},
+};
