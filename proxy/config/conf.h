@@ -297,7 +297,8 @@ struct conf_admin {
 	struct conf_admin_tls tls; /* of listen; beyond loopback it must be there */
 	struct conf_token *tokens;
 	uint32_t token_n;
-	struct conf_strs hosts; /* names under which listen may be asked for, besides localhost and addresses */
+	struct conf_strs
+		hosts; /* names under which listen may be asked for, besides localhost and addresses */
 	struct conf_place place; /* of socket and listen, as far as they are given */
 };
 
