@@ -24,7 +24,7 @@ Q := $(if $(V),,@)
 
 PKGS := libevent_core openssl libnghttp2 yaml-0.1 jansson libpcre2-8 libcares libxxhash
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
-PKG_LIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lpthread -lm
+PKG_LIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lpthread -lm -ldl
 
 OPT := -O2 -g
 ifeq ($(SAN),address)
@@ -35,15 +35,16 @@ OPT := -O1 -g -fsanitize=thread -fno-omit-frame-pointer
 endif
 CFLAGS ?= $(OPT)
 WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla
-ALL_CFLAGS := -std=gnu11 $(WARN) -fno-strict-aliasing -fvisibility=hidden -Iproxy -I$(BUILD)/gen -D_GNU_SOURCE \
+ALL_CFLAGS := -std=gnu11 $(WARN) -fno-strict-aliasing -Iproxy -I$(BUILD)/gen -D_GNU_SOURCE \
 	-DWEIR_VERSION='"$(VERSION)"' -DXXH_INLINE_ALL $(PKG_CFLAGS) $(CFLAGS)
 
 # The layers, lowest first: a folder includes only its own and those before it (make lint checks it).
 LAYERS := base config io http upstream route exchange worker control cli
-SRC := $(shell find proxy -name '*.c' | sort)
+SRC := $(shell find proxy modules -name '*.c' | sort)
 OBJ := $(SRC:%.c=$(BUILD)/%.o)
 MAIN_OBJ := $(BUILD)/proxy/main.o
 LIB_OBJ := $(filter-out $(MAIN_OBJ),$(OBJ))
+MODULE_OBJ := $(filter $(BUILD)/modules/%,$(OBJ))
 
 include tests/unit/unit.mk tests/tests.mk
 -include conf/deps.mk conf/install.mk docs/docs.mk tests/lint/lint.mk bench/bench.mk

@@ -207,6 +207,13 @@ struct conf_service {
 	struct conf_place place;
 };
 
+/* What a level says of modules (config/module.h), in the order of the file. */
+struct conf_module;
+struct conf_modules {
+	struct conf_module *v;
+	uint32_t n;
+};
+
 /* -- routes -- */
 enum conf_path_kind { CONF_PATH_PREFIX, CONF_PATH_EXACT, CONF_PATH_REGEX };
 
@@ -225,7 +232,7 @@ struct conf_route {
 	struct conf_strs methods; /* empty: any */
 	struct conf_match *headers, *query;
 	uint32_t header_n, query_n;
-	struct str service; /* a service of the tenant; empty with redirect */
+	struct str service; /* a service of the tenant; empty with redirect, or where a module answers */
 	uint32_t service_index; /* in the tenant's services */
 	struct {
 		bool on;
@@ -237,6 +244,7 @@ struct conf_route {
 	struct conf_headers request_headers, response_headers;
 	uint32_t timeout; /* of the whole request, ms; 0: none */
 	bool websocket; /* default true */
+	struct conf_modules modules;
 	struct conf_place place;
 };
 
@@ -260,6 +268,7 @@ struct conf_tenant {
 	uint32_t route_n;
 	struct conf_error_page *errors;
 	uint32_t error_n;
+	struct conf_modules modules;
 	struct conf_place place;
 };
 
@@ -316,6 +325,7 @@ struct conf {
 	uint32_t listener_n;
 	struct conf_timeouts timeouts;
 	struct conf_limits limits;
+	struct conf_modules modules;
 	struct conf_tenant *tenants;
 	uint32_t tenant_n;
 	struct map

@@ -1,6 +1,7 @@
 #include "config/describe.h"
 
 #include "base/obj.h"
+#include "config/module.h"
 
 void describe_objects(const struct config_object *o, const struct config_object *all[OBJECTS])
 {
@@ -10,6 +11,27 @@ void describe_objects(const struct config_object *o, const struct config_object 
 	for (const struct config_field *f = o->fields; f->key; f++)
 		if (f->object)
 			describe_objects(f->object, all);
+}
+
+static void describe_module(struct described_modules *all, const struct config_object *o)
+{
+	if (o->id != OBJECT_MODULE)
+		return;
+	for (uint32_t i = 0; i < all->n; i++)
+		if (all->v[i] == o)
+			return;
+	MUST(all->n < COUNT_OF(all->v));
+	all->v[all->n++] = o;
+	for (const struct config_field *f = o->fields; f->key; f++)
+		if (f->object)
+			describe_module(all, f->object);
+}
+
+void describe_modules(struct described_modules *all)
+{
+	all->n = 0;
+	for (uint32_t i = 0; config_modules && config_modules[i]; i++)
+		describe_module(all, config_modules[i]->object);
 }
 
 struct str describe_default(const struct config_field *f, char buf[DEFAULT_TEXT_MAX])

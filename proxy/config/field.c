@@ -136,11 +136,16 @@ static const struct config_index *index_of(struct parse *p, const struct config_
 {
 	struct config_index *ix;
 
-	if (p->index[o->id])
+	if (o->id == OBJECT_MODULE && (ix = map_get(&p->module_index, str_of(o->path))))
+		return ix;
+	if (o->id != OBJECT_MODULE && p->index[o->id])
 		return p->index[o->id];
 	ix = arena_new(&p->scratch, struct config_index);
 	ix->defaults = arena_alloc(&p->scratch, o->size);
-	p->index[o->id] = ix;
+	if (o->id == OBJECT_MODULE)
+		map_put(&p->module_index, str_of(o->path), ix);
+	else
+		p->index[o->id] = ix;
 	index_rows(p, ix, o, 0);
 	return ix;
 }

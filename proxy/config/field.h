@@ -67,7 +67,9 @@ struct config_field {
 #define SHARE(k, s, m, d, ...)    CUSTOM(k, type_share, s, m, d, .max = 10000, ##__VA_ARGS__)
 #define BOOL(k, s, m, d, ...)     CUSTOM(k, type_bool, s, m, d, ##__VA_ARGS__)
 #define STRING(k, s, m, d, ...)   CUSTOM(k, type_string, s, m, d, ##__VA_ARGS__)
-#define PATH(k, s, m, d, ...)     CUSTOM(k, type_path, s, m, d, ##__VA_ARGS__)
+/* A string that may have several lines. */
+#define LINES(k, s, m, d, ...) CUSTOM(k, type_text, s, m, d, ##__VA_ARGS__)
+#define PATH(k, s, m, d, ...)  CUSTOM(k, type_path, s, m, d, ##__VA_ARGS__)
 /* A path that must be readable now. */
 #define INPUT(k, s, m, d, ...)   CUSTOM(k, type_input, s, m, d, ##__VA_ARGS__)
 #define ENUM(k, s, m, n, d, ...) CUSTOM(k, type_enum, s, m, d, .names = n, ##__VA_ARGS__)
@@ -86,6 +88,11 @@ struct config_field {
 /* The rows of o, about member m, stand among this object's as if written here. text: what the reference says about their
  * defaults, if something else than the rows do. */
 #define EMBED(s, m, o, ...) CUSTOM("", type_embed, s, m, "", .object = &o, ##__VA_ARGS__)
+/* A struct conf_modules; level: enum conf_module_level. */
+#define MODULES(s, m, level) \
+	CUSTOM("modules", type_modules, s, m, \
+		"what modules do here, by their names; `off` switches one off that a wider level has on", \
+		.choice = level)
 /* An object whose members lie in the struct of the row itself. */
 #define WITHIN(k, o, d, ...) \
 	{ \
@@ -131,7 +138,8 @@ enum config_object_id {
 	OBJECT_ROUTE,
 	OBJECT_REDIRECT,
 	OBJECT_HEADERS,
-	OBJECTS
+	OBJECTS,
+	OBJECT_MODULE, /* all objects of modules: their order is that of their paths */
 };
 
 struct config_object {
@@ -194,6 +202,8 @@ struct parse {
 	struct arena scratch; /* freed when the load ends */
 	const struct scope *scope;
 	const struct config_index *index[OBJECTS];
+	struct map module_index; /* of OBJECT_MODULE: by path */
+	struct map loaded; /* modules from shared objects that this file has named, by name */
 	struct inert_note notes[INERT_NOTES];
 	uint32_t note_n;
 	/* fields_tenant.c: tenants come one by one, from several files */
@@ -276,10 +286,12 @@ void type_text_parse(struct parse *p, const struct config_field *f, const struct
 void type_text_init(struct parse *p, const struct config_field *f, void *obj);
 void type_number_init(struct parse *p, const struct config_field *f, void *obj);
 extern const struct config_type type_count, type_duration, type_size, type_share, type_bool, type_string,
-	type_path, type_input, type_enum, type_strings, type_networks;
+	type_text, type_path, type_input, type_enum, type_strings, type_networks;
 /* Texts with a syntax: names of tenants, services, pools; RFC 9110 5.6.2 tokens; 5.5 field values. */
 extern const struct config_type type_name, type_token, type_header_value;
 /* -- field.c -- */
 extern const struct config_type type_object, type_list, type_map, type_embed, type_within, type_choice;
+/* -- module.c -- */
+extern const struct config_type type_modules;
 
 #endif

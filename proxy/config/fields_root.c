@@ -1,4 +1,5 @@
 #include "config/fields.h"
+#include "config/module.h"
 
 #include "base/obj.h"
 
@@ -105,25 +106,6 @@ static const struct config_type type_include = {
 	.parse = parse_include,
 };
 
-static void parse_modules(struct parse *p, const struct config_field *f, const struct node *v, void *obj)
-{
-	(void)obj;
-	if (v->kind != NODE_MAP) {
-		parse_bad(p, f, v, f->type->expects);
-		return;
-	}
-	for (const struct node *k = v->first; k; k = k->next->next)
-		conf_report_add(p->report, p->conf, node_place(k), true,
-			"module %s is not available in this version", parse_quote(p, node_str(k)));
-}
-
-static const struct config_type type_modules = {
-	.name = "mapping of modules",
-	.expects = "a mapping of module names to their configurations",
-	.schema = "{\"type\": \"object\", \"additionalProperties\": true}",
-	.parse = parse_modules,
-};
-
 static void parse_tenants(struct parse *p, const struct config_field *f, const struct node *v, void *obj)
 {
 	(void)obj;
@@ -162,7 +144,7 @@ static const struct config_field root_fields[] = {
 	{.key = "include",
 		.type = &type_include,
 		.doc = "files with more `tenants`; patterns may match none; relative to this file"},
-	{.key = "modules", .type = &type_modules, .doc = "modules, by name, and their configuration"},
+	MODULES(struct conf, modules, MODULE_GLOBAL),
 	END,
 };
 

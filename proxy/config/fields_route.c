@@ -3,6 +3,7 @@
 
 #include "base/obj.h"
 #include "config/fields.h"
+#include "config/module.h"
 
 /* -- paths and methods -- */
 
@@ -336,6 +337,7 @@ static const struct config_field route_fields[] = {
 	DURATION("timeout", struct conf_route, timeout, "for the whole request, retries included; 0: none",
 		.dflt = 0),
 	BOOL("websocket", struct conf_route, websocket, "allow WebSocket", .dflt = true),
+	MODULES(struct conf_route, modules, MODULE_ROUTE),
 	END,
 };
 
@@ -354,6 +356,14 @@ static const struct node *second_path(const struct node *v, const struct node **
 	return NULL;
 }
 
+static bool module_answers(const struct conf_modules *all)
+{
+	for (uint32_t i = 0; i < all->n; i++)
+		if (all->v[i].values && all->v[i].module->answers)
+			return true;
+	return false;
+}
+
 static void route_check(struct parse *p, const struct node *v, void *obj)
 {
 	struct conf_route *r = obj;
@@ -368,7 +378,7 @@ static void route_check(struct parse *p, const struct node *v, void *obj)
 		r->path = STR("/");
 	if (service && r->redirect.on)
 		parse_error(p, service, "a route has a \"service\" or a \"redirect\", not both");
-	if (!service && !r->redirect.on)
+	if (!service && !r->redirect.on && !module_answers(&r->modules))
 		parse_error(p, v, "a route needs a \"service\" or a \"redirect\"");
 	if (r->strip_prefix && r->path_kind != CONF_PATH_PREFIX)
 		parse_error(p, node_get(v, STR("strip_prefix")),

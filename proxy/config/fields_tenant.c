@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include "base/obj.h"
 #include "config/load.h"
+#include "config/module.h"
 #include "config/suggest.h"
 
 /* -- hosts -- */
@@ -272,6 +273,7 @@ static const struct config_field tenant_fields[] = {
 	CUSTOM("errors", type_pages, struct conf_tenant, errors,
 		"the tenant's own pages for answers that weir makes; the exact status before 4xx and 5xx",
 		.count_offset = offsetof(struct conf_tenant, error_n)),
+	MODULES(struct conf_tenant, modules, MODULE_TENANT),
 	END,
 };
 

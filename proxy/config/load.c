@@ -207,6 +207,8 @@ static struct conf *finish(struct parse *p)
 	report_sort(p->report);
 	free(p->tenants);
 	map_free(&p->tenant_places);
+	map_free(&p->module_index);
+	map_free(&p->loaded);
 	arena_free(&p->scratch);
 	if (p->report->errors == 0)
 		return c;

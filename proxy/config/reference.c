@@ -121,9 +121,21 @@ static void put_rows(FILE *f, const struct config_object *o, const char *inherit
 	}
 }
 
+static void put_object(FILE *f, const struct config_object *o)
+{
+	fputs("\n## ", f);
+	put_title(f, o);
+	fprintf(f, "\n\n%s\n", o->doc);
+	if (!o->fields->key)
+		return;
+	fputs("\n| key | type | default | meaning |\n|---|---|---|---|\n", f);
+	put_rows(f, o, NULL);
+}
+
 char *conf_reference_md(void)
 {
 	const struct config_object *all[OBJECTS] = {NULL};
+	struct described_modules modules;
 	char *out = NULL;
 	size_t n = 0;
 	FILE *f = open_memstream(&out, &n);
@@ -132,19 +144,12 @@ char *conf_reference_md(void)
 	describe_objects(&root_object, all);
 	all[OBJECT_POLICY] = NULL; /* its rows stand in the objects that embed it */
 	fputs(intro, f);
-	for (size_t i = 0; i < OBJECTS; i++) {
-		const struct config_object *o = all[i];
-
-		if (!o)
-			continue;
-		fputs("\n## ", f);
-		put_title(f, o);
-		fprintf(f, "\n\n%s\n", o->doc);
-		if (!o->fields->key)
-			continue;
-		fputs("\n| key | type | default | meaning |\n|---|---|---|---|\n", f);
-		put_rows(f, o, NULL);
-	}
+	for (size_t i = 0; i < OBJECTS; i++)
+		if (all[i])
+			put_object(f, all[i]);
+	describe_modules(&modules);
+	for (uint32_t i = 0; i < modules.n; i++)
+		put_object(f, modules.v[i]);
 	fclose(f);
 	return out;
 }

@@ -3,6 +3,7 @@
 #include "base/obj.h"
 #include "config/describe.h"
 #include "config/fields.h"
+#include "config/module.h"
 
 /* ${NAME} may stand for any plain value; texts take it anyway. */
 #define ENV "{\"type\": \"string\", \"pattern\": \"\\\\$\\\\{[A-Za-z_]\"}"
@@ -68,6 +69,19 @@ static json_t *map_schema(const struct config_field *f)
 		"propertyNames", element_schema(f->element));
 }
 
+/* The program's modules by name, each a mapping, on or off; at the top level also one's own, with their paths. */
+static json_t *modules_schema(const struct config_field *f)
+{
+	json_t *properties = json_object();
+
+	for (uint32_t i = 0; config_modules && config_modules[i]; i++)
+		if (config_modules[i]->levels & f->choice)
+			json_object_set_new(properties, config_modules[i]->name,
+				either(reference(config_modules[i]->object),
+					json_pack("{s: [s, s, b, b]}", "enum", "on", "off", 1, 0)));
+	return json_pack("{s: s, s: o}", "type", "object", "properties", properties);
+}
+
 static json_t *value_schema(const struct config_field *f)
 {
 	if (f->type == &type_count)
@@ -85,6 +99,8 @@ static json_t *value_schema(const struct config_field *f)
 		return json_pack("{s: s, s: o}", "type", "array", "items", reference(f->object));
 	if (f->type == &type_map || f->type == &type_tenants)
 		return map_schema(f);
+	if (f->type == &type_modules)
+		return modules_schema(f);
 	if (f->type->schema)
 		return from_text(f->type->schema);
 	if (f->type == &type_choice)
@@ -157,6 +173,7 @@ static json_t *object_schema(const struct config_object *o)
 char *conf_schema_json(void)
 {
 	const struct config_object *all[OBJECTS] = {NULL};
+	struct described_modules modules;
 	json_t *root = json_pack("{s: s, s: s}", "$schema", "https://json-schema.org/draft/2020-12/schema",
 		"title", "weir's configuration");
 	json_t *defs = json_object(), *top = object_schema(&root_object);
@@ -170,6 +187,9 @@ char *conf_schema_json(void)
 	for (size_t i = 0; i < OBJECTS; i++)
 		if (all[i])
 			json_object_set_new(defs, all[i]->path, object_schema(all[i]));
+	describe_modules(&modules);
+	for (uint32_t i = 0; i < modules.n; i++)
+		json_object_set_new(defs, modules.v[i]->path, object_schema(modules.v[i]));
 	json_object_update(root, top);
 	json_decref(top);
 	json_object_set_new(root, "$defs", defs);

@@ -216,6 +216,21 @@ static bool is_header_value(struct str s)
 	return str_eq(str_trim(s), s);
 }
 
+static bool is_text(struct str s)
+{
+	(void)s;
+	return true;
+}
+
+const struct config_type type_text = {
+	.name = "text of any lines",
+	.expects = "a text",
+	.schema = "{\"type\": [\"string\", \"number\", \"boolean\"]}",
+	.valid = is_text,
+	.parse = type_text_parse,
+	.init = type_text_init,
+};
+
 const struct config_type type_string = {
 	.name = "text",
 	.expects = "a text on one line",

@@ -11,6 +11,7 @@ struct candidate {
 	struct conf *conf;
 	struct conf_report report;
 	struct cert_stores stores;
+	struct module_set *modules;
 	uint64_t fingerprint;
 };
 
@@ -61,7 +62,8 @@ static bool is_unchanged(const struct control *c, const struct candidate *next)
 	for (uint32_t i = 0; i < next->stores.n; i++)
 		if (!same_certs(next->stores.v[i], c->stores.v[i]))
 			return false;
-	return same_certs(next->stores.admin, c->stores.admin);
+	return same_certs(next->stores.admin, c->stores.admin) &&
+	       module_set_same(next->modules, c->snapshot->modules);
 }
 
 /* -- listening sockets -- */
@@ -166,8 +168,8 @@ static void install(struct control *c, struct candidate *next)
 {
 	uint64_t generation = c->snapshot ? c->snapshot->generation + 1 : 1;
 
-	c->snapshot =
-		snapshot_build(&next->conf, generation, &c->backends, &c->pool_slots, &c->service_slots);
+	c->snapshot = snapshot_build(
+		&next->conf, generation, &c->backends, &c->pool_slots, &c->service_slots, next->modules);
 	c->snapshot->workers_left = c->worker_n;
 	c->snapshots_alive++;
 	c->fingerprint = next->fingerprint;
@@ -231,9 +233,11 @@ static void verify(const struct control *c, struct candidate *next)
 {
 	struct verified served = {.stores = &c->stores};
 
-	if (c->snapshot)
+	if (c->snapshot) {
 		served.conf = c->snapshot->conf;
-	conf_verify(next->conf, c->snapshot ? &served : NULL, &next->stores, &next->report);
+		served.modules = c->snapshot->modules;
+	}
+	conf_verify(next->conf, c->snapshot ? &served : NULL, &next->stores, &next->modules, &next->report);
 }
 
 bool reload(struct control *c)
@@ -270,6 +274,7 @@ bool reload(struct control *c)
 	if (next.conf)
 		conf_free(next.conf);
 	cert_stores_free(&next.stores);
+	module_set_unref(next.modules);
 	conf_report_free(&next.report);
 	return good;
 }

@@ -133,8 +133,9 @@ void cert_stores_free(struct cert_stores *s)
 }
 
 bool conf_verify(const struct conf *c, const struct verified *before, struct cert_stores *stores,
-	struct conf_report *r)
+	struct module_set **modules, struct conf_report *r)
 {
+	struct module_set *built = module_set_build(c, before ? before->modules : NULL, r);
 	struct verify v = {.conf = c, .before = before, .report = r};
 	struct cert_stores made = {.n = c->listener_n, .v = calloc(c->listener_n + 1, sizeof(*made.v))};
 
@@ -156,5 +157,9 @@ bool conf_verify(const struct conf *c, const struct verified *before, struct cer
 		*stores = made;
 	else
 		cert_stores_free(&made);
+	if (modules)
+		*modules = built;
+	else
+		module_set_unref(built);
 	return r->errors == 0;
 }

@@ -5,6 +5,7 @@
 #define WEIR_CONTROL_VERIFY_H
 
 #include "config/conf.h"
+#include "exchange/modules.h"
 #include "io/cert_store.h"
 
 /* The certificates of each listener of a configuration, beside conf->listeners; NULL where it is plain. */
@@ -18,12 +19,14 @@ struct cert_stores {
 struct verified {
 	const struct conf *conf;
 	const struct cert_stores *stores;
+	const struct module_set *modules;
 };
 
-/* Reads all TLS material that c names and adds to r what is wrong with it. False when r holds an error, an older one included.
- * before: NULL, or what is served now. stores: NULL, or where to leave the certificates, whatever the outcome. Binds nothing. */
+/* Reads all TLS material that c names, has its modules built, and adds to r what is wrong with them. False when r holds an error, an
+ * older one included. before: NULL, or what is served now. stores, modules: NULL, or where to leave the certificates and a
+ * reference to the modules (NULL: it names none), whatever the outcome. Binds nothing. */
 bool conf_verify(const struct conf *c, const struct verified *before, struct cert_stores *stores,
-	struct conf_report *r);
+	struct module_set **modules, struct conf_report *r);
 void cert_stores_free(struct cert_stores *s);
 
 #endif

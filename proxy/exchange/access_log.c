@@ -156,6 +156,11 @@ static void put_number(struct text *t, uint8_t kind, uint64_t n)
 		text_u64(t, n);
 }
 
+static const struct module_field *module_fields(const struct exchange *x)
+{
+	return x->modules ? x->modules->log : NULL;
+}
+
 static void write_json(struct source *s, struct text *t)
 {
 	char separator = '{';
@@ -178,6 +183,13 @@ static void write_json(struct source *s, struct text *t)
 			put_number(t, columns[i].kind, v.number);
 		}
 	}
+	for (const struct module_field *f = module_fields(s->x); f; f = f->next) {
+		text_put(t, STR(",\""));
+		text_json(t, f->name, TEXT_MAX);
+		text_put(t, STR("\":\""));
+		text_json(t, f->value, TEXT_MAX);
+		text_char(t, '"');
+	}
 	text_put(t, STR("}\n"));
 }
 
@@ -199,6 +211,12 @@ static void write_logfmt(struct source *s, struct text *t)
 			text_logfmt(t, v.text, TEXT_MAX);
 		else
 			put_number(t, columns[i].kind, v.number);
+	}
+	for (const struct module_field *f = module_fields(s->x); f; f = f->next) {
+		text_char(t, ' ');
+		text_put(t, f->name);
+		text_char(t, '=');
+		text_logfmt(t, f->value, TEXT_MAX);
 	}
 	text_char(t, '\n');
 }
@@ -267,6 +285,8 @@ void access_log_write(struct exchange *x)
 	if (t.cut) {
 		x->path = x->host = STR_NONE;
 		x->request.fields.n = 0;
+		if (x->modules)
+			x->modules->log = NULL;
 		t = text_in(line, sizeof(line));
 		access_log_format(x, x->edge->access_format, &t);
 	}

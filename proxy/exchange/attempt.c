@@ -108,13 +108,29 @@ const struct backend *attempt_pick(struct exchange *x)
 	return i == BALANCE_NOBODY ? NULL : x->pool->backends[i];
 }
 
+/* The one that a module chose, if it can take the request. */
+static const struct pool *wanted_pool(const struct exchange *x)
+{
+	for (uint32_t i = 0; i < x->service->n; i++)
+		if (str_eq(x->service->pools[i].conf->name, x->modules->pool) &&
+			pool_usable(x, &x->service->pools[i]))
+			return &x->service->pools[i];
+	return NULL;
+}
+
 static void split(struct exchange *x)
 {
 	struct split_state *state = &x->edge->split[x->service->slot->number];
 	const struct split_request rq = {
 		x->service, x->edge->now, &x->request, &x->client_addr, pool_usable, x};
 	struct split_result result = split_pick(state, x->edge->loop, &rq);
+	const struct pool *wanted = x->modules && x->modules->pool.n ? wanted_pool(x) : NULL;
 
+	if (wanted) {
+		x->pool = wanted;
+		x->pool_why = SPLIT_MODULE;
+		return;
+	}
 	if (result.issue_id) {
 		x->sticky_id = (struct str){arena_bytes(&x->arena, SPLIT_ID_CHARS), SPLIT_ID_CHARS};
 		split_new_id(x->edge->loop, (char *)(uintptr_t)x->sticky_id.p);

@@ -13,6 +13,7 @@
 /* One worker's use of one snapshot. */
 struct snapshot_use {
 	struct snapshot *snapshot;
+	struct module_locals *modules; /* this worker's, for the snapshot's modules; NULL: it has none */
 	uint32_t exchanges; /* that began under it and have not ended */
 	bool current;
 };

@@ -3,8 +3,9 @@
 #include "base/obj.h"
 
 static const uint8_t legal[EXCHANGE_STATES] = {
-	[EXCHANGE_ROUTING] = BIT(EXCHANGE_CONNECTING) | BIT(EXCHANGE_AWAITING) | BIT(EXCHANGE_REPLYING) |
-			     BIT(EXCHANGE_ENDED),
+	[EXCHANGE_ROUTING] = BIT(EXCHANGE_HELD) | BIT(EXCHANGE_CONNECTING) | BIT(EXCHANGE_AWAITING) |
+			     BIT(EXCHANGE_REPLYING) | BIT(EXCHANGE_ENDED),
+	[EXCHANGE_HELD] = BIT(EXCHANGE_ROUTING) | BIT(EXCHANGE_REPLYING) | BIT(EXCHANGE_ENDED),
 	[EXCHANGE_CONNECTING] = BIT(EXCHANGE_CONNECTING) | BIT(EXCHANGE_AWAITING) | BIT(EXCHANGE_REPLYING) |
 				BIT(EXCHANGE_ENDED),
 	[EXCHANGE_AWAITING] = BIT(EXCHANGE_CONNECTING) | BIT(EXCHANGE_AWAITING) | BIT(EXCHANGE_RELAYING) |
@@ -89,6 +90,8 @@ void exchange_end(struct exchange *x)
 
 	OBJ_CHECK(x, EXCHANGE_MAGIC);
 	exchange_set_state(x, EXCHANGE_ENDED);
+	if (x->modules)
+		modules_end(x);
 	if (e->access)
 		access_log_write(x);
 	attempt_drop(x);
@@ -97,6 +100,8 @@ void exchange_end(struct exchange *x)
 	deadline_disarm(e->loop, &x->total);
 	chain_clear(mem, &x->request_body);
 	chain_clear(mem, &x->replay);
+	filters_free(&x->filters_up);
+	filters_free(&x->filters_down);
 	list_remove(&x->link);
 	e->exchange_n--;
 	let_go_of_snapshot(x);
@@ -129,6 +134,8 @@ void exchange_fail(struct exchange *x, enum reason why)
 		exchange_end(x);
 		return;
 	}
+	if (x->modules)
+		modules_cancel(x);
 	attempt_drop(x);
 	reply_error(x, why);
 }
@@ -166,11 +173,51 @@ static bool is_misdirected(const struct exchange *x)
 	return of_sni != x->tenant;
 }
 
-static void route(struct exchange *x)
+/* What came while modules held the request has not passed the filters that they added. */
+static bool filter_early_body(struct exchange *x)
+{
+	bool last = x->request_last && !x->request_trailers;
+
+	if (!filters_any(&x->filters_up) || (x->request_body.n == 0 && !last))
+		return true;
+	return filters_pass(&x->filters_up, &x->edge->loop->mem, &x->request_body, last);
+}
+
+void exchange_serve(struct exchange *x)
+{
+	const struct conf_limits *limits = &x->use->snapshot->conf->limits;
+	const struct conf_route *conf = x->route->conf;
+
+	if (conf->redirect.on) {
+		reply_redirect(x, conf->redirect.status, STR_NONE);
+		return;
+	}
+	if (!x->service) {
+		exchange_fail(x, REASON_NO_ROUTE);
+		return;
+	}
+	if (x->request.body == BODY_TUNNEL) {
+		if (!conf->websocket) {
+			exchange_fail(x, REASON_WEBSOCKET_OFF);
+			return;
+		}
+		x->tunnel = true;
+	}
+	if (limits->body && x->request.has_length && x->request.length > limits->body) {
+		exchange_fail(x, REASON_CLIENT_BODY_TOO_LARGE);
+		return;
+	}
+	if (!filter_early_body(x)) {
+		exchange_fail(x, REASON_FILTER);
+		return;
+	}
+	deadline_arm(x->edge->loop, &x->total, conf->timeout);
+	attempt_begin(x);
+}
+
+void exchange_route(struct exchange *x)
 {
 	struct routed routed = router_find(x->use->snapshot->router, &x->request);
-	const struct conf_limits *limits = &x->use->snapshot->conf->limits;
-	const struct conf_route *conf;
 
 	x->tenant = routed.tenant;
 	if (is_misdirected(x)) {
@@ -187,24 +234,21 @@ static void route(struct exchange *x)
 	}
 	x->route = routed.route;
 	x->service = routed.route->service;
-	conf = x->route->conf;
-	if (conf->redirect.on) {
-		reply_redirect(x, conf->redirect.status, STR_NONE);
-		return;
-	}
-	if (x->request.body == BODY_TUNNEL) {
-		if (!conf->websocket) {
-			exchange_fail(x, REASON_WEBSOCKET_OFF);
+	if (modules_run(x, x->route->modules, MODULE_STAGE_ROUTED))
+		exchange_serve(x);
+}
+
+/* Modules may change what routing looks at, so the tenant must be known before the route. */
+static void meet_modules(struct exchange *x)
+{
+	const struct snapshot *s = x->use->snapshot;
+
+	if (s->modules) {
+		x->tenant = router_tenant(s->router, authority_host(x->request.authority));
+		if (!modules_run(x, x->tenant ? x->tenant->modules : s->chain, MODULE_STAGE_REQUEST))
 			return;
-		}
-		x->tunnel = true;
 	}
-	if (limits->body && x->request.has_length && x->request.length > limits->body) {
-		exchange_fail(x, REASON_CLIENT_BODY_TOO_LARGE);
-		return;
-	}
-	deadline_arm(x->edge->loop, &x->total, conf->timeout);
-	attempt_begin(x);
+	exchange_route(x);
 }
 
 static void client_on_head(struct stream *s, const struct head *head, bool last)
@@ -229,7 +273,7 @@ static void client_on_head(struct stream *s, const struct head *head, bool last)
 		return;
 	if (!last)
 		stream_credit(s, EXCHANGE_WINDOW_UP);
-	route(x);
+	meet_modules(x);
 }
 
 /* What the client has sent goes to the backend, or waits for one: no more than the window. */
@@ -254,6 +298,21 @@ void exchange_pump_request(struct exchange *x)
 	x->request_given = x->request_last;
 }
 
+/* False: the exchange has failed. */
+static bool filter_request(struct exchange *x, struct chain *chain, bool last)
+{
+	uint64_t due;
+
+	if (!filters_pass(&x->filters_up, &x->edge->loop->mem, chain, last)) {
+		exchange_fail(x, REASON_FILTER);
+		return false;
+	}
+	due = filters_sent(&x->filters_up, 0, EXCHANGE_WINDOW_UP);
+	if (due && !last)
+		stream_credit(x->client, due);
+	return true;
+}
+
 static void client_on_body(struct stream *s, struct chain *chain, bool last)
 {
 	struct exchange *x = s->owner;
@@ -268,6 +327,8 @@ static void client_on_body(struct stream *s, struct chain *chain, bool last)
 		exchange_fail(x, REASON_CLIENT_BODY_TOO_LARGE);
 		return;
 	}
+	if (filters_any(&x->filters_up) && x->state >= EXCHANGE_CONNECTING && !filter_request(x, chain, last))
+		return;
 	chain_move(&x->request_body, chain);
 	exchange_pump_request(x);
 }
@@ -280,6 +341,13 @@ static void client_on_trailers(struct stream *s, const struct fields *trailers)
 	x->request_last = true;
 	if (x->state == EXCHANGE_REPLYING)
 		return;
+	if (filters_any(&x->filters_up) && x->state >= EXCHANGE_CONNECTING) {
+		struct chain rest = {0};
+
+		if (!filter_request(x, &rest, true))
+			return;
+		chain_move(&x->request_body, &rest);
+	}
 	if (trailers->n) {
 		x->request_trailers = arena_new(&x->arena, struct fields);
 		fields_copy(&x->arena, x->request_trailers, trailers);
@@ -298,20 +366,28 @@ static void arm_stall(struct exchange *x)
 		x->edge->loop, &x->deadline, x->tunnel || x->credit_down == 0 || x->response_last ? 0 : ms);
 }
 
+static void credit_backend(struct exchange *x, uint64_t n)
+{
+	bool was_stuck = x->credit_down == 0;
+
+	if (n == 0)
+		return;
+	x->credit_down += n;
+	stream_credit(x->upstream, n);
+	if (was_stuck)
+		arm_stall(x);
+}
+
 static void client_on_sent(struct stream *s, size_t n)
 {
 	struct exchange *x = s->owner;
 
 	OBJ_CHECK(x, EXCHANGE_MAGIC);
 	x->bytes_out += n;
-	if (x->state == EXCHANGE_RELAYING && x->upstream && !x->response_last && n) {
-		bool was_stuck = x->credit_down == 0;
-
-		x->credit_down += n;
-		stream_credit(x->upstream, n);
-		if (was_stuck)
-			arm_stall(x);
-	}
+	if (x->state == EXCHANGE_RELAYING && x->upstream && !x->response_last && n)
+		credit_backend(x, filters_any(&x->filters_down)
+					  ? filters_sent(&x->filters_down, n, EXCHANGE_WINDOW_DOWN)
+					  : n);
 	/* A tunnel is over when both directions are; an answer does not wait for the rest of its request. */
 	if (s->sent_all && (!x->tunnel || x->request_given || x->state == EXCHANGE_REPLYING))
 		exchange_end(x);
@@ -328,6 +404,8 @@ static void client_on_reset(struct stream *s, enum reason why)
 	/* The codec may still get an answer across (a body that came too slowly, or malformed): try, unless the client is gone. */
 	if (reason_row(why)->status >= 400 && reason_row(why)->status != 499 && !x->response_begun &&
 		x->state != EXCHANGE_REPLYING && !x->tunnel) {
+		if (x->modules)
+			modules_cancel(x);
 		attempt_drop(x);
 		reply_error(x, why);
 		exchange_end(
@@ -341,6 +419,16 @@ static void client_on_reset(struct stream *s, enum reason why)
 
 const struct stream_owner_ops exchange_client_ops = {
 	client_on_head, client_on_body, client_on_trailers, client_on_sent, client_on_reset};
+
+/* False: they have put another answer in its place, or stopped it. */
+static bool let_modules_answer(struct exchange *x, struct head *answer)
+{
+	int verdict = modules_response(x, answer, false);
+
+	if (verdict > MODULE_PASS)
+		exchange_fail(x, (enum reason)verdict);
+	return verdict == MODULE_PASS;
+}
 
 static void upstream_on_head(struct stream *s, const struct head *head, bool last)
 {
@@ -366,13 +454,15 @@ static void upstream_on_head(struct stream *s, const struct head *head, bool las
 	/* A backend that declines the tunnel answers like any other. */
 	x->tunnel = x->tunnel && head->body == BODY_TUNNEL;
 	x->first_byte_us = x->edge->loop->now_us;
-	x->status = head->status;
+	forward_response(x, &answer, head);
+	if (x->modules && !let_modules_answer(x, &answer))
+		return;
+	x->status = answer.status;
 	x->response_begun = true;
 	x->response_last = last;
 	chain_clear(&x->edge->loop->mem, &x->replay);
 	x->replayable = false;
 	exchange_set_state(x, EXCHANGE_RELAYING);
-	forward_response(x, &answer, head);
 	stream_send_head(x->client, &answer, last);
 	if (last) {
 		outcome_of_end(x);
@@ -381,6 +471,18 @@ static void upstream_on_head(struct stream *s, const struct head *head, bool las
 		stream_credit(s, EXCHANGE_WINDOW_DOWN);
 	}
 	arm_stall(x);
+}
+
+/* False: the exchange has failed. */
+static bool filter_response(struct exchange *x, struct chain *chain, bool last)
+{
+	if (!filters_pass(&x->filters_down, &x->edge->loop->mem, chain, last)) {
+		exchange_fail(x, REASON_FILTER);
+		return false;
+	}
+	if (!last)
+		credit_backend(x, filters_sent(&x->filters_down, 0, EXCHANGE_WINDOW_DOWN));
+	return true;
 }
 
 static void upstream_on_body(struct stream *s, struct chain *chain, bool last)
@@ -392,6 +494,8 @@ static void upstream_on_body(struct stream *s, struct chain *chain, bool last)
 	x->response_last = last;
 	if (last)
 		outcome_of_end(x);
+	if (filters_any(&x->filters_down) && !filter_response(x, chain, last))
+		return;
 	stream_send_body(x->client, chain, last);
 	arm_stall(x);
 }
@@ -403,6 +507,13 @@ static void upstream_on_trailers(struct stream *s, const struct fields *trailers
 	OBJ_CHECK(x, EXCHANGE_MAGIC);
 	x->response_last = true;
 	outcome_of_end(x);
+	if (filters_any(&x->filters_down)) {
+		struct chain rest = {0};
+
+		if (!filter_response(x, &rest, true))
+			return;
+		stream_send_body(x->client, &rest, false);
+	}
 	stream_send_trailers(x->client, trailers);
 	arm_stall(x);
 }
@@ -413,7 +524,12 @@ static void upstream_on_sent(struct stream *s, size_t n)
 
 	OBJ_CHECK(x, EXCHANGE_MAGIC);
 	x->sent_up += n;
-	if (x->sent_up > x->credited_up) {
+	if (filters_any(&x->filters_up)) {
+		uint64_t due = filters_sent(&x->filters_up, n, EXCHANGE_WINDOW_UP);
+
+		if (due && !x->request_last && !x->client_dead)
+			stream_credit(x->client, due);
+	} else if (x->sent_up > x->credited_up) {
 		if (!x->request_last && !x->client_dead)
 			stream_credit(x->client, x->sent_up - x->credited_up);
 		x->credited_up = x->sent_up;

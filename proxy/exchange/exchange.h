@@ -1,6 +1,7 @@
 /* exchange/exchange.h - one request and its answer, from the client's stream to the backend's and back.
  *
  *   ROUTING     the head has come; which tenant, route, pool, backend?
+ *   HELD        a module waits for something before it goes on
  *   CONNECTING  waits for a connection to the chosen backend
  *   AWAITING    the request is on its way; no final answer yet. A failure may go back to CONNECTING: a retry
  *   RELAYING    the answer's head has gone to the client, its body follows
@@ -8,17 +9,21 @@
  *   ENDED       logged and freed
  *
  * exchange.c moves between them and relays; attempt.c chooses backends and asks them; retry.c asks again; forward.c edits heads;
- * reply.c answers; access_log.c tells of it. An exchange belongs to one worker, holds the snapshot that it began under, and owns both streams. */
+ * reply.c answers; access_log.c tells of it; modules.c calls the modules that it meets. An exchange belongs to one worker, holds the
+ * snapshot that it began under, and owns both streams. */
 #ifndef WEIR_EXCHANGE_EXCHANGE_H
 #define WEIR_EXCHANGE_EXCHANGE_H
 
 #include "exchange/edge.h"
 #include "exchange/entry.h"
+#include "exchange/filter.h"
+#include "exchange/modules.h"
 
 #define EXCHANGE_MAGIC 0xe8c4a93e
 
 enum exchange_state {
 	EXCHANGE_ROUTING,
+	EXCHANGE_HELD,
 	EXCHANGE_CONNECTING,
 	EXCHANGE_AWAITING,
 	EXCHANGE_RELAYING,
@@ -90,6 +95,8 @@ struct exchange {
 	struct chain request_body; /* has come, but there is no upstream yet */
 	struct chain replay; /* what was given to the upstream, kept for another attempt */
 	struct fields *request_trailers; /* have come, but there is no upstream yet */
+	struct module_run *modules; /* NULL: it has met none */
+	struct filters filters_up, filters_down; /* of the request's body, and of the answer's */
 	uint64_t credit_down; /* response body that the backend's codec may still deliver */
 
 	struct deadline deadline; /* timeouts.response, per-try timeouts */
@@ -118,6 +125,10 @@ void exchange_set_state(struct exchange *x, enum exchange_state to);
 void exchange_fail(struct exchange *x, enum reason why);
 /* Everything is done, or nobody cares any more: logs and frees. */
 void exchange_end(struct exchange *x);
+/* Finds the route of a request whose head is as it is to be, and goes on. */
+void exchange_route(struct exchange *x);
+/* Answers it as its route says, or has a backend asked. */
+void exchange_serve(struct exchange *x);
 /* Gives the client's body to the upstream stream, as far as it has come. */
 void exchange_pump_request(struct exchange *x);
 
@@ -175,6 +186,8 @@ void forward_response(struct exchange *x, struct head *to, const struct head *fr
 /* An answer of weir's own for a failure: in the form that the client accepts, or the tenant's page. */
 void reply_error(struct exchange *x, enum reason why);
 void reply_redirect(struct exchange *x, unsigned status, struct str location);
+/* A module's answer; fields may be NULL. */
+void reply_with(struct exchange *x, unsigned status, const struct fields *fields, struct str body);
 
 /* access_log.c */
 void access_log_write(struct exchange *x);

@@ -133,6 +133,8 @@ static void answer(struct exchange *x, struct head *head, struct str body)
 	head->has_length = true;
 	head->length = body.n;
 	fields_add_line(&x->arena, &head->fields, FIELD_DATE, edge_date_line(x->edge), sizeof("date") - 1);
+	if (x->modules)
+		modules_response(x, head, true);
 	stream_send_head(client, head, no_body);
 	if (no_body)
 		return;
@@ -207,6 +209,10 @@ void reply_error(struct exchange *x, enum reason why)
 	fields_add(&x->arena, &head.fields, FIELD_CACHE_CONTROL, STR("cache-control"), STR("no-store"));
 	if (status == 503)
 		fields_add(&x->arena, &head.fields, FIELD_RETRY_AFTER, STR("retry-after"), STR("1"));
+	for (const struct module_field *f = x->modules ? x->modules->reply : NULL; f; f = f->next) {
+		fields_remove_name(&head.fields, f->name);
+		fields_add(&x->arena, &head.fields, field_id_of(f->name), f->name, f->value);
+	}
 	if (status == 405)
 		fields_add(&x->arena, &head.fields, FIELD_OTHER, STR("allow"),
 			STR("GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH"));
@@ -257,4 +263,15 @@ void reply_redirect(struct exchange *x, unsigned status, struct str location)
 	fields_add(&x->arena, &head.fields, FIELD_LOCATION, STR("location"), location);
 	fields_add(&x->arena, &head.fields, FIELD_X_REQUEST_ID, STR("x-request-id"), x->id);
 	answer(x, &head, STR_NONE);
+}
+
+void reply_with(struct exchange *x, unsigned status, const struct fields *fields, struct str body)
+{
+	struct head head = {.status = (uint16_t)status};
+
+	for (uint32_t i = 0; fields && i < fields->n; i++)
+		fields_add(&x->arena, &head.fields, (enum field_id)fields->v[i].id, field_name(&fields->v[i]),
+			field_value(&fields->v[i]));
+	fields_add(&x->arena, &head.fields, FIELD_X_REQUEST_ID, STR("x-request-id"), x->id);
+	answer(x, &head, body);
 }

@@ -46,8 +46,23 @@ static uint32_t count_pools(const struct conf *conf)
 	return n;
 }
 
+static void build_chains(struct snapshot *s)
+{
+	const struct conf_modules *global = &s->conf->modules;
+
+	for (uint32_t t = 0; t < s->conf->tenant_n; t++) {
+		struct tenant *tenant = &s->tenants[t];
+		const struct conf_modules *own = &tenant->conf->modules;
+
+		tenant->modules = module_chain_build(&s->arena, s->modules, global, own, NULL, s->chain);
+		for (uint32_t r = 0; r < tenant->conf->route_n; r++)
+			tenant->routes[r].modules = module_chain_build(&s->arena, s->modules, global, own,
+				&tenant->conf->routes[r].modules, tenant->modules);
+	}
+}
+
 struct snapshot *snapshot_build(struct conf **conf, uint64_t generation, struct backend_registry *backends,
-	struct slots *pool_slots, struct slots *service_slots)
+	struct slots *pool_slots, struct slots *service_slots, struct module_set *modules)
 {
 	struct snapshot *s = calloc(1, sizeof(*s));
 
@@ -59,6 +74,8 @@ struct snapshot *snapshot_build(struct conf **conf, uint64_t generation, struct 
 	s->pool_slots = pool_slots;
 	s->service_slots = service_slots;
 	arena_init(&s->arena, NULL);
+	s->modules = module_set_ref(modules);
+	s->chain = module_chain_build(&s->arena, modules, &s->conf->modules, NULL, NULL, NULL);
 	s->pools = arena_array(&s->arena, struct pool *, count_pools(s->conf));
 	s->tenants = arena_array(&s->arena, struct tenant, s->conf->tenant_n);
 	for (uint32_t t = 0; t < s->conf->tenant_n; t++) {
@@ -71,6 +88,8 @@ struct snapshot *snapshot_build(struct conf **conf, uint64_t generation, struct 
 			service_build(s, &s->tenants[t].services[i], &ct->services[i], ct->name);
 	}
 	s->router = router_build(&s->arena, s->conf, s->tenants);
+	if (modules)
+		build_chains(s);
 	return s;
 }
 
@@ -89,6 +108,7 @@ void snapshot_free(struct snapshot **sp)
 	for (uint32_t t = 0; t < s->conf->tenant_n; t++)
 		for (uint32_t i = 0; i < s->tenants[t].conf->service_n; i++)
 			slot_release(s->service_slots, s->tenants[t].services[i].slot);
+	module_set_unref(s->modules);
 	arena_free(&s->arena);
 	conf_free(s->conf);
 	free(s);

@@ -5,6 +5,7 @@
 #ifndef WEIR_EXCHANGE_SNAPSHOT_H
 #define WEIR_EXCHANGE_SNAPSHOT_H
 
+#include "exchange/modules.h"
 #include "route/router.h"
 
 #define SNAPSHOT_MAGIC 0x54a9508e
@@ -17,15 +18,17 @@ struct snapshot {
 	struct arena arena; /* of everything below */
 	struct tenant *tenants; /* beside conf->tenants */
 	struct router *router;
+	struct module_set *modules; /* a reference; NULL: no module is configured */
+	const struct module_chain *chain; /* of the top level: for connections, and requests of no tenant */
 	struct pool **pools; /* all of them, for those who visit each */
 	uint32_t pool_n;
 	struct slots *pool_slots, *service_slots; /* the registries, to give slots back to */
 	struct backend_registry *backends;
 };
 
-/* Takes *conf. The registries outlive the snapshot. Never fails: everything that can be wrong was found in conf_load(). */
+/* Takes *conf, and a reference to what its modules have built. The registries outlive the snapshot. Never fails: everything that can be wrong was found in conf_load(). */
 struct snapshot *snapshot_build(struct conf **conf, uint64_t generation, struct backend_registry *backends,
-	struct slots *pool_slots, struct slots *service_slots);
+	struct slots *pool_slots, struct slots *service_slots, struct module_set *modules);
 /* On the control thread, when no worker uses it. */
 void snapshot_free(struct snapshot **sp);
 

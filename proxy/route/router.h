@@ -14,6 +14,7 @@
 #include "route/service.h"
 
 struct router;
+struct module_chain;
 
 struct route {
 	const struct conf_route *conf;
@@ -23,6 +24,7 @@ struct route {
 	struct match *headers, *query; /* compiled conditions */
 	uint32_t order; /* in the file, among the tenant's */
 	uint32_t literal; /* bytes of path text that are certain */
+	const struct module_chain *modules; /* that its requests meet once it is found; NULL: none */
 };
 
 struct tenant {
@@ -30,6 +32,7 @@ struct tenant {
 	struct service *services; /* beside conf->services */
 	struct route *routes; /* beside conf->routes */
 	uint32_t index; /* in the configuration */
+	const struct module_chain *modules; /* that its requests meet before a route is found; NULL: none */
 };
 
 /* arena: the snapshot's. services of each tenant are linked in already. */

@@ -11,6 +11,7 @@ const char *split_why_text(enum split_why why)
 	static const char *const text[] = {
 		[SPLIT_NONE] = "no pool can take it",
 		[SPLIT_OVERRIDE] = "the request names the pool",
+		[SPLIT_MODULE] = "a module chose the pool",
 		[SPLIT_STABLE] = "the user's place among the weights",
 		[SPLIT_TURN] = "its turn by weight",
 	};

@@ -13,7 +13,7 @@
 #include "io/loop.h"
 #include "route/service.h"
 
-enum split_why { SPLIT_NONE, SPLIT_OVERRIDE, SPLIT_STABLE, SPLIT_TURN };
+enum split_why { SPLIT_NONE, SPLIT_OVERRIDE, SPLIT_MODULE, SPLIT_STABLE, SPLIT_TURN };
 
 /* What a pool has earned in turns, and at which share. */
 struct split_turn {

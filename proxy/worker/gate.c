@@ -67,6 +67,14 @@ static void on_closed(struct http_conn *c, enum reason why)
 	entry_unref(&e);
 }
 
+static bool modules_let_in(const struct entry *e, const struct transport *t)
+{
+	const struct snapshot_use *use = e->edge->use;
+
+	return modules_accept(use->snapshot->chain, use->modules, e->edge->loop, &t->peer, &t->local,
+		       e->conf.name) == REASON_NONE;
+}
+
 static void on_open(struct inbounds *in, struct transport **t, void *ctx)
 {
 	struct gate *g = ctx;
@@ -75,6 +83,10 @@ static void on_open(struct inbounds *in, struct transport **t, void *ctx)
 
 	(void)in;
 	g->pending--;
+	if (!modules_let_in(e, *t)) {
+		transport_close(t);
+		return;
+	}
 	if (tls && str_eq(tls->alpn, STR("h2")))
 		conn_begin(e, h2_server(t, NULL, &e->limits, &client_conn_ops, e));
 	else

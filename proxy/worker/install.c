@@ -85,13 +85,14 @@ static void set_log(struct worker *w, const struct conf *conf)
 	w->edge.access = conf->log.access_format == CONF_LOG_OFF ? NULL : &w->access;
 }
 
-static void use_snapshot(struct worker *w, struct snapshot *s)
+static void use_snapshot(struct worker *w, struct snapshot *s, uint32_t workers)
 {
 	struct snapshot_use *old = w->edge.use, *use = calloc(1, sizeof(*use));
 
 	MUST(use);
 	use->snapshot = s;
 	use->current = true;
+	use->modules = module_locals_new(s->modules, old ? old->modules : NULL, &w->loop, w->index, workers);
 	w->edge.use = use;
 	if (!old)
 		return;
@@ -120,7 +121,7 @@ void install_deliver(struct mail *m, void *receiver)
 	w->edge.memory_max = conf->limits.memory / order->workers;
 	set_log(w, conf);
 	visit_pools(w, order);
-	use_snapshot(w, s);
+	use_snapshot(w, s, order->workers);
 	retire_others(w, s->generation);
 	if (!w->draining) {
 		for (uint32_t i = 0; i < order->listener_n; i++)
@@ -159,6 +160,8 @@ void install_free(struct worker *w)
 	free(e->traffic);
 	free(e->now);
 	free(e->split);
+	if (e->use)
+		module_locals_free(&e->use->modules);
 	free(e->use);
 	tls_clients_free(&w->tls_clients);
 }

@@ -33,6 +33,7 @@ static void on_let_go(struct edge *e, struct snapshot_use *use)
 {
 	struct worker *w = CONTAINER(e, struct worker, edge);
 
+	module_locals_free(&use->modules);
 	worker_tell(w, w->owner.on_let_go, use->snapshot, 0, 0);
 	free(use);
 }

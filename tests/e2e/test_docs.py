@@ -6,8 +6,9 @@ import pytest
 import yaml
 
 from support.edge import ROOT, run
+from support.modules import build_module, documented_module
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "docs" / "modules").glob("*.md"))]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
 
 
@@ -39,6 +40,8 @@ def supply(node, directory, pair):
                 put(f"{value}/some.key", key)
             elif name in ("cert", "ca", "client_ca"):
                 put(value, cert)
+            elif name == "path" and str(value).endswith(".so"):
+                build_module(directory, documented_module(), value.removesuffix(".so"))
             elif name == "key":
                 put(value, key)
             elif name == "errors":

@@ -20,6 +20,14 @@ unit-$(1): $$(filter $(BUILD)/tests/unit/$(1)/%,$$(UNIT_BIN))
 .PHONY: unit-$(1)
 endef
 $(foreach l,$(LAYERS),$(eval $(call unit_rule,$(l))))
+
+# Modules stand beside the layers: their tests have the exchange below them, and all modules.
+$(BUILD)/tests/unit/modules/%: $(BUILD)/tests/unit/modules/%.o $(MODULE_OBJ) $(call layer_objs,worker)
+	@echo "  LINK $@"
+	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $^ $(PKG_LIBS) -lcmocka
+unit-modules: $(filter $(BUILD)/tests/unit/modules/%,$(UNIT_BIN))
+	@tests/unit/run $^
+.PHONY: unit-modules
 $(UNIT_SRC:%.c=$(BUILD)/%.o): ALL_CFLAGS += -Itests/unit -Itests
 
 unit: $(UNIT_BIN)

@@ -64,7 +64,8 @@ static void follow(struct bench *b)
 	conf = conf_load_text("test.yaml", (struct str){b->text, b->n}, &report);
 	conf_report_free(&report);
 	assert_non_null(conf);
-	b->snapshot = snapshot_build(&conf, ++b->generation, &b->registry, &b->pool_slots, &b->service_slots);
+	b->snapshot =
+		snapshot_build(&conf, ++b->generation, &b->registry, &b->pool_slots, &b->service_slots, NULL);
 	health_follow(&b->engine, b->snapshot);
 	if (old)
 		snapshot_free(&old);

@@ -195,6 +195,7 @@ static inline void house_init(struct house *h, const char *text, const struct ho
 	struct worker_owner owner = {&h->control, house_on_note, house_on_note, house_on_let_go,
 		house_on_note, house_on_note, house_on_note};
 	struct conf_report report;
+	struct module_set *modules;
 	struct conf *conf;
 	char *said;
 
@@ -210,9 +211,12 @@ static inline void house_init(struct house *h, const char *text, const struct ho
 		print_error("%s\n%s", said, text);
 		free(said);
 	}
-	conf_report_free(&report);
 	assert_non_null(conf);
-	h->snapshot = snapshot_build(&conf, 7, &h->backends, &h->pool_slots, &h->service_slots);
+	modules = module_set_build(conf, NULL, &report);
+	assert_int_equal(report.errors, 0);
+	conf_report_free(&report);
+	h->snapshot = snapshot_build(&conf, 7, &h->backends, &h->pool_slots, &h->service_slots, modules);
+	module_set_unref(modules);
 	house_install(h, tls);
 	MUST(addr_parse(&h->peer, STR("192.0.2.7:50000")) && addr_parse(&h->local, STR("127.0.0.1:8080")));
 }

@@ -1,0 +1,9 @@
+/* modules/modules.h - the modules that come with weir; each is a file of its name. */
+#ifndef WEIR_MODULES_MODULES_H
+#define WEIR_MODULES_MODULES_H
+
+#include "exchange/module.h"
+
+extern const struct module respond_module;
+
+#endif

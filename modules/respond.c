@@ -1,0 +1,48 @@
+/* modules/respond.c - a fixed answer, without a backend: robots.txt, a well-known file, a teapot (RFC 2324). */
+#include "modules.h"
+
+struct respond {
+	uint16_t status;
+	struct str body, content_type;
+};
+
+static const struct config_field fields[] = {
+	COUNT("status", struct respond, status, "of the answer; 418 declares the route a teapot (RFC 2324)",
+		.dflt = 200, .min = 200, .max = 599),
+	LINES("body", struct respond, body, "what it says; empty: nothing, or the status in words for 418"),
+	STRING("content_type", struct respond, content_type, "of the body",
+		.text = "text/plain; charset=utf-8"),
+	END,
+};
+
+static const struct config_object object = {
+	.id = OBJECT_MODULE,
+	.path = "modules.respond",
+	.what = "respond",
+	.doc = "A fixed answer without a backend. A route with it needs no service. "
+	       "[docs/modules/respond.md](modules/respond.md)",
+	.size = sizeof(struct respond),
+	.fields = fields,
+};
+
+static int routed(struct module_call *c)
+{
+	const struct respond *r = c->values;
+	struct str body = r->body;
+	struct fields head = {0};
+
+	if (r->status == 418 && body.n == 0)
+		body = STR("I'm a teapot\n");
+	if (body.n)
+		fields_add(c->arena, &head, FIELD_CONTENT_TYPE, STR("content-type"), r->content_type);
+	return module_answer(c, r->status, &head, body);
+}
+
+const struct module respond_module = {
+	.config = {.abi = MODULE_ABI,
+		.name = "respond",
+		.levels = MODULE_ROUTE,
+		.answers = true,
+		.object = &object},
+	.routed = routed,
+};

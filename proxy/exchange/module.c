@@ -1,0 +1,175 @@
+/* exchange/module.c - what modules may ask and do (exchange/module.h). */
+#include "exchange/module.h"
+
+#include "exchange/exchange.h"
+#include "io/transport.h"
+
+/* -- reading -- */
+
+struct head *module_request(const struct module_call *c)
+{
+	return &c->x->request;
+}
+
+const struct addr *module_client(const struct module_call *c)
+{
+	return &c->x->client_addr;
+}
+
+const struct addr *module_peer(const struct module_call *c)
+{
+	return &c->x->peer;
+}
+
+struct str module_tenant(const struct module_call *c)
+{
+	return c->x->tenant ? c->x->tenant->conf->name : STR_NONE;
+}
+
+struct str module_service(const struct module_call *c)
+{
+	return c->x->service ? c->x->service->conf->name : STR_NONE;
+}
+
+struct str module_pool(const struct module_call *c)
+{
+	return c->x->pool ? c->x->pool->conf->name : STR_NONE;
+}
+
+struct str module_backend(const struct module_call *c)
+{
+	return c->x->backend ? c->x->backend->address : STR_NONE;
+}
+
+struct str module_listener(const struct module_call *c)
+{
+	return c->x->entry->conf.name;
+}
+
+struct str module_request_id(const struct module_call *c)
+{
+	return c->x->id;
+}
+
+struct str module_route(const struct module_call *c)
+{
+	return c->x->route ? c->x->route->conf->path : STR_NONE;
+}
+
+struct str module_peer_subject(const struct module_call *c)
+{
+	const struct tls_info *tls = transport_tls(c->x->client->conn->transport);
+
+	return tls ? tls->peer_subject : STR_NONE;
+}
+
+bool module_is_tls(const struct module_call *c)
+{
+	return c->x->tls_version != NULL;
+}
+
+unsigned module_status(const struct module_call *c)
+{
+	return c->x->status;
+}
+
+enum reason module_reason(const struct module_call *c)
+{
+	return (enum reason)c->x->reason;
+}
+
+uint64_t module_bytes_in(const struct module_call *c)
+{
+	return c->x->bytes_in;
+}
+
+uint64_t module_bytes_out(const struct module_call *c)
+{
+	return c->x->bytes_out;
+}
+
+uint64_t module_start_us(const struct module_call *c)
+{
+	return c->x->start_us;
+}
+
+uint64_t module_first_byte_us(const struct module_call *c)
+{
+	return c->x->first_byte_us;
+}
+
+uint64_t module_attempt_us(const struct module_call *c)
+{
+	return c->x->wait_us;
+}
+
+uint64_t module_wall_us(const struct module_call *c, uint64_t loop_us)
+{
+	return edge_wall_us(c->x->edge, loop_us);
+}
+
+unsigned module_attempts(const struct module_call *c)
+{
+	return c->x->attempts;
+}
+
+/* -- doing -- */
+
+void module_set_header(const struct module_call *c, struct head *head, struct str name, struct str value)
+{
+	fields_remove_name(&head->fields, name);
+	fields_add(c->arena, &head->fields, field_id_of(name), name, value);
+}
+
+static void push(const struct module_call *c, struct module_field **list, struct str name, struct str value)
+{
+	struct module_field *f = arena_new(c->arena, struct module_field);
+
+	*f = (struct module_field){name, value, *list};
+	*list = f;
+}
+
+void module_log_field(const struct module_call *c, struct str name, struct str value)
+{
+	push(c, &c->x->modules->log, name, value);
+}
+
+void module_reply_header(const struct module_call *c, struct str name, struct str value)
+{
+	push(c, &c->x->modules->reply, name, value);
+}
+
+void module_choose_pool(const struct module_call *c, struct str pool)
+{
+	c->x->modules->pool = pool;
+}
+
+int module_answer(const struct module_call *c, unsigned status, const struct fields *fields, struct str body)
+{
+	attempt_drop(c->x);
+	reply_with(c->x, status, fields, body);
+	return MODULE_ANSWERED;
+}
+
+/* -- bodies -- */
+
+static void forget_length(struct head *head)
+{
+	if (head->body == BODY_LENGTH)
+		head->body = BODY_STREAM;
+	head->has_length = false;
+	head->length = 0;
+}
+
+void module_filter_request(const struct module_call *c, const struct module_filter *filter, void *state)
+{
+	forget_length(&c->x->request);
+	filters_add(&c->x->filters_up, c->arena, filter, state);
+}
+
+void module_filter_response(
+	const struct module_call *c, struct head *head, const struct module_filter *filter, void *state)
+{
+	forget_length(head);
+	filters_add(&c->x->filters_down, c->arena, filter, state);
+}

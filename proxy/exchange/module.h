@@ -1,0 +1,152 @@
+/* exchange/module.h - the one header that a module includes: what it is, when it is called, what it may do.
+ *
+ * A module is one const struct. The configuration names it, at the top level, in a tenant, in a route (config/module.h); the most
+ * specific of them counts. Where no level names any, modules cost a request one look at a pointer.
+ *
+ *   build        on the control thread, for each place in a new configuration that names the module: files are read, tables made.
+ *                What it returns is const from then on, and shared by all workers
+ *   worker_init  on each worker: what that worker keeps of its own
+ *   accept       a client's connection is open (top level only)
+ *   request      a request's head has come, its tenant is known, its route is not: what routing may look at is set here
+ *   routed       the route is known; no backend has been asked
+ *   response     a final answer's head is about to go to the client, the backend's or one of weir's own
+ *   log          the request is over: the last call for it, always made
+ *
+ * Hooks are called in the order of the list of modules, on the request's worker; they must not wait. A hook that has to wait answers
+ * MODULE_HOLD and calls module_resume() later, from the same thread. docs/writing-a-module.md walks through one. */
+#ifndef WEIR_EXCHANGE_MODULE_H
+#define WEIR_EXCHANGE_MODULE_H
+
+#include "base/escape.h"
+#include "base/obj.h"
+#include "config/module.h"
+#include "http/head.h"
+#include "io/loop.h"
+
+struct exchange;
+struct module;
+
+/* What a hook answers: one of these, or an `enum reason`, with which the request fails. */
+enum verdict {
+	MODULE_PASS = 0, /* on with the next module */
+	MODULE_DECLINE =
+		-1, /* the same, and but for `log` this module is not called for this request again */
+	MODULE_HOLD = -2, /* request, routed: the request waits for module_resume() */
+	MODULE_ANSWERED = -3, /* request, routed, response: module_answer() was called */
+};
+
+/* One call of a hook. Valid during the call. */
+struct module_call {
+	struct exchange *x; /* to be given to module_resume() */
+	const struct module *module;
+	const void *values; /* of the level that counts; the table's struct */
+	void *data; /* build()'s; NULL without one */
+	void *worker; /* worker_init()'s; NULL without one */
+	void **slot; /* the module's word in this request; NULL at first */
+	struct loop *loop;
+	struct arena *arena; /* freed with the request */
+};
+
+/* What build() is given. */
+struct module_build {
+	struct str place; /* "" for the top level, "acme", or "acme/3": the route's number, from 0 */
+	void *previous; /* what is built for the same place of the running configuration; NULL: nothing */
+	char err[512]; /* why it returns NULL; it ends up in the report, at the place of the module's name */
+};
+
+/* A client's connection that has just been opened. */
+struct module_conn {
+	const void *values;
+	void *data, *worker;
+	struct loop *loop;
+	const struct addr *peer, *local; /* after the PROXY protocol */
+	struct str listener;
+};
+
+struct module {
+	struct config_module config; /* the first member */
+	/* Control's thread. NULL with b->err when it cannot be had: the configuration is refused. It may return b->previous, which is
+	 * then shared. NULL: the values are all there is. */
+	void *(*build)(struct module_build *b, const void *values);
+	/* Control's thread, when no configuration and no worker uses it any more. */
+	void (*release)(void *data);
+	/* Each worker's thread; workers: how many there are. The state stays as long as the data does. Never fails. */
+	void *(*worker_init)(struct loop *l, void *data, uint32_t worker, uint32_t workers);
+	void (*worker_free)(void *state, void *data);
+	int (*accept)(const struct module_conn *c);
+	int (*request)(struct module_call *c);
+	int (*routed)(struct module_call *c);
+	/* head: changed in place. own: weir's own answer, which takes no filter, and which a reason does not stop. */
+	int (*response)(struct module_call *c, struct head *head, bool own);
+	/* The request that is held has gone: module_resume() must not be called for it. `log` follows. */
+	void (*cancel)(struct module_call *c);
+	void (*log)(struct module_call *c);
+	/* `weir explain`: one line on what it would decide for this request, of a client at that address. */
+	void (*explain)(const void *values, void *data, const struct head *request, const struct addr *client,
+		struct text *out);
+};
+
+/* -- reading -- */
+/* Canonical, as the backend will get it but for what forwarding adds; may be changed until the backend is asked. */
+struct head *module_request(const struct module_call *c);
+/* Who asks: the peer, or whom a trusted proxy names. */
+const struct addr *module_client(const struct module_call *c);
+/* Who is connected. */
+const struct addr *module_peer(const struct module_call *c);
+/* Names; empty where it is not known (yet). */
+struct str module_tenant(const struct module_call *c);
+struct str module_service(const struct module_call *c);
+struct str module_pool(const struct module_call *c);
+struct str module_backend(const struct module_call *c);
+struct str module_listener(const struct module_call *c);
+/* Of the log and of X-Request-Id. */
+struct str module_request_id(const struct module_call *c);
+/* The path of the route as the configuration writes it. */
+struct str module_route(const struct module_call *c);
+/* The subject of the client's certificate; empty: it showed none. */
+struct str module_peer_subject(const struct module_call *c);
+bool module_is_tls(const struct module_call *c);
+/* What came of it, for `log`: the answer's status, 0: none was given; and why it failed. */
+unsigned module_status(const struct module_call *c);
+enum reason module_reason(const struct module_call *c);
+uint64_t module_bytes_in(const struct module_call *c);
+uint64_t module_bytes_out(const struct module_call *c);
+/* On the loop's clock; when the request came, when its answer began (0: it did not), when the present attempt began (0: none). */
+uint64_t module_start_us(const struct module_call *c);
+uint64_t module_first_byte_us(const struct module_call *c);
+uint64_t module_attempt_us(const struct module_call *c);
+/* Since 1970. */
+uint64_t module_wall_us(const struct module_call *c, uint64_t loop_us);
+unsigned module_attempts(const struct module_call *c);
+
+/* -- doing -- */
+/* In place of all headers of that name; name and value are borrowed: static, or in the arena. */
+void module_set_header(const struct module_call *c, struct head *head, struct str name, struct str value);
+/* To the field's line in the log (json and logfmt), behind weir's own; borrowed likewise. */
+void module_log_field(const struct module_call *c, struct str name, struct str value);
+/* To the answer of a request that fails: Retry-After, WWW-Authenticate. Borrowed likewise. */
+void module_reply_header(const struct module_call *c, struct str name, struct str value);
+/* The request goes to this pool of its service, if it may (as with an override); request, routed. */
+void module_choose_pool(const struct module_call *c, struct str pool);
+/* An answer of its own; fields may be NULL, and must have a content-type if there is a body. Returns MODULE_ANSWERED. */
+int module_answer(const struct module_call *c, unsigned status, const struct fields *fields, struct str body);
+/* From the loop, for a request that is held, once: with any verdict but HOLD. */
+void module_resume(struct exchange *x, int verdict);
+/* The same for an answer of its own. */
+void module_resume_answer(struct exchange *x, unsigned status, const struct fields *fields, struct str body);
+
+/* -- bodies -- */
+struct module_filter {
+	/* Takes what it wants of `in` (what it leaves is dropped), appends to `out`. last: this is the end, and nothing may be kept
+	 * back. What it keeps back before must be bounded. False: it cannot go on; the message is cut off. */
+	bool (*body)(void *state, struct mem *mem, struct chain *in, struct chain *out, bool last);
+	/* Called once, also when the body never came. NULL: nothing to free. */
+	void (*free)(void *state);
+};
+/* In `routed`, `request`: what the client sends goes through it. In `response`: what the backend sends. The length that the head
+ * announced is forgotten. Filters are passed in the order in which they were added. */
+void module_filter_request(const struct module_call *c, const struct module_filter *filter, void *state);
+void module_filter_response(
+	const struct module_call *c, struct head *head, const struct module_filter *filter, void *state);
+
+#endif

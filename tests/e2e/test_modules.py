@@ -1,0 +1,69 @@
+"""Modules: the ones that weir brings, and one's own as a shared object."""
+import pytest
+
+from support.edge import run
+from support.modules import build_module, documented_module
+
+TENANT = {"hosts": ["acme.test"], "services": {"shop": {"pools": {"blue": {"backends": ["127.0.0.1:1"]}}}}}
+
+
+def tenant(*routes, **more):
+    return {"tenants": {"acme": {**TENANT, "routes": list(routes), **more}}}
+
+
+def test_a_fixed_answer_needs_no_service(edge):
+    proxy = edge(tenant({"exact": "/robots.txt", "modules": {"respond": {"body": "User-agent: *\n"}}},
+                        {"path": "/old", "modules": {"respond": {"status": 410}}}))
+    r = proxy.get("/robots.txt")
+    assert (r.status, r.body, r.header("content-type")) == (200, b"User-agent: *\n", "text/plain; charset=utf-8")
+    assert proxy.get("/old/x").status == 410
+    assert proxy.get("/else").status == 404
+
+
+def test_a_route_may_declare_itself_a_teapot(edge):
+    proxy = edge(tenant({"path": "/", "modules": {"respond": {"status": 418}}}))
+    r = proxy.get("/coffee")
+    assert r.status == 418 and b"teapot" in r.body
+
+
+@pytest.fixture
+def source():
+    return documented_module()
+
+
+def test_the_module_of_the_documentation_works(edge, origin, tmp_path, source):
+    build_module(tmp_path, source)
+    service = {"pools": {"blue": {"backends": [str(origin())]}}}
+    conf = {"modules": {"password": {"path": str(tmp_path / "password.so"), "word": "sesame"}},
+            "tenants": {"acme": {"hosts": ["acme.test"], "services": {"shop": service}, "routes": [
+                {"path": "/", "service": "shop"}, {"path": "/public", "service": "shop", "modules": {"password": "off"}}]}}}
+    proxy = edge(conf)
+    assert proxy.get("/").status == 403
+    assert proxy.get("/", headers={"X-Password": "sesame"}).status == 200
+    assert proxy.get("/public").status == 200
+    assert proxy.logged(status=403)["password"] == "wrong"
+    conf["modules"]["password"]["dry_run"] = True
+    proxy.reload(conf)
+    assert proxy.get("/").status == 200
+
+
+def check(tmp_path, modules):
+    path = tmp_path / "weir.yaml"
+    path.write_text(f"listeners: {{http: {{address: '127.0.0.1:8080'}}}}\nmodules: {modules}\n")
+    return run("check", "-c", path)
+
+
+def test_a_module_of_another_interface_is_refused(tmp_path, source):
+    so = build_module(tmp_path, source, abi=9999)
+    r = check(tmp_path, f"{{password: {{path: {so}, word: x}}}}")
+    assert r.code == 1
+    assert "module \"password\" was built for interface 9999" in r.err and "build it again" in r.err
+
+
+def test_what_is_no_module_is_refused(tmp_path, source):
+    so = build_module(tmp_path, "int x;\n", name="nothing")
+    assert "has no \"weir_module\"" in check(tmp_path, f"{{nothing: {{path: {so}}}}}").err
+    assert "cannot load module \"gone\"" in check(tmp_path, "{gone: {path: ./gone.so}}").err
+    so = build_module(tmp_path, source)
+    assert "is called \"password\", not \"other\"" in check(tmp_path, f"{{other: {{path: {so}, word: x}}}}").err
+    assert "\"word\" is missing in password" in check(tmp_path, f"{{password: {{path: {so}}}}}").err
