@@ -2,6 +2,8 @@
 #include "modules.h"
 
 const struct config_module *const config_modules[] = {
+	&maintenance_module.config,
+	&fault_module.config,
 	&respond_module.config,
 	NULL,
 };

@@ -4,6 +4,8 @@
 
 #include "exchange/module.h"
 
+extern const struct module maintenance_module;
+extern const struct module fault_module;
 extern const struct module respond_module;
 
 #endif

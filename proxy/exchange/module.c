@@ -144,6 +144,11 @@ void module_choose_pool(const struct module_call *c, struct str pool)
 	c->x->modules->pool = pool;
 }
 
+void module_set_reason(const struct module_call *c, enum reason why)
+{
+	c->x->reason = (uint16_t)why;
+}
+
 int module_answer(const struct module_call *c, unsigned status, const struct fields *fields, struct str body)
 {
 	attempt_drop(c->x);

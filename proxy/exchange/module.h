@@ -128,12 +128,15 @@ void module_log_field(const struct module_call *c, struct str name, struct str v
 void module_reply_header(const struct module_call *c, struct str name, struct str value);
 /* The request goes to this pool of its service, if it may (as with an override); request, routed. */
 void module_choose_pool(const struct module_call *c, struct str pool);
+/* Why the request ends with an answer of the module's own: for the log, which has no reason otherwise. */
+void module_set_reason(const struct module_call *c, enum reason why);
 /* An answer of its own; fields may be NULL, and must have a content-type if there is a body. Returns MODULE_ANSWERED. */
 int module_answer(const struct module_call *c, unsigned status, const struct fields *fields, struct str body);
 /* From the loop, for a request that is held, once: with any verdict but HOLD. */
 void module_resume(struct exchange *x, int verdict);
-/* The same for an answer of its own. */
-void module_resume_answer(struct exchange *x, unsigned status, const struct fields *fields, struct str body);
+/* The same for an answer of its own; why: for the log, or NONE. */
+void module_resume_answer(
+	struct exchange *x, enum reason why, unsigned status, const struct fields *fields, struct str body);
 
 /* -- bodies -- */
 struct module_filter {

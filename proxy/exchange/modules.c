@@ -353,9 +353,11 @@ void module_resume(struct exchange *x, int verdict)
 		exchange_serve(x);
 }
 
-void module_resume_answer(struct exchange *x, unsigned status, const struct fields *fields, struct str body)
+void module_resume_answer(
+	struct exchange *x, enum reason why, unsigned status, const struct fields *fields, struct str body)
 {
 	x->modules->held = NULL;
+	x->reason = (uint16_t)why;
 	exchange_set_state(x, EXCHANGE_ROUTING);
 	reply_with(x, status, fields, body);
 }

@@ -1,7 +1,9 @@
 """Modules: the ones that weir brings, and one's own as a shared object."""
 import pytest
 
+from support.config import http, site
 from support.edge import run
+from support.http1 import build
 from support.modules import build_module, documented_module
 
 TENANT = {"hosts": ["acme.test"], "services": {"shop": {"pools": {"blue": {"backends": ["127.0.0.1:1"]}}}}}
@@ -67,3 +69,51 @@ def test_what_is_no_module_is_refused(tmp_path, source):
     so = build_module(tmp_path, source)
     assert "is called \"password\", not \"other\"" in check(tmp_path, f"{{other: {{path: {so}, word: x}}}}").err
     assert "\"word\" is missing in password" in check(tmp_path, f"{{password: {{path: {so}}}}}").err
+
+
+def test_maintenance_turns_away_all_but_those_who_may_pass(edge, origin):
+    conf = site(origin("blue"), modules={"maintenance": {"retry_after": "90s"}}, listeners={"http": http(trusted_proxies=["127.0.0.0/8"])},
+        routes=[{"path": "/", "service": "shop"}, {"exact": "/healthz", "service": "shop", "modules": {"maintenance": "off"}}])
+    proxy = edge(conf)
+    r = proxy.get("/")
+    assert (r.status, r.header("retry-after")) == (503, "90") and proxy.logged(status=503)["reason"] == "maintenance"
+    assert proxy.get("/healthz").status == 200
+    conf["modules"]["maintenance"] |= {"allow": ["192.0.2.0/24"], "body": "<p>back\nsoon"}
+    proxy.reload(conf)
+    r = proxy.get("/")
+    assert (r.status, r.body, r.header("retry-after")) == (503, b"<p>back\nsoon", "90")
+    assert proxy.get("/", headers={"X-Forwarded-For": "192.0.2.7"}).status == 200
+    conf["modules"] = {}
+    proxy.reload(conf)
+    assert proxy.get("/").status == 200
+
+
+def test_faults_hit_their_share(edge, origin):
+    conf = site(origin("blue"), modules={"fault": {"abort": {"share": "50%", "status": 599}}})
+    proxy = edge(conf)
+    with proxy.connect() as c:
+        statuses = [c.get("/").status for _ in range(200)]
+    assert set(statuses) == {200, 599} and 60 < statuses.count(599) < 140
+    proxy.logged(n=statuses.count(599), status=599, reason="fault_injected")
+
+
+def test_a_delayed_request_goes_on_or_fails_afterwards(edge, origin):
+    blue = origin("blue")
+    conf = site(blue, modules={"fault": {"delay": {"share": "100%", "for": "300ms"}}})
+    proxy = edge(conf)
+    assert proxy.request("POST", "/", body=b"x" * 1000).status == 200
+    assert proxy.logged(status=200)["duration_ms"] >= 300 and proxy.logged(status=200)["fault"] == "delayed"
+    conf["modules"]["fault"]["abort"] = {"share": "100%"}
+    proxy.reload(conf)
+    r = proxy.get("/")
+    assert r.status == 503 and r.header("x-weir-reason") == "fault_injected"
+    assert proxy.logged(status=503)["duration_ms"] >= 300
+
+
+def test_a_client_that_leaves_while_it_is_delayed_leaves_nothing_behind(edge, origin):
+    blue = origin("blue")
+    proxy = edge(site(blue, modules={"fault": {"delay": {"share": "100%", "for": "10m"}}}))
+    c = proxy.connect()
+    c.send(build("GET", "/"))
+    c.reset()
+    assert proxy.logged(status=499)["reason"] == "client_gone"

@@ -350,14 +350,12 @@ static void what_does_nothing_yet_is_told_once(void **state)
 	(void)state;
 	says(LISTEN "user: weir\ntenants:\n"
 		    "  a: {hosts: a, limits: {burst: 3}, services: {s: {pools: {p: {}}}}}\n"
-		    "  b: {hosts: b, limits: {burst: 3}, services: {s: {" POOLS "}}}\n"
-		    "modules: {geo: {}}\n",
+		    "  b: {hosts: b, limits: {burst: 3}, services: {s: {" POOLS "}}}\n",
 		"c.yaml:2:1: warning: \"user\" is accepted, but not in effect in this version\n"
 		"c.yaml:4:26: warning: \"burst\" is accepted, but not in effect in this version (the first "
 		"of 2 "
 		"places)\n"
-		"c.yaml:4:63: warning: pool \"p\" has a weight but no backends\n"
-		"c.yaml:6:11: warning: module \"geo\" is not available in this version\n");
+		"c.yaml:4:63: warning: pool \"p\" has a weight but no backends\n");
 }
 
 static void ten_thousand_tenants_take_little_memory(void **state)
