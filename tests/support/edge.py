@@ -207,6 +207,14 @@ class Edge:
     def signal(self, number):
         self.process.send_signal(number)
 
+    def hold(self):
+        """Stops the process where it stands, until go_on(); signals wait for it."""
+        self.signal(signal.SIGSTOP)
+        self._eventually(lambda: Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "T", "the halt")
+
+    def go_on(self):
+        self.signal(signal.SIGCONT)
+
     def pids(self):
         """The process and its children, worker processes included."""
         found, todo = [], [self.process.pid]
