@@ -181,7 +181,7 @@ static inline void house_install(struct house *h, const struct house_tls *tls)
 	order->listeners = calloc(1, sizeof(*order->listeners));
 	MUST(order->listeners);
 	order->listeners[0] = (struct worker_listener){.conf = &conf->listeners[0],
-		.socket = listener_sockets_adopt(&h->sockets, conf->listeners[0].address, &fd, 1),
+		.socket = listener_sockets_adopt(&h->sockets, conf->listeners[0].socket_key, &fd, 1),
 		.store = conf->listeners[0].has_tls ? cert_store_ref(tls->store) : NULL};
 	order->keys = ticket_keys_ref(h->keys);
 	worker_install(&h->worker, order);
