@@ -288,7 +288,7 @@ static void tell_listening(struct control *c, const struct conf_listener *listen
 		ls->told = true;
 		event_emit(&c->io, CONF_LEVEL_INFO, "listening",
 			json_pack("{s:s, s:s, s:b}", "listener", l->name.p, "address",
-				ls->unix_path ? ls->address : addr_text(&ls->addr, text).p, "tls",
+				ls->unix_path ? ls->key : addr_text(&ls->addr, text).p, "tls",
 				l->has_tls));
 	}
 }

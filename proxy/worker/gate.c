@@ -87,10 +87,8 @@ static void on_failed(
 	struct gate *g = ctx;
 
 	(void)in;
-	(void)why;
-	(void)peer;
-	(void)text;
 	g->pending--;
+	failure_of_client(g, why, peer, text);
 }
 
 /* -- accepting -- */

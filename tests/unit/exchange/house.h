@@ -146,6 +146,12 @@ static void house_on_note(struct mail *m, void *house)
 	free(CONTAINER(m, struct worker_note, mail));
 }
 
+static void house_on_connection_failed(struct mail *m, void *house)
+{
+	(void)house;
+	free(CONTAINER(m, struct worker_failure, mail));
+}
+
 static void house_on_let_go(struct mail *m, void *house)
 {
 	(void)m;
@@ -193,7 +199,7 @@ static inline void house_install(struct house *h, const struct house_tls *tls)
 static inline void house_init(struct house *h, const char *text, const struct house_tls *tls)
 {
 	struct worker_owner owner = {&h->control, house_on_note, house_on_note, house_on_let_go,
-		house_on_note, house_on_note, house_on_note};
+		house_on_note, house_on_note, house_on_note, house_on_connection_failed};
 	struct conf_report report;
 	struct conf *conf;
 	char *said;
