@@ -59,6 +59,7 @@ struct conf_listener_tls {
 struct conf_listener {
 	struct str name;
 	struct str address; /* as written: "0.0.0.0:8080", "[::]:8443", "unix:/run/weir/http.sock" */
+	struct str socket_key; /* by which reloads find its sockets again: the address; with port 0, NAME=ADDRESS: each has a port of its own */
 	struct addr addr; /* family ADDR_UNIX: unix_path */
 	struct str unix_path;
 	uint32_t unix_mode; /* 0660 */

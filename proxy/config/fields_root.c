@@ -148,20 +148,27 @@ static const struct config_field root_fields[] = {
 	END,
 };
 
+static void set_socket_key(struct conf *c, struct conf_listener *l)
+{
+	l->socket_key = l->address;
+	if (l->addr.family != ADDR_UNIX && l->addr.port == 0)
+		l->socket_key = arena_fmt(
+			&c->arena, STR_FMT "=" STR_FMT, STR_ARG(l->name), STR_ARG(l->address));
+}
+
 static void root_check(struct parse *p, const struct node *v, void *obj)
 {
-	const struct conf *c = obj;
+	struct conf *c = obj;
 
 	(void)v;
 	for (uint32_t i = 0; i < c->listener_n; i++) {
-		const struct conf_listener *a = &c->listeners[i];
+		struct conf_listener *a = &c->listeners[i];
 
+		set_socket_key(c, a);
 		for (uint32_t j = 0; j < i; j++) {
 			const struct conf_listener *b = &c->listeners[j];
 
-			/* Port 0 is another port each time. */
-			if (!str_eq(a->address, b->address) ||
-				(a->addr.family != ADDR_UNIX && a->addr.port == 0))
+			if (!str_eq(a->socket_key, b->socket_key))
 				continue;
 			conf_report_add(p->report, c, a->place, false,
 				"listener \"" STR_FMT "\" has the address of listener \"" STR_FMT

@@ -90,6 +90,25 @@ static void on_suspect(struct mail *m, void *control)
 	free(note);
 }
 
+static void on_connection_failed(struct mail *m, void *control)
+{
+	struct control *c = control;
+	struct worker_failure *f = CONTAINER(m, struct worker_failure, mail);
+	char reason[REASON_NAME_MAX], peer[ADDR_TEXT_MAX];
+	struct str name = reason_name((enum reason)f->why, reason);
+	json_t *members = json_pack("{s:s, s:s, s:s%}", "side", f->inbound ? "client" : "backend",
+		f->inbound ? "listener" : "backend", f->at, "reason", name.p, name.n);
+
+	if (f->inbound)
+		json_object_set_new(members, "peer", json_string(addr_text(&f->peer, peer).p));
+	if (f->text[0])
+		json_object_set_new(members, "error", json_string(f->text));
+	if (f->passed_over)
+		json_object_set_new(members, "passed_over", json_integer(f->passed_over));
+	event_emit(&c->io, f->inbound ? CONF_LEVEL_DEBUG : CONF_LEVEL_WARNING, "connection_failed", members);
+	free(f);
+}
+
 static void on_stopped(struct mail *m, void *control)
 {
 	struct control *c = control;
@@ -256,8 +275,8 @@ static void wake_log(void *ctx)
 
 static bool start_threads(struct control *c)
 {
-	const struct worker_owner owner = {
-		&c->box, on_installed, on_pools_set, on_let_go, on_exhausted, on_suspect, on_stopped};
+	const struct worker_owner owner = {&c->box, on_installed, on_pools_set, on_let_go, on_exhausted,
+		on_suspect, on_stopped, on_connection_failed};
 
 	/* Workers hold linked lists into themselves: the array must never move. */
 	c->workers = calloc(c->worker_n, sizeof(*c->workers));

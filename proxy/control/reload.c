@@ -109,17 +109,17 @@ static void open_sockets(struct control *c, struct candidate *next)
 	open_admin_sockets(c, next);
 }
 
-static bool has_address(const struct conf *conf, const char *address)
+static bool has_sockets(const struct conf *conf, const char *key)
 {
 	struct conf_listener admin[2];
 	struct admin_texts texts;
 	uint32_t admin_n = admin_listeners(&conf->admin, &texts, admin);
 
 	for (uint32_t i = 0; i < admin_n; i++)
-		if (str_eq(admin[i].address, str_of(address)))
+		if (str_eq(admin[i].socket_key, str_of(key)))
 			return true;
 	for (uint32_t i = 0; i < conf->listener_n; i++)
-		if (str_eq(conf->listeners[i].address, str_of(address)))
+		if (str_eq(conf->listeners[i].socket_key, str_of(key)))
 			return true;
 	return false;
 }
@@ -130,7 +130,7 @@ static void close_unused_sockets(struct control *c, const struct conf *conf)
 	list_each_safe (link, &c->sockets.all) {
 		struct listener_socket *ls = CONTAINER(link, struct listener_socket, link);
 
-		if (!has_address(conf, ls->address))
+		if (!has_sockets(conf, ls->key))
 			listener_socket_close(&ls, false);
 	}
 }
@@ -157,7 +157,7 @@ static void order_install(struct control *c, struct worker *w)
 	MUST(order->listeners);
 	for (uint32_t i = 0; i < conf->listener_n; i++) {
 		order->listeners[i].conf = &conf->listeners[i];
-		order->listeners[i].socket = listener_sockets_find(&c->sockets, conf->listeners[i].address);
+		order->listeners[i].socket = listener_sockets_find(&c->sockets, conf->listeners[i].socket_key);
 		order->listeners[i].store = c->stores.v[i] ? cert_store_ref(c->stores.v[i]) : NULL;
 	}
 	order->keys = ticket_keys_ref(c->keys);
@@ -286,14 +286,14 @@ static void tell_listening(struct control *c, const struct conf_listener *listen
 
 	for (uint32_t i = 0; i < n; i++) {
 		const struct conf_listener *l = &listeners[i];
-		struct listener_socket *ls = listener_sockets_find(&c->sockets, l->address);
+		struct listener_socket *ls = listener_sockets_find(&c->sockets, l->socket_key);
 
 		if (!ls || ls->told)
 			continue;
 		ls->told = true;
 		event_emit(&c->io, CONF_LEVEL_INFO, "listening",
 			json_pack("{s:s, s:s, s:b}", "listener", l->name.p, "address",
-				ls->unix_path ? ls->address : addr_text(&ls->addr, text).p, "tls",
+				ls->unix_path ? ls->key : addr_text(&ls->addr, text).p, "tls",
 				l->has_tls));
 	}
 }

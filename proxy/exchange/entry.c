@@ -40,6 +40,7 @@ struct entry *entry_new(struct edge *edge, const struct conf_listener *l, const 
 	e->conf = *l;
 	e->conf.name = copy(a, l->name);
 	e->conf.address = copy(a, l->address);
+	e->conf.socket_key = copy(a, l->socket_key);
 	e->conf.unix_path = copy(a, l->unix_path);
 	e->conf.hsts = copy(a, l->hsts);
 	e->conf.trusted = arena_array(a, struct cidr, l->trusted_n);

@@ -143,14 +143,14 @@ static int open_unix(struct listener_socket *ls, const struct conf_listener *l)
 	return 0;
 }
 
-static struct listener_socket *socket_new(struct str address, uint32_t n)
+static struct listener_socket *socket_new(struct str key, uint32_t n)
 {
 	struct listener_socket *ls = calloc(1, sizeof(*ls));
 
 	MUST(ls && n > 0);
-	ls->address = strndup(address.p, address.n);
+	ls->key = strndup(key.p, key.n);
 	ls->fds = malloc(n * sizeof(*ls->fds));
-	MUST(ls->address && ls->fds);
+	MUST(ls->key && ls->fds);
 	ls->n = n;
 	for (uint32_t i = 0; i < n; i++)
 		ls->fds[i] = -1;
@@ -173,12 +173,12 @@ void listener_sockets_free(struct listener_sockets *s, bool keep_files)
 	}
 }
 
-struct listener_socket *listener_sockets_find(const struct listener_sockets *s, struct str address)
+struct listener_socket *listener_sockets_find(const struct listener_sockets *s, struct str key)
 {
 	list_each (link, &s->all) {
 		struct listener_socket *ls = CONTAINER(link, struct listener_socket, link);
 
-		if (str_eq(str_of(ls->address), address))
+		if (str_eq(str_of(ls->key), key))
 			return ls;
 	}
 	return NULL;
@@ -187,12 +187,12 @@ struct listener_socket *listener_sockets_find(const struct listener_sockets *s, 
 struct listener_socket *listener_sockets_open(
 	struct listener_sockets *s, const struct conf_listener *l, uint32_t workers, char *err, size_t err_n)
 {
-	struct listener_socket *ls = listener_sockets_find(s, l->address);
+	struct listener_socket *ls = listener_sockets_find(s, l->socket_key);
 	int why;
 
 	if (ls)
 		return ls;
-	ls = socket_new(l->address, workers);
+	ls = socket_new(l->socket_key, workers);
 	why = l->addr.family == ADDR_UNIX ? open_unix(ls, l) : open_ip(ls, l);
 	if (why) {
 		explain(err, err_n, l, why);
@@ -204,9 +204,9 @@ struct listener_socket *listener_sockets_open(
 }
 
 struct listener_socket *listener_sockets_adopt(
-	struct listener_sockets *s, struct str address, const int *fds, uint32_t n)
+	struct listener_sockets *s, struct str key, const int *fds, uint32_t n)
 {
-	struct listener_socket *ls = socket_new(address, n);
+	struct listener_socket *ls = socket_new(key, n);
 	struct sockaddr_un un = {0};
 	socklen_t un_n = sizeof(un);
 	struct stat st;
@@ -243,7 +243,7 @@ void listener_socket_close(struct listener_socket **lsp, bool keep_file)
 			close(ls->fds[i]);
 	free(ls->fds);
 	free(ls->unix_path);
-	free(ls->address);
+	free(ls->key);
 	free(ls);
 }
 

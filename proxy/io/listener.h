@@ -17,7 +17,7 @@
 /* The sockets of one address. */
 struct listener_socket {
 	struct list link;
-	char *address; /* as the configuration writes it: the key under which reloads and upgrades find it again */
+	char *key; /* conf_listener.socket_key, under which reloads and upgrades find it again */
 	struct addr addr; /* with the port that the kernel chose, if 0 was asked for */
 	char *unix_path; /* NULL for IP; unlinked on close if the file is still the one we made */
 	dev_t unix_dev;
@@ -35,14 +35,14 @@ void listener_sockets_init(struct listener_sockets *s);
 /* Closes all. keep_files: unix sockets stay in the file system, because another process goes on with them. */
 void listener_sockets_free(struct listener_sockets *s, bool keep_files);
 /* NULL if there is none. */
-struct listener_socket *listener_sockets_find(const struct listener_sockets *s, struct str address);
+struct listener_socket *listener_sockets_find(const struct listener_sockets *s, struct str key);
 /* The sockets of l: those that are there already, else new ones. A socket that another program (or another weir) listens on is
  * refused. NULL with a text that says what to do. */
 struct listener_socket *listener_sockets_open(
 	struct listener_sockets *s, const struct conf_listener *l, uint32_t workers, char *err, size_t err_n);
 /* Takes n listening descriptors that were inherited, n > 0. Of unix sockets the file is then ours. */
 struct listener_socket *listener_sockets_adopt(
-	struct listener_sockets *s, struct str address, const int *fds, uint32_t n);
+	struct listener_sockets *s, struct str key, const int *fds, uint32_t n);
 /* NULLs *ls. Connections that wait in the queues are reset: stop the acceptors first. */
 void listener_socket_close(struct listener_socket **ls, bool keep_file);
 /* The descriptor for a worker; those beyond n share. */

@@ -50,7 +50,7 @@ static ssize_t tls_read(struct transport *t, void *p, size_t room)
 	size_t got = 0;
 	ssize_t end = TRANSPORT_AGAIN;
 
-	if (t->state != TRANSPORT_OPEN || !t->readable) {
+	if ((t->state != TRANSPORT_OPEN && !tt->readable_still) || !t->readable) {
 		t->readable = false;
 		return t->state == TRANSPORT_DEAD ? TRANSPORT_ERROR : TRANSPORT_AGAIN;
 	}
@@ -80,9 +80,11 @@ static ssize_t tls_read(struct transport *t, void *p, size_t room)
 	if (tt->control_bytes >= TLS_CONTROL_PER_BYTES)
 		tt->control = tt->control_bytes = 0;
 	if (t->state == TRANSPORT_DEAD) {
-		/* What came before is given first; the next read, which this asks for, says that it is dead. */
+		/* What came before is given first; the next read, which this asks for, says that it is dead. A close_notify among it
+		 * was an end in order all the same. */
 		t->readable = got > 0;
-		return got ? (ssize_t)got : TRANSPORT_ERROR;
+		wire_drop(&tt->out);
+		return got ? (ssize_t)got : end == TRANSPORT_EOF ? TRANSPORT_EOF : TRANSPORT_ERROR;
 	}
 	if (end == TRANSPORT_EOF && got) {
 		t->readable = true; /* for the next read, which says so */
@@ -164,7 +166,7 @@ static ssize_t tls_writev(struct transport *t, const struct iovec *iov, int n)
 {
 	struct tls_transport *tt = (struct tls_transport *)t;
 	struct source s = {iov, n, 0};
-	size_t taken = 0;
+	size_t taken = 0, gone = 0; /* of them, to the socket */
 
 	if (t->state == TRANSPORT_OPEN && t->unsent)
 		wires_flush(tt);
@@ -175,13 +177,13 @@ static ssize_t tls_writev(struct transport *t, const struct iovec *iov, int n)
 	if (ERR_peek_error())
 		ERR_clear_error();
 	do {
-		if (!fill_out(tt, &s, &taken))
-			return TRANSPORT_ERROR;
-		if (!wires_flush(tt))
+		if (!fill_out(tt, &s, &taken) || !wires_flush(tt))
 			break;
+		gone = taken;
 	} while (s.n > 0 && t->writable);
+	/* It died of a later round than the first: the caller must not believe that nothing was sent. */
 	if (t->state == TRANSPORT_DEAD)
-		return TRANSPORT_ERROR;
+		return gone ? (ssize_t)gone : TRANSPORT_ERROR;
 	tt->control_bytes += (uint32_t)taken;
 	return taken ? (ssize_t)taken : TRANSPORT_AGAIN;
 }

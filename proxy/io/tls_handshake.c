@@ -56,6 +56,7 @@ void tls_fail(struct tls_transport *tt, enum reason why, const char *text)
 	wires_flush(tt);
 	wire_drop(&tt->out);
 	tt->t.unsent = false;
+	tt->readable_still = false;
 	transport_die(&tt->t, why, tt->t.sys_errno);
 }
 

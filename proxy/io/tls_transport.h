@@ -36,6 +36,7 @@ struct tls_transport {
 	bool socket_eof;
 	bool may_receive; /* this read has yielded nothing yet, so another recv() is fair */
 	bool fin_follows; /* shutdown when `out` has gone */
+	bool readable_still; /* a write found the open connection dead: what the peer sent before can still be read */
 };
 
 /* -- tls_wire.c -- */

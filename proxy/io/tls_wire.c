@@ -79,7 +79,9 @@ bool wires_flush(struct tls_transport *tt)
 		} else if (errno != EINTR) {
 			wire_drop(&tt->out);
 			t->unsent = false;
+			tt->readable_still = t->state == TRANSPORT_OPEN;
 			transport_die(t, REASON_NONE, errno);
+			t->readable = tt->socket_readable = tt->readable_still;
 			return false;
 		}
 	}
@@ -120,8 +122,10 @@ static int bio_write(BIO *b, const char *p, int n)
 	uint32_t room = wire_room(&tt->t.loop->mem, &tt->out);
 
 	BIO_clear_retry_flags(b);
-	if (room < (uint32_t)n && tt->socket_writable && wires_flush(tt))
+	if (room < (uint32_t)n && tt->socket_writable) {
+		wires_flush(tt);
 		room = wire_room(&tt->t.loop->mem, &tt->out);
+	}
 	if (room == 0) {
 		BIO_set_retry_write(b);
 		return -1;

@@ -27,8 +27,8 @@ struct conn_pool *conn_pool_new(struct loop *l, const struct backend *b)
 
 static bool speaks_the_same(const struct conn_settings *a, const struct conn_settings *b)
 {
-	return a->protocol == b->protocol && a->tls == b->tls && a->proxy_protocol == b->proxy_protocol &&
-	       strcmp(a->server_name, b->server_name) == 0;
+	return a->protocol == b->protocol && a->tls == b->tls && a->tls_lost == b->tls_lost &&
+	       a->proxy_protocol == b->proxy_protocol && strcmp(a->server_name, b->server_name) == 0;
 }
 
 static void drain_list(struct list *conns)

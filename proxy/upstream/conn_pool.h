@@ -56,6 +56,9 @@ struct conn_pool {
 	uint32_t opening_n, waiting_n;
 	uint32_t streams; /* requests in flight */
 	uint64_t connects, connect_failures, requests; /* since the pool was made */
+	/* A handshake with the backend failed; text: what OpenSSL said. May be NULL. Must not touch the pool. */
+	void (*on_tls_failed)(struct conn_pool *p, enum reason why, const char *text);
+	void *user;
 	struct latency latency; /* while a pool balances by it */
 	uint64_t generation; /* of the newest configuration that names the backend; the worker's */
 };

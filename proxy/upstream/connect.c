@@ -27,7 +27,10 @@ static void opening_end(struct opening *o)
 static void opening_fail(struct opening *o, enum reason why)
 {
 	struct conn_pool *p = o->pool;
+	const char *text = tls_error_text(o->transport);
 
+	if (*text && p->on_tls_failed)
+		p->on_tls_failed(p, why, text);
 	opening_end(o);
 	conn_pool_open_failed(p, why);
 }

@@ -99,10 +99,8 @@ static void on_failed(
 	struct gate *g = ctx;
 
 	(void)in;
-	(void)why;
-	(void)peer;
-	(void)text;
 	g->pending--;
+	failure_of_client(g, why, peer, text);
 }
 
 /* -- accepting -- */
@@ -165,12 +163,12 @@ void gates_init(struct worker *w)
 
 /* -- gates -- */
 
-static struct gate *find(struct worker *w, struct str address)
+static struct gate *find(struct worker *w, struct str socket_key)
 {
 	list_each (link, &w->gates) {
 		struct gate *g = CONTAINER(link, struct gate, link);
 
-		if (!g->closed && str_eq(g->entry->conf.address, address))
+		if (!g->closed && str_eq(g->entry->conf.socket_key, socket_key))
 			return g;
 	}
 	return NULL;
@@ -226,7 +224,7 @@ static void set_inbound(struct gate *g, const struct conf *conf)
 void gate_open(struct worker *w, const struct worker_listener *l, const struct conf *conf,
 	struct ticket_keys *keys, uint64_t generation)
 {
-	struct gate *g = find(w, l->conf->address);
+	struct gate *g = find(w, l->conf->socket_key);
 	struct entry *old = g ? g->entry : NULL;
 	struct entry *e = old && entry_same(old, l->conf, conf) ? old : entry_new(&w->edge, l->conf, conf);
 

@@ -64,8 +64,11 @@ static void visit_pools(struct worker *w, const struct worker_install *order)
 		for (uint32_t i = 0; i < pool->n; i++) {
 			struct conn_pool **at = &w->edge.backends[pool->backends[i]->slot->number];
 
-			if (!*at)
+			if (!*at) {
 				*at = conn_pool_new(&w->loop, pool->backends[i]);
+				(*at)->on_tls_failed = failure_of_backend;
+				(*at)->user = w;
+			}
 			(*at)->generation = s->generation;
 			conn_pool_configure(*at, &set);
 		}

@@ -27,6 +27,23 @@ struct worker_note {
 	uint8_t kind; /* on_suspect: enum outcome_kind */
 };
 
+/* A connection that did not come about, told to control; malloc'ed by the worker, freed by whoever gets it. */
+struct worker_failure {
+	struct mail mail;
+	bool inbound; /* a client's; else one to a backend */
+	uint16_t why; /* enum reason */
+	uint32_t passed_over; /* of the same side, since the last one that was told */
+	struct addr peer; /* inbound: who had connected */
+	char at[256]; /* the listener's name, or the backend's key */
+	char text[256]; /* what OpenSSL said; may be empty */
+};
+
+/* How many failures of one side have been told lately. */
+struct failure_quota {
+	uint64_t since_ms;
+	uint32_t n, passed_over;
+};
+
 struct worker_owner {
 	struct mailbox *box;
 	void (*on_installed)(struct mail *m, void *control); /* serves that generation now */
@@ -37,6 +54,7 @@ struct worker_owner {
 	void (*on_suspect)(
 		struct mail *m, void *control); /* too many requests in a row have failed at a backend */
 	void (*on_stopped)(struct mail *m, void *control); /* its thread is about to end */
+	void (*on_connection_failed)(struct mail *m, void *control); /* a struct worker_failure */
 };
 
 /* The upstream TLS contexts of a worker, shared by all pools that speak the same way. */
@@ -79,6 +97,7 @@ struct worker {
 	void (*wake_log)(void *ctx); /* the access log's ring is half full; from the worker's thread */
 	void *wake_log_ctx;
 	uint64_t exhausted_ms; /* when control was last told */
+	struct failure_quota client_failures, backend_failures;
 };
 
 struct worker_listener {
@@ -157,6 +176,10 @@ void gates_stop(struct worker *w);
 void gates_set_keys(struct worker *w, struct ticket_keys *keys);
 void gates_drain_conns(struct worker *w);
 void gates_close_conns(struct worker *w, enum reason why);
+/* failures.c: TLS handshakes, PROXY headers; text: what OpenSSL said, or empty. Told as far as the quota goes. */
+void failure_of_client(struct gate *g, enum reason why, const struct addr *peer, const char *text);
+/* For conn_pool.on_tls_failed. */
+void failure_of_backend(struct conn_pool *p, enum reason why, const char *text);
 /* tls_clients.c: the context for a policy; NULL for plain, or when it cannot be made (it was tried before the reload was let through). */
 struct tls_client *tls_clients_get(struct tls_clients *c, const struct conf_policy *policy);
 void tls_clients_free(struct tls_clients *c);

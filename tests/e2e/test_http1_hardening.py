@@ -179,13 +179,19 @@ def guarded(tmp_path_factory):
         shop.close()
 
 
+def received_whole(shop):
+    """Bytes that have come, but for connections whose request is cut: what was under way to them may still be coming."""
+    cut = {r.connection for r in shop.requests if not r.complete}
+    return sum(len(c.received) for c in shop.connections if c.index not in cut)
+
+
 @pytest.mark.parametrize("name", REFUSED)
 @pytest.mark.parametrize("step", [0, 1], ids=["at once", "byte by byte"])
 def test_refused_closed_and_nothing_forwarded(guarded, name, step):
     proxy, shop = guarded
     data, statuses = REFUSED[name]
     before = len(shop.requests)
-    bytes_before = sum(len(c.received) for c in shop.connections)
+    bytes_before = received_whole(shop)
     with proxy.connect() as c:
         if step:
             try:
@@ -200,7 +206,7 @@ def test_refused_closed_and_nothing_forwarded(guarded, name, step):
         assert data.startswith(b"POST / HTTP/1.1\r\nHost: acme.test\r\nTransfer-Encoding: chunked"), f"{r.raw_head!r} was forwarded"
         assert not r.complete
     if len(shop.requests) == before:
-        assert sum(len(c.received) for c in shop.connections) == bytes_before
+        assert received_whole(shop) == bytes_before
     assert proxy.get("/honest").status == 200
 
 

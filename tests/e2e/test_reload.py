@@ -42,6 +42,34 @@ def test_generations_count_up_and_an_unchanged_file_is_said_to_be_so(edge, blue)
     assert proxy.reload(site(blue, limits={"header_count": 51}))["generation"] > first
 
 
+def test_listeners_on_any_port_are_told_apart_by_their_names(edge, blue, green):
+    both = {"one": http(), "two": http()}
+    proxy = edge(site(blue, listeners=both))
+    before = {name: proxy.address(name) for name in both}
+    assert before["one"] != before["two"]
+    with proxy.connect("one") as one, proxy.connect("two") as two:
+        proxy.reload(site(green, listeners=both))
+        assert [c.get("/").body for c in (one, two)] == [b"green", b"green"]
+    assert {name: proxy.address(name) for name in both} == before
+    proxy.reload(site(green, listeners={"two": http()}))
+    assert proxy.get("/", listener="two").status == 200 and proxy.address("two") == before["two"]
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(before["one"])
+
+
+def test_told_to_stop_while_workers_take_on_a_configuration_it_stops_in_order(edge, blue, green):
+    proxy = edge(site(blue))
+    proxy.configure(site(green))
+    # Held, it finds both signals at once: it orders the new configuration, then the end, and hears of the first after the second.
+    proxy.hold()
+    proxy.signal(signal.SIGHUP)
+    proxy.signal(signal.SIGINT)
+    proxy.go_on()
+    assert proxy.wait_exit() == 0
+    assert [e["event"] for e in proxy.events()][-2:] == ["stopping", "stopped"]
+    assert not proxy.events("reload")
+
+
 BROKEN = {
     "syntax": "tenants: [unclosed",
     "an unknown key": lambda c: c.update(listners={}),

@@ -293,14 +293,35 @@ def test_a_backend_is_verified_and_named(edge, backend, pki):
 
 @pytest.mark.parametrize("fault", ["another name", "another authority", "expired", "not yet valid"])
 def test_a_bad_backend_certificate_is_502_and_no_byte_of_the_request_leaves(edge, backend, pki, stranger, fault):
-    pair = {"another name": lambda: pki.server("someone.else"), "another authority": lambda: stranger.server("shop.internal"),
-            "expired": lambda: pki.server("shop.internal", days=(-9, -1)),
-            "not yet valid": lambda: pki.server("shop.internal", days=(2, 9))}[fault]()
+    pair, words = {
+        "another name": lambda: (pki.server("someone.else"), "hostname mismatch"),
+        "another authority": lambda: (stranger.server("shop.internal"), "unable to get local issuer certificate"),
+        "expired": lambda: (pki.server("shop.internal", days=(-9, -1)), "certificate has expired"),
+        "not yet valid": lambda: (pki.server("shop.internal", days=(2, 9)), "certificate is not yet valid")}[fault]()
     shop = backend(pair)
     proxy = edge(site(shop, service=to_tls(ca=pki.file)))
     assert proxy.request("POST", "/", body=b"secret").status == 502
     assert shop.count == 0 and shop.received() == b""
     assert proxy.logged()["reason"] == "upstream_tls_verify"
+    event = proxy.wait_event("connection_failed", side="backend")
+    assert (event["backend"], event["reason"], event["error"]) == (f"acme/shop/blue/{shop}", "upstream_tls_verify", words)
+
+
+def test_failed_handshakes_of_clients_are_told_at_debug_level_and_a_flood_of_them_is_counted(edge, origin, pki):
+    proxy = edge(site(origin("shop"), listeners={"https": https(pki.server("acme.test"))}, log={"events": {"level": "debug"}}), workers=1)
+    distrustful = ssl.create_default_context()
+    for n in range(7):
+        with pytest.raises(ssl.SSLCertVerificationError):
+            distrustful.wrap_socket(socket.create_connection(proxy.address("https")), server_hostname="acme.test")
+        if n < 5:
+            event = proxy.wait_event("connection_failed", n + 1)
+            assert (event["side"], event["listener"], event["reason"], event["level"]) == ("client", "https", "client_tls", "debug")
+            assert event["peer"].startswith("127.0.0.1:") and "unknown ca" in event["error"]
+    with socket.create_connection(proxy.address("https")) as garbage:
+        garbage.sendall(b"\x00" * 100)
+        while garbage.recv(1000):
+            pass
+    assert len(proxy.events("connection_failed")) == 5
 
 
 def test_verification_may_be_switched_off(edge, backend, stranger):

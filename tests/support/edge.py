@@ -54,7 +54,6 @@ class Edge:
         """conf: a dict (listeners, logs and directories are filled in where it is silent), or YAML as it stands."""
         self.dir = Path(tempfile.mkdtemp(prefix="weir-"))  # short: a unix socket's path has 107 bytes
         self.workers = workers
-        self._numbers = {}
         self.file = self.dir / "weir.yaml"
         self.stopped = False
         self._env = {**sanitized(self.dir), **(env or {})}
@@ -86,15 +85,8 @@ class Edge:
         conf["log"] = log
         conf["admin"] = {"socket": str(self.dir / "admin.sock"), **conf.get("admin", {})}
         conf["timeouts"] = {"drain": "2s", "shutdown": "3s", **conf.get("timeouts", {})}
-        conf["listeners"] = {n: self._placed(n, l) for n, l in conf.get("listeners", {"http": {"address": ANY_PORT}}).items()}
+        conf.setdefault("listeners", {"http": {"address": ANY_PORT}})
         return conf
-
-    def _placed(self, name, listener):
-        """Listeners that take any port of 127.0.0.1 get a loopback address each: two of the same address would be one."""
-        if listener["address"] != ANY_PORT:
-            return listener
-        number = self._numbers.setdefault(name, len(self._numbers) + 1)
-        return {**listener, "address": f"127.0.0.{number}:0"}
 
     def reload(self, conf=None, outcome="applied"):
         """SIGHUP, and the event that tells how it went; outcome None takes any."""
@@ -206,6 +198,14 @@ class Edge:
 
     def signal(self, number):
         self.process.send_signal(number)
+
+    def hold(self):
+        """Stops the process where it stands, until go_on(); signals wait for it."""
+        self.signal(signal.SIGSTOP)
+        self._eventually(lambda: Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "T", "the halt")
+
+    def go_on(self):
+        self.signal(signal.SIGCONT)
 
     def pids(self):
         """The process and its children, worker processes included."""

@@ -202,20 +202,25 @@ uint32_t admin_listeners(
 {
 	uint32_t n = 0;
 
-	if (conf->socket.n)
+	if (conf->socket.n) {
+		struct str address = unix_address(conf, texts);
+
 		out[n++] = (struct conf_listener){
 			.name = STR("admin.socket"),
-			.address = unix_address(conf, texts),
+			.address = address,
+			.socket_key = address,
 			.addr = {.family = ADDR_UNIX},
 			.unix_path = conf->socket,
 			.unix_mode = 0660,
 			.backlog = BACKLOG,
 			.place = conf->place,
 		};
+	}
 	if (conf->listen.n)
 		out[n++] = (struct conf_listener){
 			.name = STR("admin.listen"),
 			.address = conf->listen,
+			.socket_key = conf->listen,
 			.addr = conf->listen_addr,
 			.has_tls = conf->has_tls,
 			.tls = {.certs = (struct conf_cert *)(uintptr_t)&conf->tls.cert,
@@ -269,7 +274,7 @@ static bool set_tls(struct admin_door *d, const struct conf_listener *l)
 
 static void door_open(struct admin_server *a, const struct conf_listener *l)
 {
-	const struct listener_socket *ls = listener_sockets_find(&a->control->sockets, l->address);
+	const struct listener_socket *ls = listener_sockets_find(&a->control->sockets, l->socket_key);
 	struct admin_door *d = find(a, l->address);
 
 	if (!ls)

@@ -146,6 +146,12 @@ static void house_on_note(struct mail *m, void *house)
 	free(CONTAINER(m, struct worker_note, mail));
 }
 
+static void house_on_connection_failed(struct mail *m, void *house)
+{
+	(void)house;
+	free(CONTAINER(m, struct worker_failure, mail));
+}
+
 static void house_on_let_go(struct mail *m, void *house)
 {
 	(void)m;
@@ -181,7 +187,7 @@ static inline void house_install(struct house *h, const struct house_tls *tls)
 	order->listeners = calloc(1, sizeof(*order->listeners));
 	MUST(order->listeners);
 	order->listeners[0] = (struct worker_listener){.conf = &conf->listeners[0],
-		.socket = listener_sockets_adopt(&h->sockets, conf->listeners[0].address, &fd, 1),
+		.socket = listener_sockets_adopt(&h->sockets, conf->listeners[0].socket_key, &fd, 1),
 		.store = conf->listeners[0].has_tls ? cert_store_ref(tls->store) : NULL};
 	order->keys = ticket_keys_ref(h->keys);
 	worker_install(&h->worker, order);
@@ -193,7 +199,7 @@ static inline void house_install(struct house *h, const struct house_tls *tls)
 static inline void house_init(struct house *h, const char *text, const struct house_tls *tls)
 {
 	struct worker_owner owner = {&h->control, house_on_note, house_on_note, house_on_let_go,
-		house_on_note, house_on_note, house_on_note};
+		house_on_note, house_on_note, house_on_note, house_on_connection_failed};
 	struct conf_report report;
 	struct module_set *modules;
 	struct conf *conf;

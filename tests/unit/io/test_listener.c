@@ -54,7 +54,7 @@ static int teardown(void **state)
 
 static struct conf_listener on_ip(const char *address)
 {
-	struct conf_listener l = {.address = str_of(address), .backlog = 16};
+	struct conf_listener l = {.address = str_of(address), .socket_key = str_of(address), .backlog = 16};
 
 	assert_true(addr_parse(&l.addr, l.address));
 	return l;
@@ -63,6 +63,7 @@ static struct conf_listener on_ip(const char *address)
 static struct conf_listener on_unix(struct bench *b)
 {
 	return (struct conf_listener){.address = str_of(b->address),
+		.socket_key = str_of(b->address),
 		.addr = {.family = ADDR_UNIX},
 		.unix_path = str_of(b->path),
 		.unix_mode = 0620,
@@ -169,7 +170,7 @@ static void ipv6_and_ipv4_stand_side_by_side_on_one_port(void **state)
 
 	if (!listener_sockets_open(&b->sockets, &six, 1, b->err, sizeof(b->err)))
 		skip(); /* a machine without IPv6 */
-	six.address = STR("the same port");
+	six.socket_key = STR("the same port");
 	six.addr.port = four->addr.port;
 	must_open(b, six, 1);
 }

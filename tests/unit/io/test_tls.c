@@ -196,6 +196,26 @@ static void an_aborted_connection_never_looks_complete(void **state)
 	assert_false(p->c.eof);
 }
 
+static void what_came_before_a_failed_write_can_still_be_read(void **state)
+{
+	struct tls_pair *p = *state;
+	struct iovec iov = {(void *)(uintptr_t) "more", 4};
+	char got[16];
+
+	pair_open_contexts(p);
+	both_open(p, "shop.test");
+	p->c.paused = true;
+	pair_write(&p->s, "an answer", 9);
+	transport_abort(&p->s.t);
+	assert_int_equal(transport_writev(p->c.t, &iov, 1), TRANSPORT_ERROR);
+	assert_int_equal(transport_writev(p->c.t, &iov, 1), TRANSPORT_ERROR);
+	assert_true(p->c.t->readable);
+	assert_int_equal(transport_read(p->c.t, got, sizeof(got)), 9);
+	assert_memory_equal(got, "an answer", 9);
+	assert_int_equal(transport_read(p->c.t, got, sizeof(got)), TRANSPORT_ERROR);
+	assert_false(p->c.t->readable);
+}
+
 static void closing_says_goodbye(void **state)
 {
 	struct tls_pair *p = *state;
@@ -441,6 +461,7 @@ int main(void)
 		T(close_notify_ends_one_direction_and_leaves_the_other_open),
 		T(an_end_without_close_notify_is_an_error),
 		T(an_aborted_connection_never_looks_complete),
+		T(what_came_before_a_failed_write_can_still_be_read),
 		T(closing_says_goodbye),
 		T(alpn_picks_h2_where_both_have_it),
 		T(alpn_falls_back_to_http1_where_the_client_may),

@@ -265,6 +265,22 @@ static void a_refused_connection_fails_all_who_wait(void **state)
 	assert_int_equal(b->pool->conns + b->pool->opening_n + b->pool->waiting_n, 0);
 }
 
+static void without_its_tls_nobody_is_connected_to(void **state)
+{
+	struct bench *b = *state;
+
+	connect_user(b, 0);
+	finish_user(b, 0);
+	b->settings.tls_lost = true;
+	conn_pool_configure(b->pool, &b->settings);
+	UNTIL(b, b->pool->conns == 0);
+	assert_null(conn_pool_take(b->pool));
+	assert_int_equal(wait_for_one(&b->user[1]), REASON_UPSTREAM_TLS);
+	assert_int_equal(b->pool->waiting_n + b->pool->opening_n, 0);
+	turn(b);
+	assert_int_equal(b->accepted_n, 1);
+}
+
 static void a_backend_that_is_taken_away_tells_those_who_wait_and_lets_the_others_finish(void **state)
 {
 	struct bench *b = *state;
@@ -378,6 +394,7 @@ int main(void)
 		TEST(who_needs_a_fresh_connection_is_given_no_used_one),
 		TEST(at_the_limit_an_idle_connection_gives_way_to_a_fresh_one),
 		TEST(a_refused_connection_fails_all_who_wait),
+		TEST(without_its_tls_nobody_is_connected_to),
 		TEST(a_backend_that_is_taken_away_tells_those_who_wait_and_lets_the_others_finish),
 		TEST(connections_that_speak_otherwise_take_no_new_requests),
 		TEST(a_connection_that_closes_idle_is_forgotten),

@@ -195,6 +195,19 @@ static void a_notice_of_goaway_spares_everything(void **state)
 	assert_heard(p, "1 200 last\n");
 }
 
+static void a_reset_behind_the_last_bytes_is_told_to_who_waits(void **state)
+{
+	static const uint8_t ping[8];
+	struct peer *p = *state;
+
+	dial_open(p);
+	ask(p, METHOD_GET, "/", true);
+	put_frame(p, H2_FRAME_PING, 0, 0, ping, sizeof(ping));
+	fake_feed_reset(&p->ft);
+	assert_heard(p, "1 sent 0 all\n1 reset UPSTREAM_RESET\n");
+	assert_true(p->closed);
+}
+
 static void resets_say_what_became_of_the_request(void **state)
 {
 	struct peer *p = *state;
@@ -440,6 +453,7 @@ int main(void)
 		TEST(eof_closes_an_idle_connection),
 		TEST(goaway_tells_which_requests_were_not_processed),
 		TEST(a_notice_of_goaway_spares_everything),
+		TEST(a_reset_behind_the_last_bytes_is_told_to_who_waits),
 		TEST(resets_say_what_became_of_the_request),
 		TEST(no_error_after_a_complete_answer_is_benign),
 		TEST(a_lost_connection_says_whether_an_answer_had_begun),

@@ -242,6 +242,36 @@ static void a_reset_by_the_client_is_heard_once(void **state)
 	assert_heard(p, "");
 }
 
+static void a_reset_behind_the_last_bytes_ends_an_idle_connection(void **state)
+{
+	static const uint8_t ping[8];
+	struct peer *p = *state;
+
+	serve(p);
+	put_frame(p, H2_FRAME_PING, 0, 0, ping, sizeof(ping));
+	/* The read is short, and the kernel has no second event to tell with. */
+	fake_feed_reset(&p->ft);
+	assert_true(p->closed);
+}
+
+static void a_reset_behind_a_request_is_left_to_the_answer(void **state)
+{
+	struct peer *p = *state;
+	uint8_t block[256];
+
+	serve(p);
+	put_frame(p, H2_FRAME_HEADERS, H2_FLAG_END_HEADERS | H2_FLAG_END_STREAM, 1, block,
+		encode(p, GET, block, sizeof(block)));
+	fake_feed_reset(&p->ft);
+	assert_heard(p, "1 GET a.test / last\n");
+	assert_false(p->closed);
+	p->ft.write_fails = true;
+	send_status(p, 1, 200, true);
+	run(p);
+	assert_heard(p, "1 reset CLIENT_GONE\n");
+	assert_true(p->closed);
+}
+
 static void a_lost_connection_resets_what_is_open(void **state)
 {
 	struct peer *p = *state;
@@ -518,6 +548,8 @@ int main(void)
 		TEST(an_owner_may_leave_before_its_answer_is_out),
 		TEST(a_reset_carries_the_code_of_its_reason),
 		TEST(a_reset_by_the_client_is_heard_once),
+		TEST(a_reset_behind_the_last_bytes_ends_an_idle_connection),
+		TEST(a_reset_behind_a_request_is_left_to_the_answer),
 		TEST(a_lost_connection_resets_what_is_open),
 		TEST(a_drain_is_announced_before_it_is_final),
 		TEST(the_last_stream_of_a_drain_may_end_in_any_way),
