@@ -303,6 +303,7 @@ struct conf_admin {
 };
 
 struct conf {
+	uint32_t refs; /* whoever reads it: snapshots, and who loaded it; control's to count */
 	struct arena arena;
 	struct str *files; /* every file that was read; [0] is the one given. Absolute */
 	struct str *
@@ -341,6 +342,9 @@ struct conf_report {
 struct conf *conf_load(const char *path, struct conf_report *report);
 /* The same with the main file's text given; name is shown in messages, and relative paths start from its directory. */
 struct conf *conf_load_text(const char *name, struct str text, struct conf_report *report);
+/* One more holder; returns c. */
+struct conf *conf_ref(struct conf *c);
+/* Drops a reference; the last one frees it. NULL is fine. */
 void conf_free(struct conf *c);
 void conf_report_free(struct conf_report *r);
 /* For later checks (certificates, ports). printf-like; at a place in c's files. */

@@ -57,7 +57,7 @@ struct conn_pool {
 	uint32_t streams; /* requests in flight */
 	uint64_t connects, connect_failures, requests; /* since the pool was made */
 	struct latency latency; /* while a pool balances by it */
-	uint64_t generation; /* of the newest configuration that names the backend; the worker's */
+	uint64_t serial; /* of the newest snapshot that names the backend; the worker's */
 };
 
 struct conn_pool *conn_pool_new(struct loop *l, const struct backend *b);

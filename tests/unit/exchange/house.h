@@ -212,7 +212,10 @@ static inline void house_init(struct house *h, const char *text, const struct ho
 	}
 	conf_report_free(&report);
 	assert_non_null(conf);
-	h->snapshot = snapshot_build(&conf, 7, &h->backends, &h->pool_slots, &h->service_slots);
+	h->snapshot = snapshot_build(&conf, &(struct snapshot_parts){.generation = 7,
+						    .backends = &h->backends,
+						    .pool_slots = &h->pool_slots,
+						    .service_slots = &h->service_slots});
 	house_install(h, tls);
 	MUST(addr_parse(&h->peer, STR("192.0.2.7:50000")) && addr_parse(&h->local, STR("127.0.0.1:8080")));
 }
