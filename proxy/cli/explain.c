@@ -25,7 +25,9 @@ static int explain(struct conf **c, struct explain_request *r, bool json)
 {
 	struct backend_registry backends = {0};
 	struct slots pool_slots = {0}, service_slots = {0};
-	struct snapshot *snapshot = snapshot_build(c, 0, &backends, &pool_slots, &service_slots, NULL);
+	struct snapshot *snapshot = snapshot_build(c,
+		&(struct snapshot_parts){
+			.backends = &backends, .pool_slots = &pool_slots, .service_slots = &service_slots});
 	struct pool_now *now = calloc(pool_slots.n + 1, sizeof(*now));
 	struct explanation e = {.request = r, .snapshot = snapshot, .now = now};
 

@@ -118,7 +118,7 @@ static void print_pool(const struct explanation *e, const struct pool *p)
 		conf_protocol_name(policy->protocol));
 	for (uint32_t i = 0; i < p->n; i++)
 		printf("            " STR_FMT " weight %u\n", STR_ARG(p->backends[i]->address),
-			p->conf->backends[i].weight);
+			p->members[i].weight);
 }
 
 void explain_print_text(const struct explanation *e)
@@ -184,7 +184,7 @@ static json_t *json_pool(const struct explanation *e, const struct pool *p)
 	for (uint32_t i = 0; i < p->n; i++)
 		json_array_append_new(
 			backends, json_pack("{s:o, s:I}", "address", json_str(p->backends[i]->address),
-					  "weight", (json_int_t)p->conf->backends[i].weight));
+					  "weight", (json_int_t)p->members[i].weight));
 	return json_pack("{s:o, s:I, s:s, s:f, s:b, s:s, s:s, s:o}", "name", json_str(p->conf->name),
 		"weight", (json_int_t)now_of(e, p)->weight, "state",
 		conf_pool_state_names[now_of(e, p)->state], "share", share_of(e, p) / 100, "candidate",

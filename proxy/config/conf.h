@@ -59,7 +59,8 @@ struct conf_listener_tls {
 struct conf_listener {
 	struct str name;
 	struct str address; /* as written: "0.0.0.0:8080", "[::]:8443", "unix:/run/weir/http.sock" */
-	struct str socket_key; /* by which reloads find its sockets again: the address; with port 0, NAME=ADDRESS: each has a port of its own */
+	struct str
+		socket_key; /* by which reloads find its sockets again: the address; with port 0, NAME=ADDRESS: each has a port of its own */
 	struct addr addr; /* family ADDR_UNIX: unix_path */
 	struct str unix_path;
 	uint32_t unix_mode; /* 0660 */
@@ -313,6 +314,7 @@ struct conf_admin {
 };
 
 struct conf {
+	uint32_t refs; /* whoever reads it: snapshots, and who loaded it; control's to count */
 	struct arena arena;
 	struct str *files; /* every file that was read; [0] is the one given. Absolute */
 	struct str *
@@ -352,6 +354,9 @@ struct conf_report {
 struct conf *conf_load(const char *path, struct conf_report *report);
 /* The same with the main file's text given; name is shown in messages, and relative paths start from its directory. */
 struct conf *conf_load_text(const char *name, struct str text, struct conf_report *report);
+/* One more holder; returns c. */
+struct conf *conf_ref(struct conf *c);
+/* Drops a reference; the last one frees it. NULL is fine. */
 void conf_free(struct conf *c);
 void conf_report_free(struct conf_report *r);
 /* For later checks (certificates, ports). printf-like; at a place in c's files. */

@@ -152,8 +152,8 @@ static void set_socket_key(struct conf *c, struct conf_listener *l)
 {
 	l->socket_key = l->address;
 	if (l->addr.family != ADDR_UNIX && l->addr.port == 0)
-		l->socket_key = arena_fmt(
-			&c->arena, STR_FMT "=" STR_FMT, STR_ARG(l->name), STR_ARG(l->address));
+		l->socket_key =
+			arena_fmt(&c->arena, STR_FMT "=" STR_FMT, STR_ARG(l->name), STR_ARG(l->address));
 }
 
 static void root_check(struct parse *p, const struct node *v, void *obj)

@@ -189,6 +189,7 @@ static struct conf *begin(struct parse *p, const char *name, struct conf_report 
 	*p = (struct parse){.conf = c, .report = report};
 	arena_init(&p->scratch, NULL);
 	object_init(p, &root_object, c);
+	c->refs = 1;
 	arena_init(&c->arena, NULL);
 	add_file(c, str_of(name));
 	return c;
@@ -247,9 +248,15 @@ struct conf *conf_load(const char *path, struct conf_report *report)
 	return c;
 }
 
+struct conf *conf_ref(struct conf *c)
+{
+	c->refs++;
+	return c;
+}
+
 void conf_free(struct conf *c)
 {
-	if (!c)
+	if (!c || --c->refs > 0)
 		return;
 	map_free(&c->hosts);
 	arena_free(&c->arena);

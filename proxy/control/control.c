@@ -10,6 +10,8 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 #include "base/obj.h"
+#include "control/install.h"
+#include "control/roster.h"
 
 static const uint8_t legal[CONTROL_STATES] = {
 	[CONTROL_STARTING] =
@@ -41,13 +43,10 @@ static struct worker_note *note_of(struct mail *m)
 static void on_installed(struct mail *m, void *control)
 {
 	struct control *c = control;
-	uint64_t generation = note_of(m)->generation;
-	/* Told to stop meanwhile, workers are waited for to stop: this must not count as one that has. */
-	bool awaited = c->state == CONTROL_STARTING || c->state == CONTROL_INSTALLING;
+	uint64_t serial = note_of(m)->serial;
 
 	free(note_of(m));
-	if (awaited && generation == c->snapshot->generation && --c->workers_waited_for == 0)
-		reload_installed(c);
+	install_answered(c, serial);
 }
 
 static void on_pools_set(struct mail *m, void *control)
@@ -128,6 +127,7 @@ static void stop_now(struct control *c, const char *why)
 	if (c->state != CONTROL_DRAINING)
 		c->workers_waited_for = c->worker_n;
 	control_set_state(c, CONTROL_STOPPING);
+	rebuild_stop(&c->rebuild);
 	for (uint32_t i = 0; i < c->worker_n; i++)
 		worker_stop(&c->workers[i]);
 }
@@ -148,6 +148,7 @@ static void drain(struct control *c)
 	event_emit(&c->io, CONF_LEVEL_INFO, "stopping", json_pack("{s:b}", "drain", 1));
 	control_set_state(c, CONTROL_DRAINING);
 	c->workers_waited_for = c->worker_n;
+	rebuild_stop(&c->rebuild);
 	for (uint32_t i = 0; i < c->worker_n; i++)
 		worker_drain(&c->workers[i]);
 	deadline_arm(&c->loop, &c->stop_deadline, c->snapshot->conf->timeouts.shutdown);
@@ -315,6 +316,7 @@ static void tear_down(struct control *c)
 		worker_join(&c->workers[i]);
 	mailbox_deliver(&c->box, c); /* snapshots that were let go of at the end */
 	admin_free(&c->admin);
+	rebuild_stop(&c->rebuild);
 	discovery_free(&c->discovery);
 	health_free(&c->health);
 	outlier_free(&c->outliers);
@@ -356,6 +358,8 @@ int control_run(const struct control_options *options)
 	discovery_init(&c.discovery, &c.loop, &c.io, c.workers, c.worker_n);
 	health_init(&c.health, &c.loop, &c.io, c.workers, c.worker_n);
 	publish_init(&c.publisher, c.workers, c.worker_n);
+	c.roster = roster_source_of(&c);
+	rebuild_init(&c.rebuild, &c);
 	outlier_init(&c.outliers, &c.loop, &c.io, c.workers, c.worker_n);
 	admin_init(&c.admin, &c);
 	c.started_ms = c.loop.now_ms;

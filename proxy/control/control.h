@@ -9,6 +9,7 @@
 #include "control/io_thread.h"
 #include "control/outlier.h"
 #include "control/publish.h"
+#include "control/rebuild.h"
 #include "control/verify.h"
 #include "exchange/snapshot.h"
 #include "io/listener.h"
@@ -18,7 +19,7 @@
 enum control_state {
 	CONTROL_STARTING, /* the first configuration is not served yet */
 	CONTROL_SERVING,
-	CONTROL_INSTALLING, /* workers are taking on a new configuration */
+	CONTROL_INSTALLING, /* workers are taking on a new snapshot */
 	CONTROL_DRAINING, /* told to stop: open requests finish */
 	CONTROL_STOPPING, /* told to stop now */
 	CONTROL_STATES
@@ -26,7 +27,7 @@ enum control_state {
 
 struct control {
 	uint8_t state; /* enum control_state */
-	bool reload_again; /* another SIGHUP came while a configuration was being installed */
+	bool reload_again; /* another SIGHUP came while a snapshot was being installed */
 	const char *config; /* the file */
 	struct conf *
 		first; /* loaded already, with first_report: for the number of workers, taken by the first reload() */
@@ -45,6 +46,10 @@ struct control {
 	struct slots pool_slots, service_slots;
 	struct snapshot *snapshot; /* the current one */
 	uint32_t snapshots_alive;
+	uint64_t serial; /* of the last snapshot that was built */
+	uint64_t generation_served; /* by all workers, the last that was told of; 0: none yet */
+	struct roster_source roster;
+	struct rebuild rebuild;
 	uint64_t fingerprint; /* of the files it was made from */
 	struct cert_stores stores;
 	struct ticket_keys *keys;
@@ -74,7 +79,7 @@ void control_set_state(struct control *c, enum control_state to);
 bool reload(struct control *c);
 /* Says on standard error why the first configuration cannot be served. */
 void reload_tell_not_started(const struct control *c, const struct conf_report *report);
-/* All workers serve the new configuration. */
+/* All workers serve the new configuration: tells of it. */
 void reload_installed(struct control *c);
 
 #endif

@@ -19,7 +19,7 @@ struct watch {
 	struct backend *backend; /* the current snapshot's */
 	uint32_t slot;
 	uint16_t port;
-	uint64_t generation; /* that last named it */
+	uint64_t serial; /* that last named it */
 	struct resolve *question;
 	struct deadline again;
 	struct addr *addrs; /* last good ones, sorted */
@@ -149,7 +149,7 @@ void discovery_init(
 	list_init(&d->watches);
 }
 
-static void follow(struct discovery *d, struct backend *b, uint64_t generation)
+static void follow(struct discovery *d, struct backend *b, uint64_t serial)
 {
 	struct watch *w;
 
@@ -163,7 +163,7 @@ static void follow(struct discovery *d, struct backend *b, uint64_t generation)
 		ask(w);
 	}
 	w->backend = b;
-	w->generation = generation;
+	w->serial = serial;
 	if (w->n)
 		health_set_addr(w->backend, &w->addrs[0]);
 }
@@ -173,11 +173,11 @@ void discovery_follow(struct discovery *d, const struct snapshot *s)
 	for (uint32_t p = 0; p < s->pool_n; p++)
 		for (uint32_t i = 0; i < s->pools[p]->n; i++)
 			if (s->pools[p]->backends[i]->host.n)
-				follow(d, s->pools[p]->backends[i], s->generation);
+				follow(d, s->pools[p]->backends[i], s->serial);
 	list_each_safe (link, &d->watches) {
 		struct watch *w = CONTAINER(link, struct watch, link);
 
-		if (w->generation != s->generation)
+		if (w->serial != s->serial)
 			watch_free(w);
 	}
 }

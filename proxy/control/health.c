@@ -392,10 +392,10 @@ static struct health *health_begin(struct health_engine *e, struct backend *b)
 }
 
 static void follow_backend(
-	struct health_engine *e, struct backend *b, const struct pool *pool, uint64_t generation)
+	struct health_engine *e, struct backend *b, const struct pool *pool, uint64_t serial)
 {
 	const struct conf_policy *policy = &pool->conf->policy;
-	bool fresh = b->refs == 1 && !b->health; /* no older snapshot has it */
+	bool fresh = b->named_since == serial; /* an older snapshot may have it, for a request that lasts */
 
 	if (policy->health.kind == CONF_CHECK_NONE) {
 		if (b->health)
@@ -413,17 +413,17 @@ static void follow_backend(
 		}
 	}
 	b->health->pool = pool;
-	b->health->generation = generation;
+	b->health->serial = serial;
 	subscribe(e, b->health, policy);
 }
 
 /* Backends that the new snapshot does not name are checked no more; requests of the old one see them as they were. */
-static void forget_others(struct health_engine *e, uint64_t generation)
+static void forget_others(struct health_engine *e, uint64_t serial)
 {
 	list_each_safe (link, &e->all) {
 		struct health *h = CONTAINER(link, struct health, all);
 
-		if (h->generation != generation)
+		if (h->serial != serial)
 			health_end(h);
 	}
 }
@@ -454,8 +454,8 @@ void health_follow(struct health_engine *e, struct snapshot *s)
 	e->keep = may_keep(s);
 	for (uint32_t p = 0; p < s->pool_n; p++)
 		for (uint32_t i = 0; i < s->pools[p]->n; i++)
-			follow_backend(e, s->pools[p]->backends[i], s->pools[p], s->generation);
-	forget_others(e, s->generation);
+			follow_backend(e, s->pools[p]->backends[i], s->pools[p], s->serial);
+	forget_others(e, s->serial);
 	begin_next(e);
 }
 

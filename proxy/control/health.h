@@ -28,7 +28,7 @@ struct health {
 	struct check *check;
 	const struct conf_health *conf; /* the current snapshot's */
 	const struct pool *pool; /* the current snapshot's */
-	uint64_t generation; /* of the snapshot that last named it */
+	uint64_t serial; /* of the snapshot that last named it */
 	bool joins; /* new in a pool that serves already: warms up with its first pass */
 	uint32_t streak; /* results in a row that speak against the present state */
 	uint16_t why; /* enum reason: of the last probe; NONE: it passed */

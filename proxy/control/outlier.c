@@ -236,7 +236,7 @@ static struct outlier_watch *watch_of(struct outlier_engine *e, const struct poo
 	return w;
 }
 
-static void follow_pool(struct outlier_engine *e, const struct pool *pool, uint64_t generation)
+static void follow_pool(struct outlier_engine *e, const struct pool *pool, uint64_t serial)
 {
 	struct outlier_watch *w = watch_of(e, pool);
 	uint32_t all = 0;
@@ -245,7 +245,7 @@ static void follow_pool(struct outlier_engine *e, const struct pool *pool, uint6
 	if (!w->pool || w->pool->conf->policy.outlier.interval != pool->conf->policy.outlier.interval)
 		deadline_arm(e->loop, &w->interval, pool->conf->policy.outlier.interval);
 	w->pool = pool;
-	w->generation = generation;
+	w->serial = serial;
 	for (uint32_t i = 0; i < pool->n; i++)
 		watch_backend(w, pool->backends[i]);
 	list_each (link, &w->outliers)
@@ -264,15 +264,15 @@ static void watch_free(struct outlier_watch *w)
 	free(w);
 }
 
-/* Pools that the new snapshot does not watch. generation 0: all. */
-static void forget_others(struct outlier_engine *e, uint64_t generation)
+/* Pools that the new snapshot does not watch. serial 0: all. */
+static void forget_others(struct outlier_engine *e, uint64_t serial)
 {
 	struct map_entry *entry = map_next(&e->watches, NULL);
 
 	while (entry) {
 		struct outlier_watch *w = entry->value;
 
-		if (generation && w->generation == generation) {
+		if (serial && w->serial == serial) {
 			entry = map_next(&e->watches, entry);
 			continue;
 		}
@@ -293,8 +293,8 @@ void outlier_follow(struct outlier_engine *e, struct snapshot *s)
 {
 	for (uint32_t p = 0; p < s->pool_n; p++)
 		if (s->pools[p]->conf->policy.outlier.on)
-			follow_pool(e, s->pools[p], s->generation);
-	forget_others(e, s->generation);
+			follow_pool(e, s->pools[p], s->serial);
+	forget_others(e, s->serial);
 }
 
 void outlier_free(struct outlier_engine *e)

@@ -38,7 +38,7 @@ struct outlier {
 struct outlier_watch {
 	struct outlier_engine *engine;
 	const struct pool *pool; /* the current snapshot's */
-	uint64_t generation; /* of the snapshot that last named it */
+	uint64_t serial; /* of the snapshot that last named it */
 	struct list outliers;
 	struct deadline interval;
 };

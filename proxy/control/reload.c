@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include "base/obj.h"
 #include "control/control.h"
+#include "control/install.h"
 
 /* What is being put together; on any error it is dropped, and nothing has happened. */
 struct candidate {
@@ -137,52 +138,14 @@ static void close_unused_sockets(struct control *c, const struct conf *conf)
 
 /* -- installing -- */
 
-static void order_install(struct control *c, struct worker *w)
-{
-	const struct conf *conf = c->snapshot->conf;
-	struct worker_install *order = calloc(1, sizeof(*order));
-
-	MUST(order);
-	order->snapshot = c->snapshot;
-	order->now = calloc(c->snapshot->pool_n + 1, sizeof(*order->now));
-	MUST(order->now);
-	for (uint32_t p = 0; p < c->snapshot->pool_n; p++)
-		order->now[p] = control_pool_now(c, c->snapshot->pools[p]);
-	order->backend_slots = c->backends.slots.n;
-	order->pool_slots = c->pool_slots.n;
-	order->service_slots = c->service_slots.n;
-	order->workers = c->worker_n;
-	order->listener_n = conf->listener_n;
-	order->listeners = calloc(conf->listener_n + 1, sizeof(*order->listeners));
-	MUST(order->listeners);
-	for (uint32_t i = 0; i < conf->listener_n; i++) {
-		order->listeners[i].conf = &conf->listeners[i];
-		order->listeners[i].socket = listener_sockets_find(&c->sockets, conf->listeners[i].socket_key);
-		order->listeners[i].store = c->stores.v[i] ? cert_store_ref(c->stores.v[i]) : NULL;
-	}
-	order->keys = ticket_keys_ref(c->keys);
-	worker_install(w, order);
-}
-
 static void install(struct control *c, struct candidate *next)
 {
-	uint64_t generation = c->snapshot ? c->snapshot->generation + 1 : 1;
-
-	c->snapshot = snapshot_build(
-		&next->conf, generation, &c->backends, &c->pool_slots, &c->service_slots, next->modules);
-	c->snapshot->workers_left = c->worker_n;
-	c->snapshots_alive++;
 	c->fingerprint = next->fingerprint;
 	cert_stores_free(&c->stores);
 	c->stores = next->stores;
 	next->stores = (struct cert_stores){0};
-	io_thread_configure(&c->io, &c->snapshot->conf->log);
-	health_follow(&c->health, c->snapshot);
-	outlier_follow(&c->outliers, c->snapshot);
-	c->workers_waited_for = c->worker_n;
-	for (uint32_t i = 0; i < c->worker_n; i++)
-		order_install(c, &c->workers[i]);
-	discovery_follow(&c->discovery, c->snapshot);
+	io_thread_configure(&c->io, &next->conf->log);
+	install_begin(c, &next->conf, next->modules, c->snapshot ? c->snapshot->generation + 1 : 1);
 	admin_follow(&c->admin);
 }
 
@@ -262,8 +225,6 @@ bool reload(struct control *c)
 		if (next.report.errors == 0) {
 			tell_warnings(c, &next);
 			install(c, &next);
-			control_set_state(
-				c, c->state == CONTROL_STARTING ? CONTROL_STARTING : CONTROL_INSTALLING);
 			good = true;
 		} else if (c->snapshot) {
 			close_unused_sockets(c, c->snapshot->conf);
@@ -293,8 +254,7 @@ static void tell_listening(struct control *c, const struct conf_listener *listen
 		ls->told = true;
 		event_emit(&c->io, CONF_LEVEL_INFO, "listening",
 			json_pack("{s:s, s:s, s:b}", "listener", l->name.p, "address",
-				ls->unix_path ? ls->key : addr_text(&ls->addr, text).p, "tls",
-				l->has_tls));
+				ls->unix_path ? ls->key : addr_text(&ls->addr, text).p, "tls", l->has_tls));
 	}
 }
 
@@ -318,10 +278,4 @@ void reload_installed(struct control *c)
 		event_emit(&c->io, CONF_LEVEL_INFO, "reload",
 			json_pack("{s:s, s:I, s:i}", "outcome", "applied", "generation", generation,
 				"generations_alive", (int)c->snapshots_alive));
-	if (c->state == CONTROL_STARTING || c->state == CONTROL_INSTALLING)
-		control_set_state(c, CONTROL_SERVING);
-	if (c->reload_again && c->state == CONTROL_SERVING) {
-		c->reload_again = false;
-		reload(c);
-	}
 }

@@ -35,7 +35,8 @@ static void say(void *ctx, struct conf_place place, bool warning, const char *te
 static const struct cert_store *store_before(const struct verify *v, const struct conf_listener *l)
 {
 	for (uint32_t i = 0; v->before && i < v->before->stores->n; i++)
-		if (v->before->stores->v[i] && str_eq(v->before->conf->listeners[i].socket_key, l->socket_key))
+		if (v->before->stores->v[i] &&
+			str_eq(v->before->conf->listeners[i].socket_key, l->socket_key))
 			return v->before->stores->v[i];
 	return NULL;
 }

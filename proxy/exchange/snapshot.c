@@ -3,28 +3,60 @@
 #include <stdlib.h>
 #include "base/obj.h"
 
-static void pool_build(struct snapshot *s, struct pool *pool, const struct conf_pool *conf,
-	struct str service_key, uint32_t index)
+static struct roster roster_of(
+	const struct roster_source *source, struct str pool_key, const struct conf_pool *conf)
+{
+	if (source)
+		return source->members(source->ctx, pool_key, conf);
+	return (struct roster){conf->backends, conf->backend_n, POOL_KNOWN};
+}
+
+/* Of everything that a snapshot keeps of its members: two that are equal are not worth another snapshot. */
+static uint64_t fingerprint(const struct roster *r)
+{
+	uint64_t h = hash_bytes(&r->lookup, sizeof(r->lookup), r->n);
+
+	for (uint32_t i = 0; i < r->n; i++) {
+		const struct conf_backend *m = &r->v[i];
+
+		h = hash_bytes(m->address.p, m->address.n, h ^ m->weight);
+		h = hash_bytes(m->host.p, m->host.n, h ^ m->priority);
+	}
+	return h;
+}
+
+/* What the source says of a member stands only until the next question: texts that may not outlive it are copied. */
+static void member_keep(struct arena *a, struct conf_backend *m, const struct backend *b)
+{
+	m->address = b->address;
+	m->unix_path = b->unix_path;
+	m->host = arena_str(a, m->host);
+}
+
+static void pool_build(struct snapshot *s, const struct snapshot_parts *parts, struct pool *pool,
+	const struct conf_pool *conf, struct str service_key)
 {
 	struct str key = arena_fmt(&s->arena, STR_FMT "/" STR_FMT, STR_ARG(service_key), STR_ARG(conf->name));
+	struct roster roster = roster_of(parts->roster, key, conf);
 
 	pool->conf = conf;
-	pool->index = index;
 	pool->slot = slot_acquire(s->pool_slots, key);
-	pool->n = conf->backend_n;
-	pool->backends = arena_array(&s->arena, struct backend *, conf->backend_n);
-	for (uint32_t i = 0; i < conf->backend_n; i++) {
-		const struct conf_backend *b = &conf->backends[i];
-
-		pool->backends[i] = backend_acquire(s->backends, key, b);
-		pool->members = hash_bytes(b->address.p, b->address.n, pool->members ^ b->weight);
-		pool->priorities |= (uint8_t)BIT(b->priority);
+	pool->n = roster.n;
+	pool->lookup = roster.lookup;
+	pool->fingerprint = fingerprint(&roster);
+	pool->backends = arena_array(&s->arena, struct backend *, roster.n);
+	pool->members = arena_array(&s->arena, struct conf_backend, roster.n);
+	for (uint32_t i = 0; i < roster.n; i++) {
+		pool->backends[i] = backend_acquire(s->backends, key, &roster.v[i], s->serial);
+		pool->members[i] = roster.v[i];
+		member_keep(&s->arena, &pool->members[i], pool->backends[i]);
+		pool->priorities |= (uint8_t)BIT(roster.v[i].priority);
 	}
 	s->pools[s->pool_n++] = pool;
 }
 
-static void service_build(
-	struct snapshot *s, struct service *service, const struct conf_service *conf, struct str tenant)
+static void service_build(struct snapshot *s, const struct snapshot_parts *parts, struct service *service,
+	const struct conf_service *conf, struct str tenant)
 {
 	struct str key = arena_fmt(&s->arena, STR_FMT "/" STR_FMT, STR_ARG(tenant), STR_ARG(conf->name));
 
@@ -32,8 +64,10 @@ static void service_build(
 	service->slot = slot_acquire(s->service_slots, key);
 	service->n = conf->pool_n;
 	service->pools = arena_array(&s->arena, struct pool, conf->pool_n);
-	for (uint32_t i = 0; i < conf->pool_n; i++)
-		pool_build(s, &service->pools[i], &conf->pools[i], key, i);
+	for (uint32_t i = 0; i < conf->pool_n; i++) {
+		service->pools[i].index = i;
+		pool_build(s, parts, &service->pools[i], &conf->pools[i], key);
+	}
 }
 
 static uint32_t count_pools(const struct conf *conf)
@@ -61,21 +95,21 @@ static void build_chains(struct snapshot *s)
 	}
 }
 
-struct snapshot *snapshot_build(struct conf **conf, uint64_t generation, struct backend_registry *backends,
-	struct slots *pool_slots, struct slots *service_slots, struct module_set *modules)
+struct snapshot *snapshot_build(struct conf **conf, const struct snapshot_parts *parts)
 {
 	struct snapshot *s = calloc(1, sizeof(*s));
 
 	MUST(s);
 	s->magic = SNAPSHOT_MAGIC;
-	s->generation = generation;
+	s->generation = parts->generation;
+	s->serial = parts->serial;
 	s->conf = TAKE(conf);
-	s->backends = backends;
-	s->pool_slots = pool_slots;
-	s->service_slots = service_slots;
+	s->backends = parts->backends;
+	s->pool_slots = parts->pool_slots;
+	s->service_slots = parts->service_slots;
 	arena_init(&s->arena, NULL);
-	s->modules = module_set_ref(modules);
-	s->chain = module_chain_build(&s->arena, modules, &s->conf->modules, NULL, NULL, NULL);
+	s->modules = module_set_ref(parts->modules);
+	s->chain = module_chain_build(&s->arena, s->modules, &s->conf->modules, NULL, NULL, NULL);
 	s->pools = arena_array(&s->arena, struct pool *, count_pools(s->conf));
 	s->tenants = arena_array(&s->arena, struct tenant, s->conf->tenant_n);
 	for (uint32_t t = 0; t < s->conf->tenant_n; t++) {
@@ -85,12 +119,23 @@ struct snapshot *snapshot_build(struct conf **conf, uint64_t generation, struct 
 		s->tenants[t].index = t;
 		s->tenants[t].services = arena_array(&s->arena, struct service, ct->service_n);
 		for (uint32_t i = 0; i < ct->service_n; i++)
-			service_build(s, &s->tenants[t].services[i], &ct->services[i], ct->name);
+			service_build(s, parts, &s->tenants[t].services[i], &ct->services[i], ct->name);
 	}
 	s->router = router_build(&s->arena, s->conf, s->tenants);
-	if (modules)
+	if (s->modules)
 		build_chains(s);
 	return s;
+}
+
+bool snapshot_is_outdated(const struct snapshot *s, const struct roster_source *source)
+{
+	for (uint32_t p = 0; p < s->pool_n; p++) {
+		struct roster now = roster_of(source, s->pools[p]->slot->key, s->pools[p]->conf);
+
+		if (fingerprint(&now) != s->pools[p]->fingerprint)
+			return true;
+	}
+	return false;
 }
 
 void snapshot_free(struct snapshot **sp)

@@ -10,11 +10,25 @@
 
 #define SNAPSHOT_MAGIC 0x54a9508e
 
+/* Who the members of a pool are, instead of what its configuration says of them. */
+struct roster {
+	const struct conf_backend *v; /* no two of the same address */
+	uint32_t n;
+	uint8_t lookup; /* enum pool_lookup */
+};
+
+struct roster_source {
+	/* Of the pool `tenant/service/pool`; the array stands until the next call. */
+	struct roster (*members)(void *ctx, struct str pool_key, const struct conf_pool *conf);
+	void *ctx;
+};
+
 struct snapshot {
 	uint32_t magic;
 	uint32_t workers_left; /* that have not let go yet; control's */
-	uint64_t generation;
-	struct conf *conf; /* owned */
+	uint64_t generation; /* of the configuration */
+	uint64_t serial; /* of the snapshot: one more for each that is built, whatever has changed */
+	struct conf *conf; /* a reference: snapshots that differ in members alone share it */
 	struct arena arena; /* of everything below */
 	struct tenant *tenants; /* beside conf->tenants */
 	struct router *router;
@@ -26,9 +40,19 @@ struct snapshot {
 	struct backend_registry *backends;
 };
 
-/* Takes *conf, and a reference to what its modules have built. The registries outlive the snapshot. Never fails: everything that can be wrong was found in conf_load(). */
-struct snapshot *snapshot_build(struct conf **conf, uint64_t generation, struct backend_registry *backends,
-	struct slots *pool_slots, struct slots *service_slots, struct module_set *modules);
+/* What a snapshot is made of besides the configuration. The registries outlive it. */
+struct snapshot_parts {
+	uint64_t generation, serial;
+	const struct roster_source *roster; /* NULL: what the configuration says, names unresolved */
+	struct backend_registry *backends;
+	struct slots *pool_slots, *service_slots;
+	struct module_set *modules; /* it takes a reference of its own; NULL: none is configured */
+};
+
+/* Takes *conf. Never fails: everything that can be wrong was found in conf_load(). */
+struct snapshot *snapshot_build(struct conf **conf, const struct snapshot_parts *parts);
+/* Would it be built with other members now? */
+bool snapshot_is_outdated(const struct snapshot *s, const struct roster_source *source);
 /* On the control thread, when no worker uses it. */
 void snapshot_free(struct snapshot **sp);
 

@@ -49,7 +49,7 @@ static struct backend *backend_new(struct slot *slot, size_t address_at, const s
 }
 
 struct backend *backend_acquire(
-	struct backend_registry *r, struct str pool_key, const struct conf_backend *conf)
+	struct backend_registry *r, struct str pool_key, const struct conf_backend *conf, uint64_t serial)
 {
 	char buf[1024];
 	struct text key = text_in(buf, sizeof(buf));
@@ -64,6 +64,9 @@ struct backend *backend_acquire(
 		b = backend_new(slot_acquire(&r->slots, text_str(&key)), pool_key.n + 1, conf);
 		map_put(&r->by_key, b->slot->key, b);
 	}
+	if (b->refs == 0 || b->named_last + 1 < serial)
+		b->named_since = serial;
+	b->named_last = serial;
 	b->refs++;
 	return b;
 }

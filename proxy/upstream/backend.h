@@ -27,6 +27,7 @@ struct outlier;
 struct backend {
 	uint32_t magic;
 	uint32_t refs; /* snapshots that name it */
+	uint64_t named_since, named_last; /* serials of the snapshots that name it without a gap */
 	struct slot *slot; /* its key is "acme/shop/blue/127.0.0.1:9001" */
 	struct str address; /* the last part of the key */
 	struct str unix_path; /* empty: not a unix socket */
@@ -69,9 +70,9 @@ struct backend_registry {
 };
 
 void backend_registry_free(struct backend_registry *r);
-/* The backend of that identity, made if it is new, with one more reference. */
+/* The backend of that identity, made if it is new, with one more reference; the snapshot of that serial names it. */
 struct backend *backend_acquire(
-	struct backend_registry *r, struct str pool_key, const struct conf_backend *conf);
+	struct backend_registry *r, struct str pool_key, const struct conf_backend *conf, uint64_t serial);
 /* Drops a reference; the last one frees it. Call it when no worker uses it any more. */
 void backend_release(struct backend_registry *r, struct backend **bp);
 

@@ -21,8 +21,8 @@ static uint8_t first_usable_group(const struct candidates *c)
 	uint32_t lowest = CONF_PRIORITIES - 1;
 
 	for (uint32_t i = 0; i < c->pool->n; i++)
-		if (c->pool->conf->backends[i].priority < lowest && c->usable(c->ctx, c->pool->backends[i]))
-			lowest = c->pool->conf->backends[i].priority;
+		if (c->pool->members[i].priority < lowest && c->usable(c->ctx, c->pool->backends[i]))
+			lowest = c->pool->members[i].priority;
 	return (uint8_t)lowest;
 }
 

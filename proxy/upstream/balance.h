@@ -27,7 +27,7 @@ struct candidates {
 
 static inline bool is_candidate(const struct candidates *c, uint32_t i)
 {
-	return (!pool_has_groups(c->pool) || c->pool->conf->backends[i].priority == c->priority) &&
+	return (!pool_has_groups(c->pool) || c->pool->members[i].priority == c->priority) &&
 	       c->usable(c->ctx, c->pool->backends[i]);
 }
 
@@ -36,7 +36,7 @@ struct balance_state {
 	int64_t *credit; /* round robin: one per backend */
 	uint32_t *table; /* hash: index into pool->backends by slot */
 	uint32_t table_size;
-	uint64_t members; /* of the pool that the table was made for */
+	uint64_t fingerprint; /* of the pool that the table was made for */
 	uint32_t n; /* backends of that pool */
 };
 

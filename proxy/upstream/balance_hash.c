@@ -29,14 +29,14 @@ static uint32_t gcd(uint32_t a, uint32_t b)
 	return a;
 }
 
-static uint32_t size_for(const struct conf_pool *conf)
+static uint32_t size_for(const struct pool *pool)
 {
 	uint64_t sum = 0, want;
 	uint32_t common = 0, i = 0;
 
-	for (uint32_t b = 0; b < conf->backend_n; b++) {
-		sum += conf->backends[b].weight;
-		common = gcd(conf->backends[b].weight, common);
+	for (uint32_t b = 0; b < pool->n; b++) {
+		sum += pool->members[b].weight;
+		common = gcd(pool->members[b].weight, common);
 	}
 	want = sum / MAX(common, 1) * SLOTS_PER_WEIGHT;
 	while (i < COUNT_OF(sizes) - 1 && sizes[i] < want)
@@ -71,13 +71,13 @@ static void table_fill(uint32_t *table, uint32_t size, const struct pool *pool)
 	uint32_t heaviest = 1, filled = 0;
 
 	for (uint32_t i = 0; i < pool->n; i++)
-		heaviest = MAX(heaviest, pool->conf->backends[i].weight);
+		heaviest = MAX(heaviest, pool->members[i].weight);
 	memset(table, 0xff, size * sizeof(*table));
 	while (filled < size) {
 		for (uint32_t i = 0; i < pool->n && filled < size; i++) {
 			struct walk *w = &walks[i];
 
-			w->credit += pool->conf->backends[i].weight;
+			w->credit += pool->members[i].weight;
 			if (w->credit < heaviest)
 				continue;
 			w->credit -= heaviest;
@@ -93,10 +93,10 @@ static void table_fill(uint32_t *table, uint32_t size, const struct pool *pool)
 static void table_build(struct balance_state *state, const struct pool *pool)
 {
 	balance_state_free(state);
-	state->table_size = size_for(pool->conf);
+	state->table_size = size_for(pool);
 	state->table = malloc(state->table_size * sizeof(*state->table));
 	MUST(state->table);
-	state->members = pool->members;
+	state->fingerprint = pool->fingerprint;
 	state->n = pool->n;
 	table_fill(state->table, state->table_size, pool);
 }
@@ -104,7 +104,7 @@ static void table_build(struct balance_state *state, const struct pool *pool)
 /* Which of its keys a backend that warms up already takes: always the same, and more of them as its share grows. */
 static bool has_come_home(const struct candidates *c, uint32_t i)
 {
-	uint32_t share = backend_weight_now(c->pool, i, c->loop->now_ms) / c->pool->conf->backends[i].weight;
+	uint32_t share = backend_weight_now(c->pool, i, c->loop->now_ms) / c->pool->members[i].weight;
 
 	return share == SLOW_START_WHOLE || c->key % SLOW_START_WHOLE < share;
 }
@@ -146,7 +146,7 @@ static uint32_t pick(struct balance_state *state, const struct candidates *c)
 		return BALANCE_NOBODY;
 	if (!c->has_key)
 		return balance_least_request.pick(state, c);
-	if (!state->table || state->members != c->pool->members || state->n != c->pool->n)
+	if (!state->table || state->fingerprint != c->pool->fingerprint || state->n != c->pool->n)
 		table_build(state, c->pool);
 	/* The table is read by the upper bits, has_come_home() by the lower ones. */
 	at = (uint32_t)((c->key >> 32) * state->table_size >> 32);

@@ -60,7 +60,7 @@ struct conn_pool {
 	void (*on_tls_failed)(struct conn_pool *p, enum reason why, const char *text);
 	void *user;
 	struct latency latency; /* while a pool balances by it */
-	uint64_t generation; /* of the newest configuration that names the backend; the worker's */
+	uint64_t serial; /* of the newest snapshot that names the backend; the worker's */
 };
 
 struct conn_pool *conn_pool_new(struct loop *l, const struct backend *b);

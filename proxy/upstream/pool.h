@@ -6,13 +6,23 @@
 #include "base/obj.h"
 #include "upstream/backend.h"
 
+/* What is known of a pool's members beyond those that it has. */
+enum pool_lookup {
+	POOL_KNOWN, /* all sources have been heard, some time */
+	POOL_ASKED, /* a name or a file was never heard of yet, but is being asked: requests may wait for it */
+	POOL_UNKNOWN, /* a name or a file could never be resolved or read so far */
+};
+
 struct pool {
 	const struct conf_pool *conf;
 	struct slot *slot; /* its key is "acme/shop/blue"; where workers keep their balancing state */
 	uint32_t index; /* in the service's pools */
 	uint32_t n;
-	struct backend **backends; /* in declared order, beside conf->backends */
-	uint64_t members; /* a hash of addresses, order and weights: what tables are made from */
+	struct backend **backends; /* in declared order, names replaced by what they have become */
+	struct conf_backend *
+		members; /* beside them: what this snapshot says of each; the texts are the backends' and the conf's */
+	uint64_t fingerprint; /* of the members and their order: what tables are made from */
+	uint8_t lookup; /* enum pool_lookup */
 	uint8_t priorities; /* bit n: some backend has priority n */
 };
 

@@ -28,9 +28,9 @@ static inline uint32_t backend_weight_now(const struct pool *pool, uint32_t i, u
 	struct slow_start ss = {.window_ms = pool->conf->policy.health.slow_start};
 
 	if (ss.window_ms == 0)
-		return pool->conf->backends[i].weight * SLOW_START_WHOLE;
+		return pool->members[i].weight * SLOW_START_WHOLE;
 	ss.since_ms = atomic_load_explicit(&pool->backends[i]->warm_from_ms, memory_order_relaxed);
-	return pool->conf->backends[i].weight * slow_start_share(&ss, now_ms);
+	return pool->members[i].weight * slow_start_share(&ss, now_ms);
 }
 
 #endif

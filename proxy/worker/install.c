@@ -69,16 +69,16 @@ static void visit_pools(struct worker *w, const struct worker_install *order)
 				(*at)->on_tls_failed = failure_of_backend;
 				(*at)->user = w;
 			}
-			(*at)->generation = s->generation;
+			(*at)->serial = s->serial;
 			conn_pool_configure(*at, &set);
 		}
 	}
 }
 
-static void retire_others(struct worker *w, uint64_t generation)
+static void retire_others(struct worker *w, uint64_t serial)
 {
 	for (uint32_t i = 0; i < w->edge.backend_n; i++)
-		if (w->edge.backends[i] && w->edge.backends[i]->generation != generation)
+		if (w->edge.backends[i] && w->edge.backends[i]->serial != serial)
 			conn_pool_retire(&w->edge.backends[i]);
 }
 
@@ -125,8 +125,8 @@ void install_deliver(struct mail *m, void *receiver)
 	set_log(w, conf);
 	visit_pools(w, order);
 	use_snapshot(w, s, order->workers);
-	retire_others(w, s->generation);
-	if (!w->draining) {
+	retire_others(w, s->serial);
+	if (!w->draining && !order->members_only) {
 		for (uint32_t i = 0; i < order->listener_n; i++)
 			gate_open(w, &order->listeners[i], conf, order->keys, s->generation);
 		gates_sweep(w, s->generation, conf->timeouts.drain);
@@ -137,7 +137,7 @@ void install_deliver(struct mail *m, void *receiver)
 	free(order->listeners);
 	free(order->now);
 	free(order);
-	worker_tell(w, w->owner.on_installed, NULL, s->generation, 0);
+	worker_tell(w, w->owner.on_installed, NULL, s->serial, 0);
 }
 
 void install_free(struct worker *w)

@@ -19,12 +19,12 @@ static struct worker_note *worker_note_new(struct worker *w, void (*deliver)(str
 }
 
 void worker_tell(struct worker *w, void (*deliver)(struct mail *, void *), struct snapshot *s,
-	uint64_t generation, int error)
+	uint64_t serial, int error)
 {
 	struct worker_note *note = worker_note_new(w, deliver);
 
 	note->snapshot = s;
-	note->generation = generation;
+	note->serial = serial;
 	note->error = error;
 	mailbox_send(w->owner.box, &note->mail);
 }

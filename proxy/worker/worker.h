@@ -19,8 +19,7 @@ struct worker_note {
 	struct mail mail;
 	struct worker *worker;
 	struct snapshot *snapshot; /* on_let_go */
-	uint64_t generation; /* on_installed */
-	uint64_t serial; /* on_pools_set */
+	uint64_t serial; /* on_installed: of the snapshot; on_pools_set: of the mail */
 	int error; /* on_exhausted: errno */
 	const struct backend *
 		backend; /* on_suspect; valid there, for the snapshot that names it has not been let go of yet */
@@ -46,7 +45,7 @@ struct failure_quota {
 
 struct worker_owner {
 	struct mailbox *box;
-	void (*on_installed)(struct mail *m, void *control); /* serves that generation now */
+	void (*on_installed)(struct mail *m, void *control); /* serves that snapshot now */
 	void (*on_pools_set)(struct mail *m, void *control); /* takes pools for what that mail said */
 	void (*on_let_go)(struct mail *m, void *control); /* no exchange of it uses that snapshot any more */
 	void (*on_exhausted)(
@@ -106,12 +105,13 @@ struct worker_listener {
 	struct cert_store *store; /* a reference for this worker; NULL if plain */
 };
 
-/* The order to serve a new configuration. malloc'ed, as is listeners; the worker frees both. */
+/* The order to serve a new snapshot. malloc'ed, as is listeners; the worker frees both. */
 struct worker_install {
 	struct mail mail;
 	struct snapshot *snapshot;
 	struct pool_now
 		*now; /* of the snapshot's pools, beside snapshot->pools; malloc'ed, freed with the order */
+	bool members_only; /* the configuration is the one that it serves: listeners stay as they are */
 	uint32_t backend_slots, pool_slots, service_slots, workers;
 	struct worker_listener *listeners;
 	uint32_t listener_n;
@@ -162,7 +162,7 @@ bool worker_init(struct worker *w, uint32_t index, const struct worker_owner *ow
 /* After install_free(): the loop and the mailbox. */
 void worker_close(struct worker *w);
 void worker_tell(struct worker *w, void (*deliver)(struct mail *, void *), struct snapshot *s,
-	uint64_t generation, int error);
+	uint64_t serial, int error);
 /* install.c */
 void install_deliver(struct mail *m, void *receiver);
 void install_free(struct worker *w);

@@ -91,7 +91,8 @@ static void close_all(struct demo *d)
 
 static bool listen_at(struct demo *d, struct str address, const struct addr *addr, char *err, size_t err_n)
 {
-	const struct conf_listener l = {.name = d->name, .address = address, .socket_key = address, .addr = *addr, .backlog = 1024};
+	const struct conf_listener l = {
+		.name = d->name, .address = address, .socket_key = address, .addr = *addr, .backlog = 1024};
 	struct listener_socket *ls = listener_sockets_open(&d->sockets, &l, 1, err, err_n);
 	char where[ADDR_TEXT_MAX];
 

@@ -14,7 +14,7 @@ struct bench {
 	struct snapshot *snapshot;
 	struct io_thread io;
 	struct health_engine engine;
-	uint64_t generation;
+	uint64_t serial;
 	char text[TEXT_MAX];
 	size_t n;
 };
@@ -64,8 +64,9 @@ static void follow(struct bench *b)
 	conf = conf_load_text("test.yaml", (struct str){b->text, b->n}, &report);
 	conf_report_free(&report);
 	assert_non_null(conf);
-	b->snapshot =
-		snapshot_build(&conf, ++b->generation, &b->registry, &b->pool_slots, &b->service_slots, NULL);
+	b->serial++;
+	b->snapshot = snapshot_build(&conf, &(struct snapshot_parts){b->serial, b->serial, NULL, &b->registry,
+						    &b->pool_slots, &b->service_slots});
 	health_follow(&b->engine, b->snapshot);
 	if (old)
 		snapshot_free(&old);

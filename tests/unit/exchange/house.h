@@ -221,7 +221,11 @@ static inline void house_init(struct house *h, const char *text, const struct ho
 	modules = module_set_build(conf, NULL, &report);
 	assert_int_equal(report.errors, 0);
 	conf_report_free(&report);
-	h->snapshot = snapshot_build(&conf, 7, &h->backends, &h->pool_slots, &h->service_slots, modules);
+	h->snapshot = snapshot_build(&conf, &(struct snapshot_parts){.generation = 7,
+						    .backends = &h->backends,
+						    .pool_slots = &h->pool_slots,
+						    .service_slots = &h->service_slots,
+						    .modules = modules});
 	module_set_unref(modules);
 	house_install(h, tls);
 	MUST(addr_parse(&h->peer, STR("192.0.2.7:50000")) && addr_parse(&h->local, STR("127.0.0.1:8080")));

@@ -38,7 +38,10 @@ static int set_up(void **state)
 	conf_report_free(&report);
 	if (!conf)
 		return -1;
-	snapshot = snapshot_build(&conf, 1, &backends, &pool_slots, &service_slots, NULL);
+	snapshot = snapshot_build(&conf, &(struct snapshot_parts){.generation = 1,
+						 .backends = &backends,
+						 .pool_slots = &pool_slots,
+						 .service_slots = &service_slots});
 	return 0;
 }
 

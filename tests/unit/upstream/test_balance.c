@@ -14,7 +14,7 @@ static struct backend *pointers[BACKENDS] = {&backends[0], &backends[1], &backen
 static const struct conf_backend weights[BACKENDS] = {{.weight = 5}, {.weight = 1}, {.weight = 2}};
 static struct conf_backend confs[BACKENDS];
 static struct conf_pool conf = {.backends = confs};
-static struct pool pool = {.conf = &conf, .backends = pointers};
+static struct pool pool = {.conf = &conf, .backends = pointers, .members = confs};
 static bool down[BACKENDS];
 static uint32_t load[BACKENDS];
 static struct latency latencies[BACKENDS];
@@ -71,7 +71,7 @@ static int set_up(void **state)
 		atomic_store(&backends[i].warm_from_ms, 0);
 	conf.policy = (struct conf_policy){0};
 	conf.backend_n = pool.n = BACKENDS;
-	pool.members = pool.priorities = 0;
+	pool.fingerprint = pool.priorities = 0;
 	if (!loop_init(&loop))
 		return -1;
 	at_second(0);
@@ -232,7 +232,7 @@ static void a_backend_that_leaves_the_configuration_hardly_moves_the_keys_of_oth
 	(void)state;
 	place_keys(&memory, before);
 	conf.backend_n = pool.n = 2;
-	pool.members = 1;
+	pool.fingerprint = 1;
 	place_keys(&memory, without);
 	for (uint32_t k = 0; k < KEYS; k++)
 		strays += before[k] != 2 && before[k] != without[k];
@@ -251,7 +251,7 @@ static void a_hash_table_is_made_once_and_anew_when_the_members_change(void **st
 	memory.table[0] = (first + 1) % BACKENDS; /* whoever makes it anew puts this right */
 	balance_hash.pick(&memory, next_request());
 	assert_int_not_equal(memory.table[0], first);
-	pool.members = 1;
+	pool.fingerprint = 1;
 	balance_hash.pick(&memory, next_request());
 	assert_int_equal(memory.table[0], first);
 	balance_state_free(&memory);

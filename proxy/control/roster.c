@@ -1,0 +1,15 @@
+#include "control/roster.h"
+
+#include "control/control.h"
+
+static struct roster members(void *ctx, struct str pool_key, const struct conf_pool *conf)
+{
+	(void)ctx;
+	(void)pool_key;
+	return (struct roster){conf->backends, conf->backend_n, POOL_KNOWN};
+}
+
+struct roster_source roster_source_of(struct control *c)
+{
+	return (struct roster_source){members, c};
+}
