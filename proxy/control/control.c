@@ -223,7 +223,7 @@ static bool count_workers(struct control *c)
 		conf_report_free(&c->first_report);
 		return false;
 	}
-	c->worker_n = MIN(c->first->workers ? c->first->workers : usable_cpus(), IO_RINGS_MAX);
+	c->backends.worker_n = c->worker_n = MIN(c->first->workers ? c->first->workers : usable_cpus(), IO_RINGS_MAX);
 	return true;
 }
 

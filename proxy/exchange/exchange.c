@@ -89,6 +89,7 @@ void exchange_end(struct exchange *x)
 
 	OBJ_CHECK(x, EXCHANGE_MAGIC);
 	exchange_set_state(x, EXCHANGE_ENDED);
+	count_end(x);
 	if (e->access)
 		access_log_write(x);
 	attempt_drop(x);

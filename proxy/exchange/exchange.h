@@ -153,7 +153,7 @@ void retry_pause_over(struct deadline *d);
 /* Will this answer be passed over, and the request be tried again elsewhere? */
 bool retry_passes_over(struct exchange *x, const struct head *head);
 
-/* outcomes.c: tell what became of an attempt, for the ejection of backends. Nothing unless the pool has `outlier`. */
+/* outcomes.c: tell what became of an attempt: the backend's tally and, where the pool has `outlier`, those who eject. */
 /* It failed; reasons that do not speak against the backend are passed over. */
 void outcome_of_failure(struct exchange *x, enum reason why);
 /* A final head has come. */
@@ -175,6 +175,12 @@ void forward_response(struct exchange *x, struct head *to, const struct head *fr
 /* An answer of weir's own for a failure: in the form that the client accepts, or the tenant's page. */
 void reply_error(struct exchange *x, enum reason why);
 void reply_redirect(struct exchange *x, unsigned status, struct str location);
+
+/* counts.c */
+/* It has ended: adds it to the tallies of its pool and its worker. */
+void count_end(struct exchange *x);
+/* It tries again; denied: it would, had the budget allowed it. */
+void count_retry(struct exchange *x, bool denied);
 
 /* access_log.c */
 void access_log_write(struct exchange *x);

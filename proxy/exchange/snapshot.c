@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include "base/obj.h"
+#include "exchange/tally.h"
 
 static void pool_build(struct snapshot *s, struct pool *pool, const struct conf_pool *conf,
 	struct str service_key, uint32_t index)
@@ -11,6 +12,7 @@ static void pool_build(struct snapshot *s, struct pool *pool, const struct conf_
 	pool->conf = conf;
 	pool->index = index;
 	pool->slot = slot_acquire(s->pool_slots, key);
+	tallies_attach(s->pool_slots, pool->slot, s->backends->worker_n);
 	pool->n = conf->backend_n;
 	pool->backends = arena_array(&s->arena, struct backend *, conf->backend_n);
 	for (uint32_t i = 0; i < conf->backend_n; i++) {
@@ -30,6 +32,7 @@ static void service_build(
 
 	service->conf = conf;
 	service->slot = slot_acquire(s->service_slots, key);
+	tallies_attach(s->service_slots, service->slot, s->backends->worker_n);
 	service->n = conf->pool_n;
 	service->pools = arena_array(&s->arena, struct pool, conf->pool_n);
 	for (uint32_t i = 0; i < conf->pool_n; i++)

@@ -55,7 +55,8 @@ struct conn_pool {
 	uint32_t conns; /* in the three lists */
 	uint32_t opening_n, waiting_n;
 	uint32_t streams; /* requests in flight */
-	uint64_t connects, connect_failures, requests; /* since the pool was made */
+	uint32_t worker; /* whose it is: counts in that one's tally of the backend */
+	struct backend_tally *tally; /* the backend's; NULL: nothing to count yet, or retired */
 	struct latency latency; /* while a pool balances by it */
 	uint64_t generation; /* of the newest configuration that names the backend; the worker's */
 };
@@ -80,6 +81,8 @@ struct http_conn *conn_pool_take(struct conn_pool *p);
 /* Opens a stream on a connection from conn_pool_take() or ready(). NULL if the connection has died meanwhile. */
 struct stream *conn_pool_open(
 	struct conn_pool *p, struct http_conn *c, const struct stream_owner_ops *ops, void *owner);
+/* The tally to count in. Not once it is retired. */
+struct backend_tally *conn_pool_tally(struct conn_pool *p);
 /* To be called once for every stream that was opened, before it is released. */
 void conn_pool_done(struct conn_pool *p);
 /* Waits: w's callbacks and addresses are set. REASON_NONE, or why it cannot even wait. */

@@ -136,7 +136,7 @@ enum reason opening_begin(struct conn_pool *p, const struct addr *client, const 
 		o->transport = plain_connect(p->loop, to, unix_path, &why);
 	if (!o->transport) {
 		mem_obj_free(&p->loop->mem, o, sizeof(*o));
-		p->connect_failures++;
+		counter_add(&conn_pool_tally(p)->connect_failures, 1);
 		return why;
 	}
 	o->pool = p;

@@ -66,6 +66,7 @@ static void visit_pools(struct worker *w, const struct worker_install *order)
 
 			if (!*at)
 				*at = conn_pool_new(&w->loop, pool->backends[i]);
+			(*at)->worker = w->index;
 			(*at)->generation = s->generation;
 			conn_pool_configure(*at, &set);
 		}

@@ -127,6 +127,8 @@ void worker_set_pools(struct worker *w, struct worker_pools *pools);
 void worker_set_addrs(struct worker *w, struct worker_addrs *addrs);
 /* From control: backends have come up or gone down; requests that waited for that are looked at again. */
 void worker_health_changed(struct worker *w);
+/* From control, whose clock says now_us: the worker notes in its tally how late it hears of it, and what memory it uses. */
+void worker_measure(struct worker *w, uint64_t now_us);
 /* For handshakes from now on; takes the reference. */
 void worker_set_keys(struct worker *w, struct ticket_keys *keys);
 /* No new connections; those that are open end with their requests; on_stopped follows. Once. */
