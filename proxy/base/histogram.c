@@ -3,9 +3,9 @@
 #include <math.h>
 #include "base/obj.h"
 
-#define DECADE(n)                                                                                             \
-	10 * (n), 11 * (n), 12 * (n), 13 * (n), 14 * (n), 15 * (n), 16 * (n), 18 * (n), 20 * (n), 22 * (n),   \
-		25 * (n), 28 * (n), 30 * (n), 33 * (n), 36 * (n), 40 * (n), 44 * (n), 50 * (n), 55 * (n),     \
+#define DECADE(n) \
+	10 * (n), 11 * (n), 12 * (n), 13 * (n), 14 * (n), 15 * (n), 16 * (n), 18 * (n), 20 * (n), 22 * (n), \
+		25 * (n), 28 * (n), 30 * (n), 33 * (n), 36 * (n), 40 * (n), 44 * (n), 50 * (n), 55 * (n), \
 		60 * (n), 65 * (n), 72 * (n), 80 * (n), 90 * (n)
 
 const uint32_t histogram_bounds_us[HISTOGRAM_BOUNDS] = {DECADE(10), DECADE(100), DECADE(1000), DECADE(10000),

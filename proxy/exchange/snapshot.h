@@ -11,7 +11,8 @@
 
 struct snapshot {
 	uint32_t magic;
-	uint32_t workers_left; /* that have not let go yet; control's */
+	uint32_t
+		workers_left; /* that have not let go yet, and others that hold it on the control thread; control's */
 	uint64_t generation;
 	struct conf *conf; /* owned */
 	struct arena arena; /* of everything below */

@@ -103,7 +103,8 @@ static void subtract(uint64_t *v, const uint64_t *now, const uint64_t *before, u
 		v[i] = now[i] - MIN(before[i], now[i]);
 }
 
-void tally_sums_since(const struct tally_sums *now, const struct tally_sums *before, struct tally_sums *window)
+void tally_sums_since(
+	const struct tally_sums *now, const struct tally_sums *before, struct tally_sums *window)
 {
 	if (now->requests < before->requests) {
 		*window = *now;

@@ -65,7 +65,8 @@ void tally_sum(const struct tally *t, struct tally_sums *sums);
 void tally_free(struct tally *t);
 
 /* What happened after `before` was taken. The same name's; a name that was gone meanwhile began anew, and so does the window. */
-void tally_sums_since(const struct tally_sums *now, const struct tally_sums *before, struct tally_sums *window);
+void tally_sums_since(
+	const struct tally_sums *now, const struct tally_sums *before, struct tally_sums *window);
 /* The share of requests that failed: 0 to 1; 0 if there were none. */
 double tally_sums_error_rate(const struct tally_sums *s);
 

@@ -77,7 +77,8 @@ static void on_open(struct inbounds *in, struct transport **t, void *ctx)
 	(void)in;
 	g->pending--;
 	if (tls)
-		counter_add(&g->worker->edge.tally.handshakes[str_eq(str_of(tls->version), STR("TLSv1.3"))], 1);
+		counter_add(
+			&g->worker->edge.tally.handshakes[str_eq(str_of(tls->version), STR("TLSv1.3"))], 1);
 	if (tls && str_eq(tls->alpn, STR("h2")))
 		conn_begin(e, h2_server(t, NULL, &e->limits, &client_conn_ops, e));
 	else
