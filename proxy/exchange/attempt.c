@@ -347,6 +347,7 @@ void attempt_failed(struct exchange *x, enum reason why)
 
 	if (x->state == EXCHANGE_CONNECTING)
 		x->queue_us += x->edge->loop->now_us - x->wait_us;
+	cause_note(x, why);
 	attempt_drop(x);
 	deadline_disarm(x->edge->loop, &x->deadline);
 	if (!stale) {

@@ -4,6 +4,7 @@
 #define WEIR_EXCHANGE_EDGE_H
 
 #include "base/ring.h"
+#include "exchange/cause.h"
 #include "exchange/retry_budget.h"
 #include "exchange/snapshot.h"
 #include "exchange/tally.h"
@@ -60,6 +61,7 @@ struct edge {
 	bool draining;
 	size_t memory_max; /* bytes in motion above which new requests are refused; 0: no limit */
 	struct worker_tally tally;
+	struct causes causes; /* of requests that failed */
 	uint64_t second; /* that `date` is for */
 	char date[40]; /* "date: Sun, 06 Nov 1994 08:49:37 GMT\r\n" (RFC 9110 5.6.7) */
 	struct moment moment; /* of the line that was logged last */

@@ -51,6 +51,7 @@ struct exchange {
 	uint8_t tried_n;
 	uint8_t stale_replays;
 	uint8_t pool_why; /* enum split_why */
+	uint8_t phase; /* enum exchange_state in which it failed */
 	uint16_t status; /* of the final answer; 0: none was given */
 	uint16_t reason; /* enum reason: why it failed */
 	uint16_t first_reason; /* of the first attempt that failed, when a later one did better */
@@ -78,6 +79,7 @@ struct exchange {
 	const struct backend *backend;
 	struct str sticky_id; /* weir_id to be issued with the answer; empty: none */
 	const struct backend *tried[EXCHANGE_TRIED_MAX];
+	struct cause_notes *notes; /* of attempts that failed; NULL: none has */
 
 	const struct backend *retry_to; /* who is asked when `pause` is over */
 	uint16_t retry_why; /* enum reason: why the attempt before it failed */
@@ -114,6 +116,8 @@ void exchange_end_all(struct edge *e);
 
 /* -- between the files of exchange/ -- */
 void exchange_set_state(struct exchange *x, enum exchange_state to);
+/* Why it failed, unless it failed before; where it has come to counts. */
+void exchange_blame(struct exchange *x, enum reason why);
 /* It cannot go on: answers the client with the reason's status if that is still possible, cuts it off otherwise. */
 void exchange_fail(struct exchange *x, enum reason why);
 /* Everything is done, or nobody cares any more: logs and frees. */

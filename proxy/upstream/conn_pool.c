@@ -84,6 +84,7 @@ static void end_if_empty(struct conn_pool *p)
 		return;
 	p->magic = 0;
 	free(p->addrs);
+	free(p->error);
 	free(p);
 }
 

@@ -55,6 +55,7 @@ struct conn_pool {
 	uint32_t conns; /* in the three lists */
 	uint32_t opening_n, waiting_n;
 	uint32_t streams; /* requests in flight */
+	char *error; /* what OpenSSL said of the last connection that could not be made; owned; NULL: nothing */
 	uint32_t worker; /* whose it is: counts in that one's tally of the backend */
 	struct backend_tally *tally; /* the backend's; NULL: nothing to count yet, or retired */
 	struct latency latency; /* while a pool balances by it */

@@ -193,6 +193,24 @@ static void deliver_question(struct mail *m, void *receiver)
 	free(q);
 }
 
+static void deliver_cause_order(struct mail *m, void *receiver)
+{
+	struct worker_causes *order = CONTAINER(m, struct worker_causes, mail);
+	struct worker *w = receiver;
+
+	order->query.id = str_of(order->id);
+	order->query.tenant = str_of(order->tenant);
+	order->n = causes_find(&w->edge.causes, &order->query, &order->found);
+	order->mail.deliver = order->answered;
+	mailbox_send(w->owner.box, &order->mail);
+}
+
+void worker_ask_causes(struct worker *w, struct worker_causes *order)
+{
+	order->mail.deliver = deliver_cause_order;
+	mailbox_send(&w->box, &order->mail);
+}
+
 void worker_measure(struct worker *w, uint64_t now_us)
 {
 	struct question *q = calloc(1, sizeof(*q));
@@ -292,5 +310,6 @@ void worker_free(struct worker *w)
 {
 	ring_free(&w->access);
 	tally_free(&w->edge.tally.unrouted);
+	causes_free(&w->edge.causes);
 	w->magic = 0;
 }
