@@ -9,16 +9,22 @@
 static const char *const advice[REASONS] = {
 	[REASON_NO_TENANT] = "add the host to a tenant's `hosts`, or correct the name that leads here",
 	[REASON_NO_ROUTE] = "`weir explain` with this URL shows which routes were tried",
-	[REASON_MISDIRECTED] = "the client reused a connection for a host of another tenant; it should open a new one",
+	[REASON_MISDIRECTED] =
+		"the client reused a connection for a host of another tenant; it should open a new one",
 	[REASON_NO_POOL] = "give a pool of the service a weight above 0",
-	[REASON_NO_BACKEND] = "look at the health of the pool's backends, and at what their last check met with",
+	[REASON_NO_BACKEND] =
+		"look at the health of the pool's backends, and at what their last check met with",
 	[REASON_LOOP] = "a backend sends its requests back to weir; correct its address",
 	[REASON_OVERLOADED] = "raise limits.memory, or find out who holds so many bytes in flight",
-	[REASON_PENDING_FULL] = "the backends are too slow for what comes: add some, or raise breaker.connections",
-	[REASON_PENDING_TIMEOUT] = "the backends are too slow for what comes: add some, or raise breaker.connections",
-	[REASON_BREAKER_REQUESTS] = "the backends are too slow for what comes: add some, or raise breaker.requests",
+	[REASON_PENDING_FULL] =
+		"the backends are too slow for what comes: add some, or raise breaker.connections",
+	[REASON_PENDING_TIMEOUT] =
+		"the backends are too slow for what comes: add some, or raise breaker.connections",
+	[REASON_BREAKER_REQUESTS] =
+		"the backends are too slow for what comes: add some, or raise breaker.requests",
 	[REASON_UPSTREAM_RESOLVE] = "check the name in DNS, and the resolver that this machine uses",
-	[REASON_UPSTREAM_REFUSED] = "nothing listens at that address: is the backend running, and on that port?",
+	[REASON_UPSTREAM_REFUSED] =
+		"nothing listens at that address: is the backend running, and on that port?",
 	[REASON_UPSTREAM_UNREACHABLE] = "check routes and firewalls between this machine and the backend",
 	[REASON_UPSTREAM_CONNECT_TIMEOUT] =
 		"packets to the backend are lost, or its queue of connections is full",
@@ -28,7 +34,8 @@ static const char *const advice[REASONS] = {
 	[REASON_UPSTREAM_STALE] = "set timeouts.upstream_idle below the idle timeout of the backend",
 	[REASON_UPSTREAM_RESET] = "the backend crashed or was stopped under the request: see its own log",
 	[REASON_UPSTREAM_CLOSED] = "the backend crashed or was stopped under the request: see its own log",
-	[REASON_UPSTREAM_TIMEOUT] = "the backend is slow: see its own log at that time, or raise timeouts.response",
+	[REASON_UPSTREAM_TIMEOUT] =
+		"the backend is slow: see its own log at that time, or raise timeouts.response",
 	[REASON_UPSTREAM_BODY_TIMEOUT] =
 		"the backend stalled in the middle of its answer: see its own log at that time",
 	[REASON_UPSTREAM_CUT_BODY] = "the backend stopped in the middle of its answer: see its own log",

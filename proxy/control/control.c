@@ -307,6 +307,7 @@ static void tear_down(struct control *c)
 		worker_join(&c->workers[i]);
 	mailbox_deliver(&c->box, c); /* snapshots that were let go of at the end */
 	admin_free(&c->admin);
+	mailbox_deliver(&c->box, c); /* what its requests had begun */
 	discovery_free(&c->discovery);
 	health_free(&c->health);
 	outlier_free(&c->outliers);

@@ -161,14 +161,14 @@ static struct text begin_sample(struct exposition *e, struct str suffix, struct 
 
 /* -- samples -- */
 
-static void put_seconds(struct text *t, uint64_t us)
+static void put_millionths(struct text *t, uint64_t n)
 {
 	char digits[] = ".000000";
 
-	text_u64(t, us / 1000000);
-	us %= 1000000;
-	for (int i = 6; i > 0; i--, us /= 10)
-		digits[i] = (char)('0' + us % 10);
+	text_u64(t, n / 1000000);
+	n %= 1000000;
+	for (int i = 6; i > 0; i--, n /= 10)
+		digits[i] = (char)('0' + n % 10);
 	text_put(t, (struct str){digits, 7});
 }
 
@@ -181,11 +181,11 @@ void exposition_count(struct exposition *e, struct str last, uint64_t value)
 	took(e, &t);
 }
 
-void exposition_seconds(struct exposition *e, struct str last, uint64_t us)
+void exposition_millionths(struct exposition *e, struct str last, uint64_t n)
 {
 	struct text t = begin_sample(e, STR_NONE, e->names, last);
 
-	put_seconds(&t, us);
+	put_millionths(&t, n);
 	text_char(&t, '\n');
 	took(e, &t);
 }
@@ -211,7 +211,7 @@ void exposition_histogram(struct exposition *e, const uint64_t counts[HISTOGRAM_
 	text_char(&t, '\n');
 	took(e, &t);
 	t = begin_sample(e, STR("_sum"), STR_NONE, STR_NONE);
-	put_seconds(&t, sum_us);
+	put_millionths(&t, sum_us);
 	text_char(&t, '\n');
 	took(e, &t);
 	t = begin_sample(e, STR("_count"), STR_NONE, STR_NONE);

@@ -36,8 +36,8 @@ void exposition_family(struct exposition *e, enum metric metric);
 void exposition_of(struct exposition *e, const struct str *values, uint32_t n);
 /* A sample; last: the value of the one label that is left, STR_NONE if none is. */
 void exposition_count(struct exposition *e, struct str last, uint64_t value);
-/* The same for seconds, given in microseconds. */
-void exposition_seconds(struct exposition *e, struct str last, uint64_t us);
+/* The same for a fraction, given in millionths: seconds in microseconds. */
+void exposition_millionths(struct exposition *e, struct str last, uint64_t n);
 /* All samples of a histogram; all labels have values. */
 void exposition_histogram(struct exposition *e, const uint64_t counts[HISTOGRAM_BUCKETS], uint64_t sum_us);
 /* Nothing follows. */

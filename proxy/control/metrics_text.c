@@ -19,7 +19,7 @@ static void tell_build(struct metrics_text *t)
 
 static void tell_cpu(struct metrics_text *t)
 {
-	exposition_seconds(&t->out, STR_NONE, self_cpu_us());
+	exposition_millionths(&t->out, STR_NONE, self_cpu_us());
 }
 
 static void tell_self(struct metrics_text *t)
@@ -127,7 +127,7 @@ static void tell_worker(struct metrics_text *t)
 
 		text_u64(&name, i);
 		if (t->metric == METRIC_LAG)
-			exposition_seconds(&t->out, text_str(&name), value);
+			exposition_millionths(&t->out, text_str(&name), value);
 		else
 			exposition_count(&t->out, text_str(&name), value);
 	}
@@ -320,13 +320,20 @@ static void tell_unrouted(struct metrics_text *t)
 static void tell_pool(struct metrics_text *t, const struct pool *pool)
 {
 	struct pool_census census = pool_census(pool);
+	struct pool_now now = control_pool_now(t->control, pool);
 	struct str labels[3];
 	uint64_t value = 0;
 
 	split_key(pool->slot->key, labels);
 	exposition_of(&t->out, labels, 3);
 	switch ((enum metric)t->metric) {
+	case METRIC_POOL_STATE:
+		exposition_count(&t->out, str_of(conf_pool_state_names[now.state]), 1);
+		return;
 	case METRIC_POOL_WEIGHT:
+		value = now.weight;
+		break;
+	case METRIC_POOL_WEIGHT_CONFIGURED:
 		value = pool->conf->weight;
 		break;
 	case METRIC_POOL_BACKENDS:
@@ -340,6 +347,32 @@ static void tell_pool(struct metrics_text *t, const struct pool *pool)
 		break;
 	}
 	exposition_count(&t->out, STR_NONE, value);
+}
+
+/* The shares of a service's pools add up to 1, unless none of them takes new users. */
+static void tell_shares(struct metrics_text *t, const struct service *service)
+{
+	uint64_t all = 0;
+	struct str labels[3];
+
+	for (uint32_t i = 0; i < service->n; i++) {
+		struct pool_now now = control_pool_now(t->control, &service->pools[i]);
+
+		all += pool_share(&now);
+	}
+	for (uint32_t i = 0; i < service->n; i++) {
+		struct pool_now now = control_pool_now(t->control, &service->pools[i]);
+
+		split_key(service->pools[i].slot->key, labels);
+		exposition_of(&t->out, labels, 3);
+		exposition_millionths(&t->out, STR_NONE, all ? pool_share(&now) * 1000000 / all : 0);
+	}
+}
+
+static void tell_tenant_shares(struct metrics_text *t, const struct tenant *tenant)
+{
+	for (uint32_t i = 0; i < tenant->conf->service_n; i++)
+		tell_shares(t, &tenant->services[i]);
 }
 
 static void tell_responses(struct metrics_text *t, const struct backend_sums *sums)
@@ -411,11 +444,12 @@ static void tell_backends(struct metrics_text *t, const struct pool *pool)
 
 /* -- the whole -- */
 
-/* How a family is told: at once, or pool by pool; of requests there are also those that found no pool, and no service. */
+/* How a family is told: at once, or pool by pool, then tenant by tenant, then what is left. */
 static const struct {
 	void (*once)(struct metrics_text *t);
 	void (*pool)(struct metrics_text *t, const struct pool *pool);
-	bool requests;
+	void (*tenant)(struct metrics_text *t, const struct tenant *tenant);
+	void (*rest)(struct metrics_text *t);
 } families[METRICS] = {
 	[METRIC_BUILD_INFO] = {.once = tell_build},
 	[METRIC_PROCESS_CPU] = {.once = tell_cpu},
@@ -440,17 +474,30 @@ static const struct {
 	[METRIC_LAG] = {.once = tell_worker},
 	[METRIC_MEMORY] = {.once = tell_worker},
 	[METRIC_LOG_LOST] = {.once = tell_log_lost},
-	[METRIC_REQUESTS] = {.pool = tell_pool_requests, .requests = true},
-	[METRIC_REQUEST_FAILURES] = {.pool = tell_pool_requests, .requests = true},
+	[METRIC_REQUESTS] = {.pool = tell_pool_requests,
+		.tenant = tell_tenant_requests,
+		.rest = tell_unrouted},
+	[METRIC_REQUEST_FAILURES] = {.pool = tell_pool_requests,
+		.tenant = tell_tenant_requests,
+		.rest = tell_unrouted},
 	[METRIC_IN_FLIGHT] = {.pool = tell_pool_requests},
-	[METRIC_DURATION] = {.pool = tell_pool_requests, .requests = true},
+	[METRIC_DURATION] = {.pool = tell_pool_requests,
+		.tenant = tell_tenant_requests,
+		.rest = tell_unrouted},
 	[METRIC_FIRST_BYTE] = {.pool = tell_pool_requests},
-	[METRIC_REQUEST_BYTES] = {.pool = tell_pool_requests, .requests = true},
-	[METRIC_RESPONSE_BYTES] = {.pool = tell_pool_requests, .requests = true},
+	[METRIC_REQUEST_BYTES] = {.pool = tell_pool_requests,
+		.tenant = tell_tenant_requests,
+		.rest = tell_unrouted},
+	[METRIC_RESPONSE_BYTES] = {.pool = tell_pool_requests,
+		.tenant = tell_tenant_requests,
+		.rest = tell_unrouted},
 	[METRIC_RETRIES] = {.pool = tell_pool_requests},
 	[METRIC_RETRIES_DENIED] = {.pool = tell_pool_requests},
 	[METRIC_ERRORS] = {.once = tell_errors},
 	[METRIC_POOL_WEIGHT] = {.pool = tell_pool},
+	[METRIC_POOL_WEIGHT_CONFIGURED] = {.pool = tell_pool},
+	[METRIC_POOL_EFFECTIVE] = {.tenant = tell_tenant_shares},
+	[METRIC_POOL_STATE] = {.pool = tell_pool},
 	[METRIC_POOL_BACKENDS] = {.pool = tell_pool},
 	[METRIC_POOL_BACKENDS_UP] = {.pool = tell_pool},
 	[METRIC_POOL_PANIC] = {.pool = tell_pool},
@@ -476,17 +523,17 @@ static bool tell_next(struct metrics_text *t)
 		return false;
 	}
 	if (i < s->pool_n) {
-		families[t->metric].pool(t, s->pools[i]);
+		if (families[t->metric].pool)
+			families[t->metric].pool(t, s->pools[i]);
 		return true;
 	}
-	if (!families[t->metric].requests)
-		return false;
 	i -= s->pool_n;
-	if (i < s->conf->tenant_n) {
-		tell_tenant_requests(t, &s->tenants[i]);
+	if (i < s->conf->tenant_n && families[t->metric].tenant) {
+		families[t->metric].tenant(t, &s->tenants[i]);
 		return true;
 	}
-	tell_unrouted(t);
+	if (families[t->metric].rest)
+		families[t->metric].rest(t);
 	return false;
 }
 

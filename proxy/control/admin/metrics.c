@@ -1,9 +1,12 @@
 /* control/admin/metrics.c - GET /metrics, in slices: control goes on with its other work between them. */
 #include <stdlib.h>
 #include "base/obj.h"
+#include "control/admin/match.h"
 #include "control/admin/routes.h"
 #include "control/control.h"
 #include "control/metrics_text.h"
+
+#define OPENMETRICS "application/openmetrics-text"
 
 /* One text that is being made. Mail that control sends itself: so everything else that has come is done before the next slice. */
 struct scrape {
@@ -36,8 +39,7 @@ static void finish(struct scrape *s)
 			"the metrics take more than %zu MiB; is this configuration meant to be so large?",
 			EXPOSITION_MAX >> 20);
 	else
-		admin_answer_text(
-			rq, exposition_type(out->openmetrics), (struct str){out->p, out->n});
+		admin_answer_text(rq, exposition_type(out->openmetrics), (struct str){out->p, out->n});
 	scrape_end(s);
 }
 
@@ -54,17 +56,12 @@ static void step(struct mail *m, void *control)
 		mailbox_send(&c->box, &s->mail);
 }
 
-/* Prometheus names OpenMetrics when it can read it; whoever does not ask for it gets the format that everything reads. */
+/* Prometheus names OpenMetrics when it can read it; whoever does not gets the format that everything reads. */
 static bool wants_openmetrics(const struct admin_request *rq)
 {
 	const struct field *accept = fields_find(&rq->head.fields, FIELD_ACCEPT);
-	struct str list = accept ? field_value(accept) : STR_NONE, range;
 
-	while (str_next_element(&list, &range))
-		if (str_case_eq(str_trim(str_head(range, str_find(range, ';'))),
-			    STR("application/openmetrics-text")))
-			return true;
-	return false;
+	return accept && admin_accept_names(field_value(accept), STR(OPENMETRICS));
 }
 
 static void metrics(struct admin_request *rq)
@@ -87,6 +84,7 @@ const struct admin_route metrics_routes[] = {
 		.path = "/metrics",
 		.summary = "All metrics, as OpenMetrics or in Prometheus' older text format, by Accept",
 		.type = "text/plain",
+		.other = OPENMETRICS,
 		.handle = metrics},
 	{.path = NULL},
 };

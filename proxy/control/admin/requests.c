@@ -148,8 +148,8 @@ static void one_request(struct admin_request *rq)
 	struct str id = admin_param(rq, "id");
 
 	if (id.n == 0 || id.n > EXCHANGE_ID_MAX) {
-		admin_problem(rq, 404, "no_such_request", "request ids have up to %d characters",
-			EXCHANGE_ID_MAX);
+		admin_problem(
+			rq, 404, "no_such_request", "request ids have up to %d characters", EXCHANGE_ID_MAX);
 		return;
 	}
 	inquire(rq, &(struct cause_query){.id = id, .limit = 1}, 1);

@@ -15,7 +15,7 @@ static void put_some(struct exposition *e)
 	exposition_family(e, METRIC_GENERATION);
 	exposition_count(e, STR_NONE, 7);
 	exposition_family(e, METRIC_PROCESS_CPU);
-	exposition_seconds(e, STR_NONE, 12034567);
+	exposition_millionths(e, STR_NONE, 12034567);
 	exposition_family(e, METRIC_RELOADS); /* has no samples: is left out */
 	exposition_family(e, METRIC_REQUESTS);
 	exposition_of(e, pool, 3);
