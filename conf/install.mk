@@ -15,7 +15,7 @@ install: $(BUILD)/weir
 	$(Q)install -D -m 644 conf/weir.sysusers $(DESTDIR)$(SYSUSERSDIR)/weir.conf
 	$(Q)install -D -m 644 conf/logrotate $(DESTDIR)$(SYSCONFDIR)/logrotate.d/weir
 	$(Q)install -m 644 conf/example.yaml $(DESTDIR)$(SYSCONFDIR)/weir/weir.yaml.example
-	$(Q)install -m 644 conf/example.yaml conf/quickstart.yaml $(DESTDIR)$(DOCDIR)/examples
+	$(Q)install -m 644 conf/example.yaml conf/quickstart.yaml conf/prometheus.yaml conf/prometheus-alerts.yaml conf/grafana-weir.json $(DESTDIR)$(DOCDIR)/examples
 	$(Q)install -m 644 README.md LICENSE NOTICE CHANGELOG.md $(wildcard docs/*.md) $(DESTDIR)$(DOCDIR)
 
 .PHONY: install
