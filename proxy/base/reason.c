@@ -22,6 +22,17 @@ struct str reason_name(enum reason r, char buf[REASON_NAME_MAX])
 	return (struct str){buf, name.n};
 }
 
+struct str reason_side(enum reason r)
+{
+	struct str name = reason_rows[r].name;
+
+	if (r == REASON_NONE)
+		return STR_NONE;
+	if (str_starts(name, STR("CLIENT_")))
+		return STR("client");
+	return str_starts(name, STR("UPSTREAM_")) ? STR("upstream") : STR("weir");
+}
+
 enum reason reason_from_name(struct str name)
 {
 	for (int r = REASON_NONE + 1; r < REASONS; r++)

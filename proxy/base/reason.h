@@ -65,6 +65,8 @@ static inline const struct reason_row *reason_row(enum reason r)
 /* The lower-case name that users see, written into buf. */
 #define REASON_NAME_MAX 48
 struct str reason_name(enum reason r, char buf[REASON_NAME_MAX]);
+/* Whose doing it was, by the reason's family: "client", "upstream" or "weir"; empty for REASON_NONE. */
+struct str reason_side(enum reason r);
 /* REASON_NONE when there is no such name (any case). */
 enum reason reason_from_name(struct str name);
 

@@ -3,10 +3,17 @@
 #include <stdlib.h>
 #include "base/obj.h"
 
+static void slot_free(struct slots *s, struct slot *slot)
+{
+	if (slot->kept)
+		s->forget(slot->kept);
+	free(slot);
+}
+
 void slots_free(struct slots *s)
 {
 	for (struct map_entry *e = map_next(&s->by_key, NULL); e; e = map_next(&s->by_key, e))
-		free(e->value);
+		slot_free(s, e->value);
 	map_free(&s->by_key);
 	free(s->free);
 	*s = (struct slots){0};
@@ -26,7 +33,7 @@ struct slot *slot_acquire(struct slots *s, struct str key)
 	text = (char *)(slot + 1);
 	memcpy(text, key.p, key.n);
 	text[key.n] = '\0';
-	*slot = (struct slot){s->free_n ? s->free[--s->free_n] : s->n++, 1, {text, key.n}};
+	*slot = (struct slot){s->free_n ? s->free[--s->free_n] : s->n++, 1, {text, key.n}, NULL};
 	map_put(&s->by_key, slot->key, slot);
 	return slot;
 }
@@ -43,5 +50,5 @@ void slot_release(struct slots *s, struct slot *slot)
 		MUST(s->free);
 	}
 	s->free[s->free_n++] = slot->number;
-	free(slot);
+	slot_free(s, slot);
 }

@@ -9,6 +9,7 @@ struct slot {
 	uint32_t number;
 	uint32_t refs;
 	struct str key; /* NUL-terminated, lies behind the struct */
+	void *kept; /* what the owner keeps under the name for as long as it is named; NULL: nothing */
 };
 
 struct slots {
@@ -16,6 +17,7 @@ struct slots {
 	uint32_t *free; /* numbers given back */
 	uint32_t free_n, free_cap;
 	uint32_t n; /* numbers ever given: the size of the arrays they index */
+	void (*forget)(void *kept); /* frees what was kept under a name that is gone */
 };
 
 void slots_free(struct slots *s);

@@ -18,6 +18,7 @@ static const struct cli_command *const commands[] = {
 	&demo_backend_command,
 	&reference_command,
 	&reasons_command,
+	&metrics_reference_command,
 };
 
 #define OPTIONS_MAX 32

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include "base/metric.h"
 #include "base/reason.h"
 #include "config/conf.h"
 
@@ -127,4 +128,54 @@ const struct cli_command reasons_command = {
 	.help = "Prints docs/reasons.md; \"make docs\" calls it.",
 	.hidden = true,
 	.run = run_reasons,
+};
+
+/* -- docs/metrics.md -- */
+
+static void print_labels(struct str labels)
+{
+	bool first = true;
+	struct str name;
+
+	while (str_next_element(&labels, &name)) {
+		printf("%s`" STR_FMT "`", first ? "" : " ", STR_ARG(name));
+		first = false;
+	}
+}
+
+static int run_metrics_reference(const void *parsed, const struct cli_list *arguments)
+{
+	(void)parsed;
+	(void)arguments;
+	puts("# Metrics\n\n"
+	     "What `GET /metrics` of the admin server tells, as OpenMetrics or in Prometheus' older text "
+	     "format. "
+	     "What to do with it\n"
+	     "stands in [monitoring.md](monitoring.md). Labels take their values from the configuration and "
+	     "from "
+	     "weir's own tables,\n"
+	     "never from clients, so their number is bounded. What belongs to a tenant, a pool or a backend "
+	     "belongs to its name: a\n"
+	     "reload does not reset it. A counter of a pool that nobody has used yet is left out.\n\n"
+	     "This page is made by `make docs` from `proxy/base/metrics.def`.\n\n"
+	     "| metric | type | labels | |\n"
+	     "|---|---|---|---|");
+	for (int m = 0; m < METRICS; m++) {
+		const struct metric_row *row = &metric_rows[m];
+
+		printf("| `" STR_FMT "` | " STR_FMT " | ", STR_ARG(row->name),
+			STR_ARG(metric_type_name((enum metric_type)row->type)));
+		print_labels(row->labels);
+		printf(" | " STR_FMT " |\n", STR_ARG(row->help));
+	}
+	return CLI_DONE;
+}
+
+const struct cli_command metrics_reference_command = {
+	.name = "metrics-reference",
+	.synopsis = "> docs/metrics.md",
+	.summary = "print the table of metrics",
+	.help = "Prints docs/metrics.md; \"make docs\" calls it.",
+	.hidden = true,
+	.run = run_metrics_reference,
 };

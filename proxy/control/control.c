@@ -58,16 +58,26 @@ static void on_pools_set(struct mail *m, void *control)
 	publish_followed(&c->publisher, serial);
 }
 
+void control_hold(struct snapshot *s)
+{
+	s->workers_left++;
+}
+
+void control_let_go(struct control *c, struct snapshot *s)
+{
+	if (--s->workers_left > 0)
+		return;
+	c->snapshots_alive--;
+	snapshot_free(&s);
+}
+
 static void on_let_go(struct mail *m, void *control)
 {
 	struct control *c = control;
 	struct snapshot *s = note_of(m)->snapshot;
 
 	free(note_of(m));
-	if (--s->workers_left > 0)
-		return;
-	c->snapshots_alive--;
-	snapshot_free(&s);
+	control_let_go(c, s);
 }
 
 static void on_exhausted(struct mail *m, void *control)
@@ -243,7 +253,8 @@ static bool count_workers(struct control *c)
 		conf_report_free(&c->first_report);
 		return false;
 	}
-	c->worker_n = MIN(c->first->workers ? c->first->workers : usable_cpus(), IO_RINGS_MAX);
+	c->backends.worker_n = c->worker_n =
+		MIN(c->first->workers ? c->first->workers : usable_cpus(), IO_RINGS_MAX);
 	return true;
 }
 
@@ -317,6 +328,7 @@ static void tear_down(struct control *c)
 	mailbox_deliver(&c->box, c); /* snapshots that were let go of at the end */
 	admin_free(&c->admin);
 	rebuild_stop(&c->rebuild);
+	mailbox_deliver(&c->box, c); /* what its requests had begun */
 	discovery_free(&c->discovery);
 	health_free(&c->health);
 	outlier_free(&c->outliers);
@@ -355,6 +367,7 @@ int control_run(const struct control_options *options)
 		conf_report_free(&c.first_report);
 		return 1;
 	}
+	metrics_init(&c.metrics);
 	discovery_init(&c.discovery, &c.loop, &c.io, c.workers, c.worker_n);
 	health_init(&c.health, &c.loop, &c.io, c.workers, c.worker_n);
 	publish_init(&c.publisher, c.workers, c.worker_n);

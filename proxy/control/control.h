@@ -7,6 +7,7 @@
 #include "control/discovery.h"
 #include "control/health.h"
 #include "control/io_thread.h"
+#include "control/metrics.h"
 #include "control/outlier.h"
 #include "control/publish.h"
 #include "control/rebuild.h"
@@ -58,6 +59,7 @@ struct control {
 	struct health_engine health;
 	struct outlier_engine outliers;
 	struct publisher publisher;
+	struct metrics metrics;
 	struct deadline stop_deadline;
 	struct admin_server admin;
 	uint64_t started_ms; /* on the loop's clock */
@@ -74,6 +76,10 @@ int control_run(const struct control_options *options);
 /* What workers shall take a pool of the current snapshot for: given with the snapshot, and published when it changes. */
 struct pool_now control_pool_now(const struct control *c, const struct pool *pool);
 void control_set_state(struct control *c, enum control_state to);
+/* Somebody on the control thread reads s for longer than a tick; s is current, or held already. */
+void control_hold(struct snapshot *s);
+/* A worker, or one who held it, uses it no more. The last one frees it, unless it is current. */
+void control_let_go(struct control *c, struct snapshot *s);
 /* reload.c: loads the file and gives it to the workers; the outcome is an event. At the start (no snapshot yet) errors go to standard
  * error and false is returned. */
 bool reload(struct control *c);

@@ -115,6 +115,7 @@ static void tell_losses(struct io_thread *io)
 	for (uint32_t i = 0; i < io->ring_n; i++)
 		dropped += atomic_exchange_explicit(&io->rings[i]->dropped, 0, memory_order_relaxed);
 	io->access.lost = 0;
+	counter_add(&io->lost, dropped);
 	if (dropped)
 		event_emit(io, CONF_LEVEL_WARNING, "access_log_lost",
 			json_pack("{s:I, s:s}", "lines", (json_int_t)dropped, "path", io->access.path));

@@ -5,6 +5,7 @@
 
 #include <jansson.h>
 #include <pthread.h>
+#include "base/counter.h"
 #include "base/mailbox.h"
 #include "base/ring.h"
 #include "config/conf.h"
@@ -25,6 +26,7 @@ struct io_thread {
 	struct mailbox box;
 	struct ring *rings[IO_RINGS_MAX]; /* set before the thread starts */
 	uint32_t ring_n;
+	_Atomic uint64_t lost; /* lines of the access log, ever; written by the thread alone */
 	struct log_file access, events; /* the thread's own */
 	_Atomic uint8_t level; /* events below it are not even put together; written by control alone */
 	bool stop; /* the thread's own */

@@ -180,6 +180,7 @@ static void tell_refused(struct control *c, const struct candidate *next)
 		reload_tell_not_started(c, &next->report);
 		return;
 	}
+	metrics_reloaded(&c->metrics, RELOAD_REFUSED);
 	event_emit(&c->io, CONF_LEVEL_ERROR, "reload",
 		json_pack("{s:s, s:I, s:o}", "outcome", "refused", "generation",
 			(json_int_t)c->snapshot->generation, "errors", problems(&next->report, false)));
@@ -216,6 +217,7 @@ bool reload(struct control *c)
 		next.fingerprint = fingerprint(next.conf);
 	}
 	if (next.conf && next.report.errors == 0 && is_unchanged(c, &next)) {
+		metrics_reloaded(&c->metrics, RELOAD_UNCHANGED);
 		event_emit(&c->io, CONF_LEVEL_INFO, "reload",
 			json_pack("{s:s, s:I}", "outcome", "unchanged", "generation",
 				(json_int_t)c->snapshot->generation));
@@ -269,6 +271,7 @@ void reload_installed(struct control *c)
 	close_unused_sockets(c, conf);
 	tell_listening(c, conf->listeners, conf->listener_n);
 	tell_listening(c, admin, admin_listeners(&conf->admin, &texts, admin));
+	metrics_reloaded(&c->metrics, RELOAD_APPLIED);
 	if (c->state == CONTROL_STARTING)
 		event_emit(&c->io, CONF_LEVEL_INFO, "ready",
 			json_pack("{s:I, s:i, s:i, s:s}", "generation", generation, "workers",

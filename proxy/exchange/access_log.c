@@ -43,18 +43,6 @@ static struct str version_text(uint8_t version)
 	}
 }
 
-/* Who is to blame, by the reason's family. */
-static struct str side_of(enum reason why)
-{
-	struct str name = reason_row(why)->name;
-
-	if (why == REASON_NONE)
-		return STR_NONE;
-	if (str_starts(name, STR("CLIENT_")))
-		return STR("client");
-	return str_starts(name, STR("UPSTREAM_")) ? STR("upstream") : STR("weir");
-}
-
 /* What the line is made of, for the getters. */
 struct source {
 	struct exchange *x;
@@ -90,7 +78,7 @@ GETTER(path) { return text_value(s->x->path); }
 GETTER(protocol) { return text_value(version_text(s->x->request.version)); }
 GETTER(status) { return number_value(s->x->status); }
 GETTER(reason) { return text_value(reason_name((enum reason)s->x->reason, s->reason)); }
-GETTER(side) { return text_value(side_of((enum reason)s->x->reason)); }
+GETTER(side) { return text_value(reason_side((enum reason)s->x->reason)); }
 GETTER(retried) { return text_value(s->x->attempts > 1 ? reason_name((enum reason)s->x->first_reason, s->first_reason) : STR_NONE); }
 GETTER(bytes_in) { return number_value(s->x->bytes_in); }
 GETTER(bytes_out) { return number_value(s->x->bytes_out); }

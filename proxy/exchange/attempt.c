@@ -175,15 +175,28 @@ bool attempt_is_one_too_many(const struct exchange *x)
 
 static void traffic_enter(struct exchange *x)
 {
+	struct pool_traffic *t = edge_traffic(x->edge, x->pool);
+	struct tally *tally = tally_of(x->pool->slot, x->edge->worker);
+
 	x->in_flight = true;
-	edge_traffic(x->edge, x->pool)->requests++;
+	t->requests++;
+	if (tally)
+		counter_set(&tally->in_flight, t->requests);
 }
 
 static void traffic_leave(struct exchange *x)
 {
-	if (x->in_flight)
-		edge_traffic(x->edge, x->pool)->requests--;
+	struct pool_traffic *t;
+	struct tally *tally;
+
+	if (!x->in_flight)
+		return;
+	t = edge_traffic(x->edge, x->pool);
+	tally = tally_of(x->pool->slot, x->edge->worker);
 	x->in_flight = false;
+	t->requests--;
+	if (tally)
+		counter_set(&tally->in_flight, t->requests);
 }
 
 /* -- one attempt -- */
@@ -350,6 +363,7 @@ void attempt_failed(struct exchange *x, enum reason why)
 
 	if (x->state == EXCHANGE_CONNECTING)
 		x->queue_us += x->edge->loop->now_us - x->wait_us;
+	cause_note(x, why);
 	attempt_drop(x);
 	deadline_disarm(x->edge->loop, &x->deadline);
 	if (!stale) {

@@ -1,11 +1,13 @@
 /* exchange/edge.h - what a worker thread has for its exchanges: the current snapshot, the connection pools, the state of balancing and
- * splitting, the log. One per worker; nothing in it is shared. */
+ * splitting, the log. One per worker; nothing in it is shared, but for the tally, which control reads. */
 #ifndef WEIR_EXCHANGE_EDGE_H
 #define WEIR_EXCHANGE_EDGE_H
 
 #include "base/ring.h"
+#include "exchange/cause.h"
 #include "exchange/retry_budget.h"
 #include "exchange/snapshot.h"
+#include "exchange/tally.h"
 #include "route/split.h"
 #include "upstream/balance.h"
 #include "upstream/conn_pool.h"
@@ -59,6 +61,8 @@ struct edge {
 		struct snapshot_use *use); /* its last exchange has ended, and it is not current */
 	bool draining;
 	size_t memory_max; /* bytes in motion above which new requests are refused; 0: no limit */
+	struct worker_tally tally;
+	struct causes causes; /* of requests that failed */
 	uint64_t second; /* that `date` is for */
 	char date[40]; /* "date: Sun, 06 Nov 1994 08:49:37 GMT\r\n" (RFC 9110 5.6.7) */
 	struct moment moment; /* of the line that was logged last */

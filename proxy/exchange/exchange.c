@@ -29,6 +29,8 @@ static void on_total_timeout(struct deadline *d)
 	/* The backend had everything, and time was up: whose deadline it was makes no difference to what it says of the backend. */
 	if (x->state == EXCHANGE_AWAITING && x->request_given)
 		outcome_of_failure(x, REASON_UPSTREAM_TIMEOUT);
+	if (x->in_flight)
+		cause_note(x, REASON_DEADLINE);
 	exchange_fail(x, REASON_DEADLINE);
 }
 
@@ -42,6 +44,7 @@ static void on_response_timeout(struct deadline *d)
 		attempt_failed(x, REASON_UPSTREAM_TIMEOUT);
 	} else {
 		outcome_of_failure(x, REASON_UPSTREAM_BODY_TIMEOUT);
+		cause_note(x, REASON_UPSTREAM_BODY_TIMEOUT);
 		exchange_fail(x, REASON_UPSTREAM_BODY_TIMEOUT);
 	}
 }
@@ -92,6 +95,9 @@ void exchange_end(struct exchange *x)
 	exchange_set_state(x, EXCHANGE_ENDED);
 	if (x->modules)
 		modules_end(x);
+	count_end(x);
+	if (x->reason != REASON_NONE || x->status >= 500)
+		cause_record(x);
 	if (e->access)
 		access_log_write(x);
 	attempt_drop(x);
@@ -118,16 +124,22 @@ void exchange_end_all(struct edge *e)
 	while ((link = list_first(&e->exchanges))) {
 		struct exchange *x = CONTAINER(link, struct exchange, link);
 
-		if (x->reason == REASON_NONE)
-			x->reason = REASON_SHUTDOWN;
+		exchange_blame(x, REASON_SHUTDOWN);
 		exchange_end(x);
 	}
 }
 
+void exchange_blame(struct exchange *x, enum reason why)
+{
+	if (x->reason != REASON_NONE)
+		return;
+	x->reason = (uint16_t)why;
+	x->phase = x->state;
+}
+
 void exchange_fail(struct exchange *x, enum reason why)
 {
-	if (x->reason == REASON_NONE)
-		x->reason = (uint16_t)why;
+	exchange_blame(x, why);
 	if (x->state == EXCHANGE_RELAYING || x->state == EXCHANGE_REPLYING || reason_row(why)->status == 0) {
 		if (!x->client_dead)
 			stream_reset(x->client, why);
@@ -399,8 +411,7 @@ static void client_on_reset(struct stream *s, enum reason why)
 
 	OBJ_CHECK(x, EXCHANGE_MAGIC);
 	x->client_dead = true;
-	if (x->reason == REASON_NONE)
-		x->reason = (uint16_t)why;
+	exchange_blame(x, why);
 	/* The codec may still get an answer across (a body that came too slowly, or malformed): try, unless the client is gone. */
 	if (reason_row(why)->status >= 400 && reason_row(why)->status != 499 && !x->response_begun &&
 		x->state != EXCHANGE_REPLYING && !x->tunnel) {
@@ -554,6 +565,7 @@ static void upstream_on_reset(struct stream *s, enum reason why)
 	if (x->state == EXCHANGE_RELAYING) {
 		why = reason_row(why)->status ? REASON_UPSTREAM_CUT_BODY : why;
 		outcome_of_failure(x, why);
+		cause_note(x, why);
 		exchange_fail(x, why);
 	} else {
 		attempt_failed(x, why);

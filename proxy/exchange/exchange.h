@@ -56,6 +56,7 @@ struct exchange {
 	uint8_t tried_n;
 	uint8_t stale_replays;
 	uint8_t pool_why; /* enum split_why */
+	uint8_t phase; /* enum exchange_state in which it failed */
 	uint16_t status; /* of the final answer; 0: none was given */
 	uint16_t reason; /* enum reason: why it failed */
 	uint16_t first_reason; /* of the first attempt that failed, when a later one did better */
@@ -83,6 +84,7 @@ struct exchange {
 	const struct backend *backend;
 	struct str sticky_id; /* weir_id to be issued with the answer; empty: none */
 	const struct backend *tried[EXCHANGE_TRIED_MAX];
+	struct cause_notes *notes; /* of attempts that failed; NULL: none has */
 
 	const struct backend *retry_to; /* who is asked when `pause` is over */
 	uint16_t retry_why; /* enum reason: why the attempt before it failed */
@@ -121,6 +123,8 @@ void exchange_end_all(struct edge *e);
 
 /* -- between the files of exchange/ -- */
 void exchange_set_state(struct exchange *x, enum exchange_state to);
+/* Why it failed, unless it failed before; where it has come to counts. */
+void exchange_blame(struct exchange *x, enum reason why);
 /* It cannot go on: answers the client with the reason's status if that is still possible, cuts it off otherwise. */
 void exchange_fail(struct exchange *x, enum reason why);
 /* Everything is done, or nobody cares any more: logs and frees. */
@@ -164,7 +168,7 @@ void retry_pause_over(struct deadline *d);
 /* Will this answer be passed over, and the request be tried again elsewhere? */
 bool retry_passes_over(struct exchange *x, const struct head *head);
 
-/* outcomes.c: tell what became of an attempt, for the ejection of backends. Nothing unless the pool has `outlier`. */
+/* outcomes.c: tell what became of an attempt: the backend's tally and, where the pool has `outlier`, those who eject. */
 /* It failed; reasons that do not speak against the backend are passed over. */
 void outcome_of_failure(struct exchange *x, enum reason why);
 /* A final head has come. */
@@ -188,6 +192,12 @@ void reply_error(struct exchange *x, enum reason why);
 void reply_redirect(struct exchange *x, unsigned status, struct str location);
 /* A module's answer; fields may be NULL. */
 void reply_with(struct exchange *x, unsigned status, const struct fields *fields, struct str body);
+
+/* counts.c */
+/* It has ended: adds it to the tallies of its pool and its worker. */
+void count_end(struct exchange *x);
+/* It tries again; denied: it would, had the budget allowed it. */
+void count_retry(struct exchange *x, bool denied);
 
 /* access_log.c */
 void access_log_write(struct exchange *x);

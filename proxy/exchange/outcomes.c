@@ -1,4 +1,4 @@
-/* exchange/outcomes.c - what an exchange tells of its backend, where the configuration wants to know (outlier). */
+/* exchange/outcomes.c - what an exchange tells of its backend: counted for all, judged where the configuration wants it (outlier). */
 #include "base/obj.h"
 #include "exchange/exchange.h"
 
@@ -22,14 +22,27 @@ static void failed(struct exchange *x, enum outcome_kind kind)
 		e->suspect(e, x->backend, kind);
 }
 
+static struct backend_tally *tally(const struct exchange *x)
+{
+	return x->backend ? backend_tally(x->backend->tallies, x->edge->worker) : NULL;
+}
+
 void outcome_of_failure(struct exchange *x, enum reason why)
 {
+	struct backend_tally *t = tally(x);
+
+	if (t)
+		counters_add(t->failures, why, 1);
 	if (is_watched(x) && reason_row(why)->blamed)
 		failed(x, OUTCOME_LOCAL);
 }
 
 void outcome_of_head(struct exchange *x, const struct head *head)
 {
+	struct backend_tally *t = tally(x);
+
+	if (t && head->status >= 100 && head->status / 100 <= BACKEND_CLASSES)
+		counter_add(&t->responses[head->status / 100 - 1], 1);
 	if (!is_watched(x))
 		return;
 	if (is_server_error(head->status))

@@ -110,6 +110,7 @@ void retry_pause_over(struct deadline *d)
 
 static void try_again(struct exchange *x, const struct backend *next, uint32_t pause_ms, enum reason why)
 {
+	count_retry(x, false);
 	rewind_body(x);
 	if (pause_ms == 0) {
 		attempt_start(x, next);
@@ -134,8 +135,10 @@ static const struct backend *next_to_ask(struct exchange *x, enum reason why, bo
 	}
 	x->waiter.fresh = words == CONF_RETRY_RESET;
 	if (next && !stale &&
-		!retry_budget_spend(&edge_traffic(x->edge, x->pool)->retries, x->edge->loop->now_ms))
+		!retry_budget_spend(&edge_traffic(x->edge, x->pool)->retries, x->edge->loop->now_ms)) {
+		count_retry(x, true);
 		return NULL;
+	}
 	return next;
 }
 

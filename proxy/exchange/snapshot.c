@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include "base/obj.h"
+#include "exchange/tally.h"
 
 static struct roster roster_of(
 	const struct roster_source *source, struct str pool_key, const struct conf_pool *conf)
@@ -41,6 +42,7 @@ static void pool_build(struct snapshot *s, const struct snapshot_parts *parts, s
 
 	pool->conf = conf;
 	pool->slot = slot_acquire(s->pool_slots, key);
+	tallies_attach(s->pool_slots, pool->slot, s->backends->worker_n);
 	pool->n = roster.n;
 	pool->lookup = roster.lookup;
 	pool->fingerprint = fingerprint(&roster);
@@ -62,6 +64,7 @@ static void service_build(struct snapshot *s, const struct snapshot_parts *parts
 
 	service->conf = conf;
 	service->slot = slot_acquire(s->service_slots, key);
+	tallies_attach(s->service_slots, service->slot, s->backends->worker_n);
 	service->n = conf->pool_n;
 	service->pools = arena_array(&s->arena, struct pool, conf->pool_n);
 	for (uint32_t i = 0; i < conf->pool_n; i++) {

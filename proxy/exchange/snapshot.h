@@ -25,7 +25,8 @@ struct roster_source {
 
 struct snapshot {
 	uint32_t magic;
-	uint32_t workers_left; /* that have not let go yet; control's */
+	uint32_t
+		workers_left; /* that have not let go yet, and others that hold it on the control thread; control's */
 	uint64_t generation; /* of the configuration */
 	uint64_t serial; /* of the snapshot: one more for each that is built, whatever has changed */
 	struct conf *conf; /* a reference: snapshots that differ in members alone share it */

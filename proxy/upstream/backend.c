@@ -7,6 +7,7 @@ static void backend_free(struct backend *b)
 {
 	b->magic = 0;
 	free(b->outcomes);
+	backend_tallies_free(&b->tallies);
 	free(b);
 }
 
@@ -62,6 +63,7 @@ struct backend *backend_acquire(
 	b = map_get(&r->by_key, text_str(&key));
 	if (!b) {
 		b = backend_new(slot_acquire(&r->slots, text_str(&key)), pool_key.n + 1, conf);
+		b->tallies = backend_tallies_new(MAX(r->worker_n, 1u));
 		map_put(&r->by_key, b->slot->key, b);
 	}
 	if (b->refs == 0 || b->named_last + 1 < serial)

@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 #include "base/slots.h"
 #include "config/conf.h"
+#include "upstream/backend_tally.h"
 #include "upstream/outcome.h"
 
 #define BACKEND_MAGIC 0xbac4e9d1
@@ -36,7 +37,8 @@ struct backend {
 	struct addr addr; /* ADDR_NONE for a dns: backend: its addresses reach workers as mail */
 	struct health *health; /* control's record of its checks; NULL: none */
 	struct outlier *outlier; /* control's record of its ejections; NULL: none */
-	/* For workers to count in; read only under a snapshot whose policy has `outlier`. NULL until the first such. */
+	struct backend_tallies *tallies; /* for workers to count in */
+	/* Likewise, to judge it by; read only under a snapshot whose policy has `outlier`. NULL until the first such. */
 	struct outcomes *outcomes;
 	/* Written by control alone, read by workers for each request. */
 	_Atomic uint8_t state; /* enum backend_state */
@@ -67,6 +69,7 @@ static inline enum backend_state backend_standing(const struct backend *b)
 struct backend_registry {
 	struct map by_key;
 	struct slots slots;
+	uint32_t worker_n; /* who count at them; 0 counts as 1 */
 };
 
 void backend_registry_free(struct backend_registry *r);

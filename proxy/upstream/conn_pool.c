@@ -25,6 +25,25 @@ struct conn_pool *conn_pool_new(struct loop *l, const struct backend *b)
 	return p;
 }
 
+struct backend_tally *conn_pool_tally(struct conn_pool *p)
+{
+	if (!p->tally)
+		p->tally = backend_tally(p->backend->tallies, p->worker);
+	return p->tally;
+}
+
+/* The backend's record may go with the last snapshot that names it, before the last connection. */
+static void tell_now(struct conn_pool *p)
+{
+	struct backend_tally *t;
+
+	if (p->retired)
+		return;
+	t = conn_pool_tally(p);
+	counter_set(&t->in_flight, p->streams);
+	counter_set(&t->connections, p->conns);
+}
+
 static bool speaks_the_same(const struct conn_settings *a, const struct conn_settings *b)
 {
 	return a->protocol == b->protocol && a->tls == b->tls && a->tls_lost == b->tls_lost &&
@@ -65,6 +84,7 @@ static void end_if_empty(struct conn_pool *p)
 		return;
 	p->magic = 0;
 	free(p->addrs);
+	free(p->error);
 	free(p);
 }
 
@@ -73,6 +93,11 @@ void conn_pool_retire(struct conn_pool **pp)
 	struct conn_pool *p = TAKE(pp);
 
 	OBJ_CHECK(p, CONN_POOL_MAGIC);
+	if (p->tally) {
+		counter_set(&p->tally->in_flight, 0);
+		counter_set(&p->tally->connections, 0);
+		p->tally = NULL;
+	}
 	p->retired = true;
 	opening_close_beyond(p, 0);
 	while (list_first(&p->waiting))
@@ -113,7 +138,9 @@ struct stream *conn_pool_open(
 	if (!s)
 		return NULL;
 	p->streams++;
-	p->requests++;
+	if (!p->retired)
+		counter_add(&conn_pool_tally(p)->requests, 1);
+	tell_now(p);
 	if (p->settings.proxy_protocol)
 		http_conn_drain(
 			c); /* the PROXY header named this client: nobody else may come through here */
@@ -125,6 +152,7 @@ struct stream *conn_pool_open(
 void conn_pool_done(struct conn_pool *p)
 {
 	p->streams--;
+	tell_now(p);
 }
 
 /* Ends the wait, whatever has come of it. */
@@ -160,7 +188,7 @@ static enum reason open_more(struct conn_pool *p)
 		why = opening_begin(p, first->client, first->client_local);
 		if (why != REASON_NONE)
 			return why;
-		p->connects++;
+		counter_add(&conn_pool_tally(p)->connects, 1);
 		/* One HTTP/2 connection will do for many: wait for what it says. */
 		if (set->protocol == CONF_H2 || set->protocol == CONF_H2C)
 			break;
@@ -244,13 +272,15 @@ void conn_pool_opened(struct conn_pool *p, struct transport **t, enum http_versi
 		return;
 	}
 	p->conns++;
+	tell_now(p);
 	place(p, c);
 	serve(p);
 }
 
 void conn_pool_open_failed(struct conn_pool *p, enum reason why)
 {
-	p->connect_failures++;
+	if (!p->retired)
+		counter_add(&conn_pool_tally(p)->connect_failures, 1);
 	/* Each failure ends the patience of one: it may try elsewhere while the others wait for their own attempt. */
 	do
 		fail_first(p, why);
@@ -275,6 +305,7 @@ static void on_closed(struct http_conn *c, enum reason why)
 	OBJ_CHECK(p, CONN_POOL_MAGIC);
 	list_remove(&c->link);
 	p->conns--;
+	tell_now(p);
 	if (!p->retired && open_more(p) != REASON_NONE)
 		conn_pool_open_failed(p, REASON_UPSTREAM_CONNECT);
 	else

@@ -55,10 +55,12 @@ struct conn_pool {
 	uint32_t conns; /* in the three lists */
 	uint32_t opening_n, waiting_n;
 	uint32_t streams; /* requests in flight */
-	uint64_t connects, connect_failures, requests; /* since the pool was made */
 	/* A handshake with the backend failed; text: what OpenSSL said. May be NULL. Must not touch the pool. */
 	void (*on_tls_failed)(struct conn_pool *p, enum reason why, const char *text);
 	void *user;
+	char *error; /* what OpenSSL said of the last connection that could not be made; owned; NULL: nothing */
+	uint32_t worker; /* whose it is: counts in that one's tally of the backend */
+	struct backend_tally *tally; /* the backend's; NULL: nothing to count yet, or retired */
 	struct latency latency; /* while a pool balances by it */
 	uint64_t serial; /* of the newest snapshot that names the backend; the worker's */
 };
@@ -83,6 +85,8 @@ struct http_conn *conn_pool_take(struct conn_pool *p);
 /* Opens a stream on a connection from conn_pool_take() or ready(). NULL if the connection has died meanwhile. */
 struct stream *conn_pool_open(
 	struct conn_pool *p, struct http_conn *c, const struct stream_owner_ops *ops, void *owner);
+/* The tally to count in. Not once it is retired. */
+struct backend_tally *conn_pool_tally(struct conn_pool *p);
 /* To be called once for every stream that was opened, before it is released. */
 void conn_pool_done(struct conn_pool *p);
 /* Waits: w's callbacks and addresses are set. REASON_NONE, or why it cannot even wait. */

@@ -1,5 +1,6 @@
 #include "upstream/connect.h"
 
+#include <stdlib.h>
 #include "base/obj.h"
 #include "io/proxy_protocol.h"
 #include "io/tls.h"
@@ -70,6 +71,17 @@ static enum reason send_preamble(struct opening *o)
 									       : REASON_UPSTREAM_CONNECT;
 }
 
+/* For whoever asks why. */
+static void keep_error(struct conn_pool *p, const struct transport *t)
+{
+	const char *text = p->settings.tls ? tls_error_text(t) : "";
+
+	if (text[0] == '\0' || (p->error && strcmp(p->error, text) == 0))
+		return;
+	free(p->error);
+	p->error = strdup(text);
+}
+
 static void on_event(struct transport *t)
 {
 	struct opening *o = t->user;
@@ -79,6 +91,7 @@ static void on_event(struct transport *t)
 	enum reason why;
 
 	if (t->state == TRANSPORT_DEAD) {
+		keep_error(p, t);
 		opening_fail(o, t->why ? (enum reason)t->why : REASON_UPSTREAM_CONNECT);
 		return;
 	}
@@ -139,7 +152,7 @@ enum reason opening_begin(struct conn_pool *p, const struct addr *client, const 
 		o->transport = plain_connect(p->loop, to, unix_path, &why);
 	if (!o->transport) {
 		mem_obj_free(&p->loop->mem, o, sizeof(*o));
-		p->connect_failures++;
+		counter_add(&conn_pool_tally(p)->connect_failures, 1);
 		return why;
 	}
 	o->pool = p;

@@ -29,7 +29,7 @@ static void conn_begin(struct entry *e, struct http_conn *c)
 		return;
 	entry_ref(e);
 	e->conn_n++;
-	w->conn_n++;
+	counter_set(&w->edge.tally.connections, ++w->conn_n);
 	list_push_back(&w->conns, &c->link);
 	if (w->draining)
 		http_conn_drain(c);
@@ -59,11 +59,12 @@ static void on_closed(struct http_conn *c, enum reason why)
 	struct entry *e = c->owner;
 	struct worker *w = worker_of(e);
 
-	(void)why;
 	OBJ_CHECK(e, ENTRY_MAGIC);
 	list_remove(&c->link);
 	e->conn_n--;
-	w->conn_n--;
+	counter_set(&w->edge.tally.connections, --w->conn_n);
+	if (why != REASON_NONE)
+		counter_add(&w->edge.tally.closed[why], 1);
 	entry_unref(&e);
 }
 
@@ -87,6 +88,9 @@ static void on_open(struct inbounds *in, struct transport **t, void *ctx)
 		transport_close(t);
 		return;
 	}
+	if (tls)
+		counter_add(
+			&g->worker->edge.tally.handshakes[str_eq(str_of(tls->version), STR("TLSv1.3"))], 1);
 	if (tls && str_eq(tls->alpn, STR("h2")))
 		conn_begin(e, h2_server(t, NULL, &e->limits, &client_conn_ops, e));
 	else
@@ -101,6 +105,7 @@ static void on_failed(
 	(void)in;
 	g->pending--;
 	failure_of_client(g, why, peer, text);
+	counter_add(&g->worker->edge.tally.closed[why], 1);
 }
 
 /* -- accepting -- */
@@ -131,7 +136,9 @@ static void on_accept(struct acceptor *a, int fd, const struct addr *peer, const
 	struct gate *g = a->user;
 	struct worker *w = g->worker;
 
+	counter_add(&w->edge.tally.accepted, 1);
 	if (!has_room(w)) {
+		counter_add(&w->edge.tally.refused, 1);
 		close(fd);
 		return;
 	}

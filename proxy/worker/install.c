@@ -70,6 +70,7 @@ static void visit_pools(struct worker *w, const struct worker_install *order)
 				(*at)->user = w;
 			}
 			(*at)->serial = s->serial;
+			(*at)->worker = w->index;
 			conn_pool_configure(*at, &set);
 		}
 	}

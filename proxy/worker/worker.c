@@ -178,6 +178,50 @@ static void deliver_health(struct mail *m, void *receiver)
 	attempts_undecided(&w->edge);
 }
 
+struct question {
+	struct mail mail;
+	uint64_t asked_us;
+};
+
+static void deliver_question(struct mail *m, void *receiver)
+{
+	struct question *q = CONTAINER(m, struct question, mail);
+	struct worker *w = receiver;
+	struct worker_tally *t = &w->edge.tally;
+
+	counter_set(&t->lag_us, w->loop.now_us - MIN(q->asked_us, w->loop.now_us));
+	counter_set(&t->memory, w->loop.mem.in_use);
+	free(q);
+}
+
+static void deliver_cause_order(struct mail *m, void *receiver)
+{
+	struct worker_causes *order = CONTAINER(m, struct worker_causes, mail);
+	struct worker *w = receiver;
+
+	order->query.id = str_of(order->id);
+	order->query.tenant = str_of(order->tenant);
+	order->n = causes_find(&w->edge.causes, &order->query, &order->found);
+	order->mail.deliver = order->answered;
+	mailbox_send(w->owner.box, &order->mail);
+}
+
+void worker_ask_causes(struct worker *w, struct worker_causes *order)
+{
+	order->mail.deliver = deliver_cause_order;
+	mailbox_send(&w->box, &order->mail);
+}
+
+void worker_measure(struct worker *w, uint64_t now_us)
+{
+	struct question *q = calloc(1, sizeof(*q));
+
+	MUST(q);
+	q->mail.deliver = deliver_question;
+	q->asked_us = now_us;
+	mailbox_send(&w->box, &q->mail);
+}
+
 struct key_mail {
 	struct mail mail;
 	struct ticket_keys *keys;
@@ -266,5 +310,7 @@ void worker_join(struct worker *w)
 void worker_free(struct worker *w)
 {
 	ring_free(&w->access);
+	tally_free(&w->edge.tally.unrouted);
+	causes_free(&w->edge.causes);
 	w->magic = 0;
 }

@@ -137,6 +137,18 @@ struct worker_pools {
 	} v[];
 };
 
+/* A question about requests that failed; the same mail comes back with the answer. malloc'ed; who is answered frees it, and what was
+ * found. */
+struct worker_causes {
+	struct mail mail;
+	char id[EXCHANGE_ID_MAX + 1], tenant[64]; /* "": any; the query's texts are set from these */
+	struct cause_query query;
+	void (*answered)(struct mail *m, void *control);
+	void *ctx;
+	struct cause **found;
+	uint32_t n;
+};
+
 /* Starts the thread. False when the system has no descriptors or threads left. */
 bool worker_start(struct worker *w, uint32_t index, const struct worker_owner *owner);
 /* From control: posts the order. */
@@ -146,6 +158,9 @@ void worker_set_pools(struct worker *w, struct worker_pools *pools);
 void worker_set_addrs(struct worker *w, struct worker_addrs *addrs);
 /* From control: backends have come up or gone down; requests that waited for that are looked at again. */
 void worker_health_changed(struct worker *w);
+void worker_ask_causes(struct worker *w, struct worker_causes *order);
+/* From control, whose clock says now_us: the worker notes in its tally how late it hears of it, and what memory it uses. */
+void worker_measure(struct worker *w, uint64_t now_us);
 /* For handshakes from now on; takes the reference. */
 void worker_set_keys(struct worker *w, struct ticket_keys *keys);
 /* No new connections; those that are open end with their requests; on_stopped follows. Once. */

@@ -93,7 +93,7 @@ def test_every_link_leads_to_a_file(page):
         assert (page.parent / target).exists(), target
 
 
-@pytest.mark.parametrize("page, command", [("configuration.md", "reference"), ("reasons.md", "reasons")])
+@pytest.mark.parametrize("page, command", [("configuration.md", "reference"), ("reasons.md", "reasons"), ("metrics.md", "metrics-reference")])
 def test_the_made_pages_are_fresh(page, command):
     assert (ROOT / "docs" / page).read_text() == run(command).out, "run make docs"
 

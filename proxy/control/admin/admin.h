@@ -59,6 +59,7 @@ struct admin_route {
 	const char *request; /* the JSON Schema of the body; NULL: it takes none */
 	const char *response; /* the JSON Schema of the answer; NULL: some JSON */
 	const char *type; /* of the answer; NULL: application/json */
+	const char *other; /* a type that it can be as well, for those whose Accept asks for it; NULL: none */
 	void (*handle)(struct admin_request *rq);
 };
 

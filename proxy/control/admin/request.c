@@ -273,7 +273,8 @@ static bool check_types(struct admin_request *rq)
 	struct str made = route->type ? str_of(route->type) : STR("application/json");
 
 	rq->wants_stream = route->streams && admin_accept_names(accept, STR("text/event-stream"));
-	if (!rq->wants_stream && !admin_accepts(accept, made)) {
+	if (!rq->wants_stream && !admin_accepts(accept, made) &&
+		!(route->other && admin_accepts(accept, str_of(route->other)))) {
 		admin_problem(rq, 406, "accept", "the answer is " STR_FMT ", which Accept does not take",
 			STR_ARG(made));
 		return false;

@@ -3,6 +3,8 @@
 
 const struct admin_route *const admin_tables[] = {
 	life_routes,
+	metrics_routes,
+	requests_routes,
 	status_routes,
 	NULL,
 };

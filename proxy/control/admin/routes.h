@@ -5,6 +5,6 @@
 #include "control/admin/admin.h"
 
 /* Each ends with a row without a path. */
-extern const struct admin_route life_routes[], status_routes[];
+extern const struct admin_route life_routes[], metrics_routes[], requests_routes[], status_routes[];
 
 #endif

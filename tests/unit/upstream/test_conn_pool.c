@@ -348,6 +348,7 @@ static int setup(void **state)
 		.limits = {.header_bytes = 65536, .header_count = 100},
 		.connect_ms = 5000,
 		.pending_ms = 60000};
+	b->backend.tallies = backend_tallies_new(1);
 	b->pool = conn_pool_new(&b->loop, &b->backend);
 	conn_pool_configure(b->pool, &b->settings);
 	for (unsigned i = 0; i < USERS; i++)
@@ -377,6 +378,7 @@ static int teardown(void **state)
 	if (b->listener >= 0)
 		close(b->listener);
 	loop_free(&b->loop); /* fails if a block did not come back */
+	backend_tallies_free(&b->backend.tallies);
 	free(b);
 	return 0;
 }
