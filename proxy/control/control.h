@@ -5,10 +5,12 @@
 
 #include "control/admin/door.h"
 #include "control/discovery.h"
+#include "control/events.h"
 #include "control/health.h"
 #include "control/io_thread.h"
 #include "control/outlier.h"
 #include "control/publish.h"
+#include "control/reload_log.h"
 #include "control/verify.h"
 #include "exchange/snapshot.h"
 #include "io/listener.h"
@@ -55,6 +57,8 @@ struct control {
 	struct publisher publisher;
 	struct deadline stop_deadline;
 	struct admin_server admin;
+	struct event_ring events;
+	struct reload_log reloads;
 	uint64_t started_ms; /* on the loop's clock */
 };
 
@@ -69,6 +73,12 @@ int control_run(const struct control_options *options);
 /* What workers shall take a pool of the current snapshot for: given with the snapshot, and published when it changes. */
 struct pool_now control_pool_now(const struct control *c, const struct pool *pool);
 void control_set_state(struct control *c, enum control_state to);
+/* Reads the configuration again, now or when the reload that is under way has ended. Returns what reloads.ended will be with it;
+ * 0: weir has been told to stop. */
+uint64_t control_reload(struct control *c);
+/* Lets open requests end, then stops; what is left after limit_ms is cut. Told again, stops at once. */
+void control_drain(struct control *c, uint32_t limit_ms);
+void control_stop(struct control *c, const char *why);
 /* reload.c: loads the file and gives it to the workers; the outcome is an event. At the start (no snapshot yet) errors go to standard
  * error and false is returned. */
 bool reload(struct control *c);

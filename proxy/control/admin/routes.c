@@ -2,7 +2,10 @@
 #include "control/admin/routes.h"
 
 const struct admin_route *const admin_tables[] = {
+	event_routes,
 	life_routes,
+	process_routes,
+	service_routes,
 	status_routes,
 	NULL,
 };
