@@ -121,8 +121,8 @@ static void print_pool(const json_t *service, const json_t *pool, bool backends)
 
 	snprintf(name, sizeof(name), "%s/%s/%s", text(service, "tenant"), text(service, "service"),
 		text(pool, "name"));
-	printf("%-36s weight %-8.6g %-8s %s%lld of %lld up%s", name, number(pool, "effective_weight"),
-		text(pool, "state"),
+	printf("%-36s weight %-8.6g %-8s %s%lld of %lld up%s", name,
+		json_number_value(json_object_get(pool, "effective_weight")), text(pool, "state"),
 		paint(down + checking == 0 ? PAINT_GOOD
 			: up               ? PAINT_WARN
 					   : PAINT_BAD),

@@ -166,6 +166,18 @@ static const struct config_field root_fields[] = {
 	END,
 };
 
+/* The two would share a socket. */
+static void check_admin_address(struct parse *p, const struct conf *c, const struct conf_listener *l)
+{
+	bool same = l->addr.family == ADDR_UNIX ? str_eq(l->unix_path, c->admin.socket)
+						: c->admin.listen.n && str_eq(l->address, c->admin.listen);
+
+	if (same)
+		conf_report_add(p->report, c, l->place, false,
+			"listener \"" STR_FMT "\" has the address of \"admin\", " STR_FMT, STR_ARG(l->name),
+			STR_ARG(l->address));
+}
+
 static void root_check(struct parse *p, const struct node *v, void *obj)
 {
 	const struct conf *c = obj;
@@ -174,6 +186,7 @@ static void root_check(struct parse *p, const struct node *v, void *obj)
 	for (uint32_t i = 0; i < c->listener_n; i++) {
 		const struct conf_listener *a = &c->listeners[i];
 
+		check_admin_address(p, c, a);
 		for (uint32_t j = 0; j < i; j++) {
 			const struct conf_listener *b = &c->listeners[j];
 

@@ -4,6 +4,7 @@
 const struct admin_route *const admin_tables[] = {
 	event_routes,
 	life_routes,
+	openapi_routes,
 	process_routes,
 	service_routes,
 	status_routes,

@@ -5,7 +5,7 @@
 #include "control/admin/admin.h"
 
 /* Each ends with a row without a path. */
-extern const struct admin_route event_routes[], life_routes[], process_routes[], service_routes[],
-	status_routes[];
+extern const struct admin_route event_routes[], life_routes[], openapi_routes[], process_routes[],
+	service_routes[], status_routes[];
 
 #endif
