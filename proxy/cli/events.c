@@ -97,13 +97,13 @@ static int list(const struct events_options *o, const char *path)
 {
 	struct client_answer a;
 	int status = client_call(&o->client, "GET", path, NULL, &a);
-	json_t *event;
-	size_t i;
+	const json_t *events = json_object_get(a.body, "events");
 
 	if (status == CLI_DONE && o->client.json)
 		client_print_json(&a);
 	else if (status == CLI_DONE)
-		json_array_foreach(json_object_get(a.body, "events"), i, event) print_event(event);
+		for (size_t i = 0; i < json_array_size(events); i++)
+			print_event(json_array_get(events, i));
 	client_answer_free(&a);
 	return status;
 }

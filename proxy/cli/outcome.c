@@ -1,6 +1,5 @@
 #include "cli/outcome.h"
 
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -17,18 +16,23 @@ static json_int_t number(const json_t *object, const char *key)
 }
 
 /* "  + service acme/shop" */
-static void print_changes(const json_t *changes)
+static void print_names(const char *sign, const char *kind, const json_t *names)
 {
-	static const struct {
-		const char *key, *sign;
-	} ways[] = {{"added", "+"}, {"changed", "~"}, {"removed", "-"}};
-	const char *kind;
-	json_t *by_way, *name;
-	size_t n;
+	for (size_t i = 0; i < json_array_size(names); i++)
+		printf("  %s %s %s\n", sign, kind, json_string_value(json_array_get(names, i)));
+}
 
-	json_object_foreach((json_t *)(uintptr_t)changes, kind, by_way) for (size_t i = 0; i < 3; i++)
-		json_array_foreach(json_object_get(by_way, ways[i].key), n, name)
-			printf("  %s %s %s\n", ways[i].sign, kind, json_string_value(name));
+static void print_changes(json_t *changes)
+{
+	const char *kind;
+	json_t *ways;
+
+	json_object_foreach(changes, kind, ways)
+	{
+		print_names("+", kind, json_object_get(ways, "added"));
+		print_names("~", kind, json_object_get(ways, "changed"));
+		print_names("-", kind, json_object_get(ways, "removed"));
+	}
 }
 
 void outcome_print(const json_t *outcome)
@@ -44,10 +48,12 @@ void outcome_print(const json_t *outcome)
 
 void outcome_print_errors(const json_t *outcome)
 {
-	json_t *e;
-	size_t i;
+	const json_t *errors = json_object_get(outcome, "errors");
 
-	json_array_foreach(json_object_get(outcome, "errors"), i, e)
+	for (size_t i = 0; i < json_array_size(errors); i++) {
+		const json_t *e = json_array_get(errors, i);
+
 		fprintf(stderr, "%s:%lld:%lld: %s\n", text(e, "file"), (long long)number(e, "line"),
 			(long long)number(e, "column"), text(e, "message"));
+	}
 }

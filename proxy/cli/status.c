@@ -116,8 +116,7 @@ static void print_pool(const json_t *service, const json_t *pool, bool backends)
 {
 	char name[200];
 	long long down = number(pool, "down"), checking = number(pool, "checking"), up = number(pool, "up");
-	json_t *backend;
-	size_t i;
+	const json_t *all = json_object_get(pool, "backends");
 
 	snprintf(name, sizeof(name), "%s/%s/%s", text(service, "tenant"), text(service, "service"),
 		text(pool, "name"));
@@ -132,19 +131,19 @@ static void print_pool(const json_t *service, const json_t *pool, bool backends)
 	if (json_is_true(json_object_get(pool, "panic")))
 		printf(", %spanic%s: so few are up that all are tried", paint(PAINT_BAD), paint_end());
 	putchar('\n');
-	if (backends)
-		json_array_foreach(json_object_get(pool, "backends"), i, backend) print_backend(backend);
+	for (size_t i = 0; backends && i < json_array_size(all); i++)
+		print_backend(json_array_get(all, i));
 }
 
 /* False: there is no such pool. */
 static bool print_service(const json_t *service, const struct subject *s)
 {
+	const json_t *pools = json_object_get(service, "pools");
 	bool found = false;
-	json_t *pool;
-	size_t i;
 
-	json_array_foreach(json_object_get(service, "pools"), i, pool)
-	{
+	for (size_t i = 0; i < json_array_size(pools); i++) {
+		const json_t *pool = json_array_get(pools, i);
+
 		if (s->pool.n && !str_eq(s->pool, str_of(text(pool, "name"))))
 			continue;
 		found = true;
@@ -175,18 +174,19 @@ static int show_services(const struct status_options *o, const struct subject *s
 {
 	char path[300];
 	struct client_answer a;
-	json_t *service;
-	size_t i;
+	const json_t *services;
 	int status;
 
-	snprintf(path, sizeof(path), s->tenant.n ? "/v1/services?tenant=" STR_FMT : "/v1/services" STR_FMT,
+	snprintf(path, sizeof(path), "/v1/services%s" STR_FMT, s->tenant.n ? "?tenant=" : "",
 		STR_ARG(s->tenant));
 	status = client_call(&o->client, "GET", path, NULL, &a);
+	services = json_object_get(a.body, "services");
 	if (status == CLI_DONE && o->client.json)
 		client_print_json(&a);
 	else if (status == CLI_DONE)
-		json_array_foreach(json_object_get(a.body, "services"), i, service) print_service(service, s);
-	if (status == CLI_DONE && s->tenant.n && json_array_size(json_object_get(a.body, "services")) == 0)
+		for (size_t i = 0; i < json_array_size(services); i++)
+			print_service(json_array_get(services, i), s);
+	if (status == CLI_DONE && s->tenant.n && json_array_size(services) == 0)
 		status = cli_failed(&status_command,
 			"tenant " STR_FMT " has no services, or there is none of that name",
 			STR_ARG(s->tenant));
