@@ -14,6 +14,10 @@ static const struct cli_command *const commands[] = {
 	&run_command,
 	&check_command,
 	&explain_command,
+	&status_command,
+	&events_command,
+	&reload_command,
+	&stop_command,
 	&schema_command,
 	&demo_backend_command,
 	&reference_command,
@@ -74,7 +78,9 @@ static void print_overview(FILE *f)
 			fprintf(f, "  %-14s %s\n", commands[i]->name, commands[i]->summary);
 	fputs("  help           explain a command\n"
 	      "  version        say which weir this is\n\n"
-	      "\"weir help COMMAND\" tells more. Exit status: 0 done, 1 refused or failed, 2 wrong usage.\n",
+	      "\"weir help COMMAND\" tells more. Exit status: 0 done, 1 refused or failed, 2 wrong usage, 3 "
+	      "timed out,\n"
+	      "4 changed by somebody else meanwhile, 5 rolled back.\n",
 		f);
 }
 

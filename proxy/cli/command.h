@@ -9,7 +9,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum cli_exit { CLI_DONE = 0, CLI_FAILED = 1, CLI_USAGE = 2 };
+enum cli_exit {
+	CLI_DONE = 0,
+	CLI_FAILED = 1, /* refused or failed */
+	CLI_USAGE = 2,
+	CLI_TIMED_OUT = 3,
+	CLI_CONFLICT = 4, /* somebody has changed it meanwhile */
+	CLI_ROLLED_BACK = 5,
+};
 
 /* The texts of an option that may be given many times, or of arguments; the array is malloc'ed, the texts are argv's. */
 struct cli_list {
@@ -60,7 +67,8 @@ struct cli_command {
 
 /* One each, in a file of its own. */
 extern const struct cli_command run_command, check_command, explain_command, schema_command,
-	demo_backend_command, reference_command, reasons_command, metrics_reference_command;
+	demo_backend_command, reference_command, reasons_command, metrics_reference_command, status_command,
+	reload_command, stop_command, events_command;
 
 /* "weir NAME: text" and where to read more, on stderr; returns CLI_USAGE. */
 __attribute__((format(printf, 2, 3))) int cli_usage(const struct cli_command *c, const char *fmt, ...);

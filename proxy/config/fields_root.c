@@ -156,6 +156,18 @@ static void set_socket_key(struct conf *c, struct conf_listener *l)
 			arena_fmt(&c->arena, STR_FMT "=" STR_FMT, STR_ARG(l->name), STR_ARG(l->address));
 }
 
+/* The two would share a socket. */
+static void check_admin_address(struct parse *p, const struct conf *c, const struct conf_listener *l)
+{
+	bool same = l->addr.family == ADDR_UNIX ? str_eq(l->unix_path, c->admin.socket)
+						: c->admin.listen.n && str_eq(l->address, c->admin.listen);
+
+	if (same)
+		conf_report_add(p->report, c, l->place, false,
+			"listener \"" STR_FMT "\" has the address of \"admin\", " STR_FMT, STR_ARG(l->name),
+			STR_ARG(l->address));
+}
+
 static void root_check(struct parse *p, const struct node *v, void *obj)
 {
 	struct conf *c = obj;
@@ -165,6 +177,7 @@ static void root_check(struct parse *p, const struct node *v, void *obj)
 		struct conf_listener *a = &c->listeners[i];
 
 		set_socket_key(c, a);
+		check_admin_address(p, c, a);
 		for (uint32_t j = 0; j < i; j++) {
 			const struct conf_listener *b = &c->listeners[j];
 

@@ -118,6 +118,15 @@ static void on_connection_failed(struct mail *m, void *control)
 	free(f);
 }
 
+static void on_event(struct mail *m, void *control)
+{
+	struct control *c = control;
+	struct event_line *line = CONTAINER(m, struct event_line, mail);
+
+	event_ring_add(&c->events, (struct str){line->text, line->n - 1});
+	free(line);
+}
+
 static void on_stopped(struct mail *m, void *control)
 {
 	struct control *c = control;
@@ -129,7 +138,7 @@ static void on_stopped(struct mail *m, void *control)
 
 /* -- stopping -- */
 
-static void stop_now(struct control *c, const char *why)
+void control_stop(struct control *c, const char *why)
 {
 	if (c->state == CONTROL_STOPPING)
 		return;
@@ -144,13 +153,13 @@ static void stop_now(struct control *c, const char *why)
 
 static void on_stop_deadline(struct deadline *d)
 {
-	stop_now(CONTAINER(d, struct control, stop_deadline), "timeouts.shutdown has passed");
+	control_stop(CONTAINER(d, struct control, stop_deadline), "timeouts.shutdown has passed");
 }
 
-static void drain(struct control *c)
+void control_drain(struct control *c, uint32_t limit_ms)
 {
 	if (c->state == CONTROL_DRAINING) {
-		stop_now(c, "told again");
+		control_stop(c, "told again");
 		return;
 	}
 	if (c->state == CONTROL_STOPPING)
@@ -161,17 +170,27 @@ static void drain(struct control *c)
 	rebuild_stop(&c->rebuild);
 	for (uint32_t i = 0; i < c->worker_n; i++)
 		worker_drain(&c->workers[i]);
-	deadline_arm(&c->loop, &c->stop_deadline, c->snapshot->conf->timeouts.shutdown);
+	deadline_arm(&c->loop, &c->stop_deadline, limit_ms);
+	admin_topic_wake(&c->reloads.changed);
 }
 
 /* -- signals -- */
 
-static void on_hup(struct control *c)
+uint64_t control_reload(struct control *c)
 {
-	if (c->state == CONTROL_SERVING)
+	uint64_t next = c->reloads.ended + 1;
+
+	switch ((enum control_state)c->state) {
+	case CONTROL_SERVING:
 		reload(c);
-	else if (c->state == CONTROL_STARTING || c->state == CONTROL_INSTALLING)
+		return next;
+	case CONTROL_STARTING:
+	case CONTROL_INSTALLING:
 		c->reload_again = true;
+		return next + 1;
+	default:
+		return 0;
+	}
 }
 
 static void on_signal(evutil_socket_t fd, short what, void *arg)
@@ -184,16 +203,16 @@ static void on_signal(evutil_socket_t fd, short what, void *arg)
 	while (read(fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
 		switch (info.ssi_signo) {
 		case SIGHUP:
-			on_hup(c);
+			control_reload(c);
 			break;
 		case SIGUSR1:
 			io_thread_reopen(&c->io);
 			break;
 		case SIGINT:
-			stop_now(c, "interrupted");
+			control_stop(c, "interrupted");
 			break;
 		default:
-			drain(c);
+			control_drain(c, c->snapshot ? c->snapshot->conf->timeouts.shutdown : 1);
 			break;
 		}
 	}
@@ -300,6 +319,8 @@ static bool start_threads(struct control *c)
 			return false;
 		c->io.rings[c->io.ring_n++] = &c->workers[i].access;
 	}
+	c->io.audience = &c->box;
+	c->io.on_event = on_event;
 	return io_thread_start(&c->io);
 }
 
@@ -318,6 +339,8 @@ static bool set_up(struct control *c)
 	c->stop_deadline.fire = on_stop_deadline;
 	c->keys = ticket_keys_rotate(NULL);
 	arm_key_rotation(c);
+	event_ring_init(&c->events, &c->loop);
+	reload_log_init(&c->reloads, &c->loop);
 	return c->keys && start_threads(c);
 }
 
@@ -335,6 +358,9 @@ static void tear_down(struct control *c)
 	publish_free(&c->publisher);
 	event_emit(&c->io, CONF_LEVEL_INFO, "stopped", NULL);
 	io_thread_stop(&c->io);
+	mailbox_deliver(&c->box, c); /* its last events */
+	event_ring_free(&c->events);
+	reload_log_free(&c->reloads);
 	for (uint32_t i = 0; i < c->worker_n; i++)
 		worker_free(&c->workers[i]);
 	listener_sockets_free(&c->sockets, false);
@@ -378,7 +404,7 @@ int control_run(const struct control_options *options)
 	c.started_ms = c.loop.now_ms;
 	if (!reload(&c)) {
 		code = 1;
-		stop_now(&c, "the configuration cannot be served");
+		control_stop(&c, "the configuration cannot be served");
 	}
 	loop_run(&c.loop);
 	tear_down(&c);

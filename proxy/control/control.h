@@ -5,12 +5,14 @@
 
 #include "control/admin/door.h"
 #include "control/discovery.h"
+#include "control/events.h"
 #include "control/health.h"
 #include "control/io_thread.h"
 #include "control/metrics.h"
 #include "control/outlier.h"
 #include "control/publish.h"
 #include "control/rebuild.h"
+#include "control/reload_log.h"
 #include "control/verify.h"
 #include "exchange/snapshot.h"
 #include "io/listener.h"
@@ -62,6 +64,8 @@ struct control {
 	struct metrics metrics;
 	struct deadline stop_deadline;
 	struct admin_server admin;
+	struct event_ring events;
+	struct reload_log reloads;
 	uint64_t started_ms; /* on the loop's clock */
 };
 
@@ -80,6 +84,12 @@ void control_set_state(struct control *c, enum control_state to);
 void control_hold(struct snapshot *s);
 /* A worker, or one who held it, uses it no more. The last one frees it, unless it is current. */
 void control_let_go(struct control *c, struct snapshot *s);
+/* Reads the configuration again, now or when the reload that is under way has ended. Returns what reloads.ended will be with it;
+ * 0: weir has been told to stop. */
+uint64_t control_reload(struct control *c);
+/* Lets open requests end, then stops; what is left after limit_ms is cut. Told again, stops at once. */
+void control_drain(struct control *c, uint32_t limit_ms);
+void control_stop(struct control *c, const char *why);
 /* reload.c: loads the file and gives it to the workers; the outcome is an event. At the start (no snapshot yet) errors go to standard
  * error and false is returned. */
 bool reload(struct control *c);

@@ -252,12 +252,6 @@ void io_thread_stop(struct io_thread *io)
 
 /* -- events -- */
 
-struct event_line {
-	struct mail mail;
-	size_t n;
-	char text[];
-};
-
 static void deliver_line(struct mail *m, void *receiver)
 {
 	struct event_line *line = CONTAINER(m, struct event_line, mail);
@@ -268,7 +262,11 @@ static void deliver_line(struct mail *m, void *receiver)
 		if (write(STDERR_FILENO, line->text, line->n) < 0)
 			io->events.lost++;
 	}
-	free(line);
+	line->mail.deliver = io->on_event;
+	if (io->audience)
+		mailbox_send(io->audience, &line->mail);
+	else
+		free(line);
 }
 
 static const char *level_name(uint8_t level)

@@ -20,6 +20,13 @@ struct log_file {
 
 #define IO_RINGS_MAX 256
 
+/* One line of the event log on its way. malloc'ed. */
+struct event_line {
+	struct mail mail;
+	size_t n;
+	char text[]; /* JSON, with its newline */
+};
+
 struct io_thread {
 	pthread_t thread;
 	bool running;
@@ -28,6 +35,9 @@ struct io_thread {
 	uint32_t ring_n;
 	_Atomic uint64_t lost; /* lines of the access log, ever; written by the thread alone */
 	struct log_file access, events; /* the thread's own */
+	/* Who is given each event_line once it has been written, in their order; set before the thread starts. Takes the mail. */
+	struct mailbox *audience;
+	void (*on_event)(struct mail *m, void *receiver);
 	_Atomic uint8_t level; /* events below it are not even put together; written by control alone */
 	bool stop; /* the thread's own */
 };

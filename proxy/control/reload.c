@@ -174,6 +174,13 @@ void reload_tell_not_started(const struct control *c, const struct conf_report *
 	free(text);
 }
 
+/* An event, and an answer for those who wait for it. Takes the outcome. */
+static void tell_ended(struct control *c, uint8_t level, json_t *outcome)
+{
+	reload_log_end(&c->reloads, outcome);
+	event_emit(&c->io, level, "reload", outcome);
+}
+
 static void tell_refused(struct control *c, const struct candidate *next)
 {
 	if (!c->snapshot) {
@@ -181,7 +188,7 @@ static void tell_refused(struct control *c, const struct candidate *next)
 		return;
 	}
 	metrics_reloaded(&c->metrics, RELOAD_REFUSED);
-	event_emit(&c->io, CONF_LEVEL_ERROR, "reload",
+	tell_ended(c, CONF_LEVEL_ERROR,
 		json_pack("{s:s, s:I, s:o}", "outcome", "refused", "generation",
 			(json_int_t)c->snapshot->generation, "errors", problems(&next->report, false)));
 }
@@ -218,7 +225,7 @@ bool reload(struct control *c)
 	}
 	if (next.conf && next.report.errors == 0 && is_unchanged(c, &next)) {
 		metrics_reloaded(&c->metrics, RELOAD_UNCHANGED);
-		event_emit(&c->io, CONF_LEVEL_INFO, "reload",
+		tell_ended(c, CONF_LEVEL_INFO,
 			json_pack("{s:s, s:I}", "outcome", "unchanged", "generation",
 				(json_int_t)c->snapshot->generation));
 		good = true;
@@ -272,13 +279,15 @@ void reload_installed(struct control *c)
 	tell_listening(c, conf->listeners, conf->listener_n);
 	tell_listening(c, admin, admin_listeners(&conf->admin, &texts, admin));
 	metrics_reloaded(&c->metrics, RELOAD_APPLIED);
-	if (c->state == CONTROL_STARTING)
+	if (c->state == CONTROL_STARTING) {
 		event_emit(&c->io, CONF_LEVEL_INFO, "ready",
 			json_pack("{s:I, s:i, s:i, s:s}", "generation", generation, "workers",
 				(int)c->worker_n, "tenants", (int)c->snapshot->conf->tenant_n, "version",
 				WEIR_VERSION));
-	else
-		event_emit(&c->io, CONF_LEVEL_INFO, "reload",
+		reload_log_end(&c->reloads, NULL);
+	} else {
+		tell_ended(c, CONF_LEVEL_INFO,
 			json_pack("{s:s, s:I, s:i}", "outcome", "applied", "generation", generation,
 				"generations_alive", (int)c->snapshots_alive));
+	}
 }

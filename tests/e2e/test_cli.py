@@ -14,7 +14,7 @@ from support.http2 import Client as Client2
 from support.websocket import BINARY, OverHttp1, OverHttp2, PING, PONG, TEXT
 from support.wire import PATIENCE
 
-COMMANDS = ["run", "check", "explain", "schema", "demo-backend"]
+COMMANDS = ["run", "check", "explain", "status", "events", "reload", "stop", "schema", "demo-backend"]
 
 
 @pytest.fixture

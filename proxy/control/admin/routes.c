@@ -2,9 +2,13 @@
 #include "control/admin/routes.h"
 
 const struct admin_route *const admin_tables[] = {
+	event_routes,
 	life_routes,
 	metrics_routes,
+	openapi_routes,
+	process_routes,
 	requests_routes,
+	service_routes,
 	status_routes,
 	NULL,
 };

@@ -170,6 +170,8 @@ static void admin_stays_at_home_without_tls_and_tokens(void **state)
 	says(LISTEN "admin: {listen: \"127.0.0.1:9900\"}\n", "");
 	says(LISTEN "admin: {tokens: [{name: x, sha256: hunter2}]}\n",
 		"c.yaml:2:36: \"sha256\" must be the token's SHA-256 in 64 hexadecimal digits\n");
+	says("listeners: {a: {address: \"127.0.0.1:1\"}}\nadmin: {listen: \"127.0.0.1:1\"}\n",
+		"c.yaml:1:13: listener \"a\" has the address of \"admin\", 127.0.0.1:1\n");
 	says(LISTEN "admin: {tokens: [{name: x}]}\n",
 		"c.yaml:2:18: a token has either \"sha256\" or \"subject\"\n");
 	says(LISTEN "admin: {listen: \"127.0.0.1:9900\", tokens: [{name: x, subject: CN=x}]}\n",

@@ -66,7 +66,7 @@ static void follow(struct bench *b)
 	assert_non_null(conf);
 	b->serial++;
 	b->snapshot = snapshot_build(&conf, &(struct snapshot_parts){b->serial, b->serial, NULL, &b->registry,
-						    &b->pool_slots, &b->service_slots});
+						    &b->pool_slots, &b->service_slots, NULL});
 	health_follow(&b->engine, b->snapshot);
 	if (old)
 		snapshot_free(&old);

@@ -1,0 +1,59 @@
+#include "cli/outcome.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const char *text(const json_t *object, const char *key)
+{
+	const char *value = json_string_value(json_object_get(object, key));
+
+	return value ? value : "";
+}
+
+static json_int_t number(const json_t *object, const char *key)
+{
+	return json_integer_value(json_object_get(object, key));
+}
+
+/* "  + service acme/shop" */
+static void print_names(const char *sign, const char *kind, const json_t *names)
+{
+	for (size_t i = 0; i < json_array_size(names); i++)
+		printf("  %s %s %s\n", sign, kind, json_string_value(json_array_get(names, i)));
+}
+
+static void print_changes(json_t *changes)
+{
+	const char *kind;
+	json_t *ways;
+
+	json_object_foreach(changes, kind, ways)
+	{
+		print_names("+", kind, json_object_get(ways, "added"));
+		print_names("~", kind, json_object_get(ways, "changed"));
+		print_names("-", kind, json_object_get(ways, "removed"));
+	}
+}
+
+void outcome_print(const json_t *outcome)
+{
+	if (strcmp(text(outcome, "outcome"), "unchanged") == 0) {
+		printf("nothing changed; generation %lld goes on\n",
+			(long long)number(outcome, "generation"));
+		return;
+	}
+	printf("generation %lld is served\n", (long long)number(outcome, "generation"));
+	print_changes(json_object_get(outcome, "changes"));
+}
+
+void outcome_print_errors(const json_t *outcome)
+{
+	const json_t *errors = json_object_get(outcome, "errors");
+
+	for (size_t i = 0; i < json_array_size(errors); i++) {
+		const json_t *e = json_array_get(errors, i);
+
+		fprintf(stderr, "%s:%lld:%lld: %s\n", text(e, "file"), (long long)number(e, "line"),
+			(long long)number(e, "column"), text(e, "message"));
+	}
+}

@@ -1,0 +1,270 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include "base/obj.h"
+#include "cli/client.h"
+#include "cli/outcome.h"
+#include "cli/paint.h"
+
+struct status_options {
+	struct client_options client;
+};
+
+static const struct cli_option options[] = {
+	CLIENT_OPTIONS(struct status_options),
+	OPTIONS_END,
+};
+
+/* What is asked about: "acme/shop/blue"; parts that were not given are empty. */
+struct subject {
+	struct str tenant, service, pool;
+};
+
+static const char *text(const json_t *j, const char *key)
+{
+	const char *value = json_string_value(json_object_get(j, key));
+
+	return value ? value : "";
+}
+
+static long long number(const json_t *j, const char *key)
+{
+	return json_integer_value(json_object_get(j, key));
+}
+
+/* "3d 4h", "2m 5s": the two largest units. */
+static const char *ago(double seconds, char buf[32])
+{
+	unsigned long s = (unsigned long)seconds;
+
+	if (s >= 86400)
+		snprintf(buf, 32, "%lud %luh", s / 86400, s % 86400 / 3600);
+	else if (s >= 3600)
+		snprintf(buf, 32, "%luh %lum", s / 3600, s % 3600 / 60);
+	else if (s >= 60)
+		snprintf(buf, 32, "%lum %lus", s / 60, s % 60);
+	else
+		snprintf(buf, 32, "%lus", s);
+	return buf;
+}
+
+/* -- the process -- */
+
+static void print_reload(const json_t *status)
+{
+	const json_t *last = json_object_get(status, "last_reload"),
+		     *refused = json_object_get(status, "refused_reload");
+	double since =
+		(double)time(NULL) - (double)number(json_is_object(refused) ? refused : last, "unix_time");
+	char buf[32];
+
+	if (json_is_object(refused)) {
+		printf("%sthe last reload was refused%s %s ago; generation %lld goes on:\n", paint(PAINT_BAD),
+			paint_end(), ago(MAX(since, 0), buf), number(status, "generation"));
+		fflush(stdout);
+		outcome_print_errors(refused);
+	} else if (json_is_object(last)) {
+		printf("last reload %s ago: %s\n", ago(MAX(since, 0), buf), text(last, "outcome"));
+	}
+}
+
+static void print_process(const json_t *status)
+{
+	const char *state = text(status, "state");
+	char buf[32];
+
+	printf("weir %s, %s%s%s, generation %lld, up %s, pid %lld, %lld worker%s\n", text(status, "version"),
+		paint(strcmp(state, "serving") == 0 ? PAINT_GOOD : PAINT_WARN), state, paint_end(),
+		number(status, "generation"),
+		ago(json_number_value(json_object_get(status, "uptime_s")), buf), number(status, "pid"),
+		number(status, "workers"), number(status, "workers") == 1 ? "" : "s");
+	print_reload(status);
+}
+
+/* -- services -- */
+
+static enum paint health_paint(const json_t *backend)
+{
+	const char *state = text(json_object_get(backend, "health"), "state");
+
+	if (json_is_true(json_object_get(backend, "ejected")) || strcmp(state, "down") == 0)
+		return PAINT_BAD;
+	return strcmp(state, "up") == 0 ? PAINT_GOOD : PAINT_WARN;
+}
+
+static void print_backend(const json_t *backend)
+{
+	const json_t *health = json_object_get(backend, "health");
+	const char *why = text(health, "text");
+	char buf[32];
+
+	printf("    %-30s weight %-4lld %s%s%s", text(backend, "address"), number(backend, "weight"),
+		paint(health_paint(backend)), text(health, "state"), paint_end());
+	if (json_is_true(json_object_get(backend, "ejected")))
+		printf(", %sejected%s", paint(PAINT_BAD), paint_end());
+	if (json_is_true(json_object_get(health, "checked")))
+		printf(" for %s", ago(json_number_value(json_object_get(health, "since_s")), buf));
+	if (*why)
+		printf(": %s", why);
+	if (number(health, "status"))
+		printf(" (%lld)", number(health, "status"));
+	putchar('\n');
+}
+
+static void print_pool(const json_t *service, const json_t *pool, bool backends)
+{
+	char name[200];
+	long long down = number(pool, "down"), checking = number(pool, "checking"), up = number(pool, "up");
+	const json_t *all = json_object_get(pool, "backends");
+
+	snprintf(name, sizeof(name), "%s/%s/%s", text(service, "tenant"), text(service, "service"),
+		text(pool, "name"));
+	printf("%-36s weight %-8.6g %-8s %s%lld of %lld up%s", name,
+		json_number_value(json_object_get(pool, "effective_weight")), text(pool, "state"),
+		paint(down + checking == 0 ? PAINT_GOOD
+			: up               ? PAINT_WARN
+					   : PAINT_BAD),
+		up, up + down + checking, paint_end());
+	if (checking)
+		printf(", %lld not checked yet", checking);
+	if (json_is_true(json_object_get(pool, "panic")))
+		printf(", %spanic%s: so few are up that all are tried", paint(PAINT_BAD), paint_end());
+	putchar('\n');
+	for (size_t i = 0; backends && i < json_array_size(all); i++)
+		print_backend(json_array_get(all, i));
+}
+
+/* False: there is no such pool. */
+static bool print_service(const json_t *service, const struct subject *s)
+{
+	const json_t *pools = json_object_get(service, "pools");
+	bool found = false;
+
+	for (size_t i = 0; i < json_array_size(pools); i++) {
+		const json_t *pool = json_array_get(pools, i);
+
+		if (s->pool.n && !str_eq(s->pool, str_of(text(pool, "name"))))
+			continue;
+		found = true;
+		print_pool(service, pool, s->service.n > 0);
+	}
+	return found || !s->pool.n;
+}
+
+static int show_service(const struct status_options *o, const struct subject *s)
+{
+	char path[600];
+	struct client_answer a;
+	int status;
+
+	snprintf(path, sizeof(path), "/v1/services/" STR_FMT "/" STR_FMT, STR_ARG(s->tenant),
+		STR_ARG(s->service));
+	status = client_call(&o->client, "GET", path, NULL, &a);
+	if (status == CLI_DONE && o->client.json)
+		client_print_json(&a);
+	else if (status == CLI_DONE && !print_service(a.body, s))
+		status = cli_failed(&status_command, "there is no pool " STR_FMT " in " STR_FMT "/" STR_FMT,
+			STR_ARG(s->pool), STR_ARG(s->tenant), STR_ARG(s->service));
+	client_answer_free(&a);
+	return status;
+}
+
+static int show_services(const struct status_options *o, const struct subject *s)
+{
+	char path[300];
+	struct client_answer a;
+	const json_t *services;
+	int status;
+
+	snprintf(path, sizeof(path), "/v1/services%s" STR_FMT, s->tenant.n ? "?tenant=" : "",
+		STR_ARG(s->tenant));
+	status = client_call(&o->client, "GET", path, NULL, &a);
+	services = json_object_get(a.body, "services");
+	if (status == CLI_DONE && o->client.json)
+		client_print_json(&a);
+	else if (status == CLI_DONE)
+		for (size_t i = 0; i < json_array_size(services); i++)
+			print_service(json_array_get(services, i), s);
+	if (status == CLI_DONE && s->tenant.n && json_array_size(services) == 0)
+		status = cli_failed(&status_command,
+			"tenant " STR_FMT " has no services, or there is none of that name",
+			STR_ARG(s->tenant));
+	client_answer_free(&a);
+	return status;
+}
+
+static int show_process(const struct status_options *o)
+{
+	struct client_answer a;
+	int status = client_call(&o->client, "GET", "/v1/status", NULL, &a);
+
+	if (status == CLI_DONE && o->client.json)
+		client_print_json(&a);
+	else if (status == CLI_DONE)
+		print_process(a.body);
+	client_answer_free(&a);
+	if (status == CLI_DONE && !o->client.json)
+		status = show_services(o, &(struct subject){0});
+	return status;
+}
+
+/* Names hold nothing that a path would have to encode. */
+static bool is_name(struct str s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if (!strchr("-._", s.p[i]) &&
+			(str_lower_char(s.p[i]) < 'a' || str_lower_char(s.p[i]) > 'z') &&
+			(s.p[i] < '0' || s.p[i] > '9'))
+			return false;
+	return s.n > 0 && s.n < 200;
+}
+
+static bool parse_subject(struct subject *s, const char *written)
+{
+	struct str *parts[] = {&s->tenant, &s->service, &s->pool};
+	struct str rest = str_of(written);
+
+	*s = (struct subject){0};
+	for (size_t i = 0; i < COUNT_OF(parts); i++) {
+		*parts[i] = str_head(rest, str_find(rest, '/'));
+		if (!is_name(*parts[i]))
+			return false;
+		if (parts[i]->n == rest.n)
+			return true;
+		rest = str_skip(rest, parts[i]->n + 1);
+	}
+	return false;
+}
+
+static int run(const void *parsed, const struct cli_list *arguments)
+{
+	const struct status_options *o = parsed;
+	struct subject s;
+
+	if (arguments->n == 0)
+		return show_process(o);
+	if (!parse_subject(&s, arguments->v[0]))
+		return cli_usage(&status_command,
+			"\"%s\": write TENANT, TENANT/SERVICE or TENANT/SERVICE/POOL", arguments->v[0]);
+	return s.service.n ? show_service(o, &s) : show_services(o, &s);
+}
+
+const struct cli_command status_command = {
+	.name = "status",
+	.synopsis = "[TENANT[/SERVICE[/POOL]]] [--json]",
+	.summary = "how the running weir is, and what it fronts",
+	.help = "Prints the state of the process, the errors of a reload that was refused, and a line for "
+		"each pool: its weight, its "
+		"state, and\n"
+		"how many of its backends are up. Of a service or a pool the backends are shown too, each "
+		"with the cause of "
+		"its health.\n\n"
+		"  weir status\n"
+		"  weir status acme/shop\n"
+		"  weir status acme/shop/green --json",
+	.options = options,
+	.options_size = sizeof(struct status_options),
+	.arguments = 1,
+	.run = run,
+};

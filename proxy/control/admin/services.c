@@ -1,0 +1,156 @@
+/* control/admin/services.c - services as documents: pools with their weights, backends with their health and its cause. */
+#include "base/obj.h"
+#include "control/admin/routes.h"
+#include "control/admin/services.h"
+#include "control/control.h"
+
+static json_t *text_of(struct str s)
+{
+	return json_stringn(s.p ? s.p : "", s.n);
+}
+
+/* What the checks say, and why. */
+static json_t *health_of(const struct control *c, const struct backend *b)
+{
+	const struct health *h = b->health;
+	json_t *j =
+		json_pack("{s:s, s:b}", "state", backend_state_name(backend_state(b)), "checked", h != NULL);
+	char name[REASON_NAME_MAX];
+
+	if (!h)
+		return j;
+	json_object_set_new(j, "since_s", json_real((double)(c->loop.now_ms - h->since_ms) / 1000));
+	json_object_set_new(
+		j, "reason", h->why ? text_of(reason_name((enum reason)h->why, name)) : json_null());
+	json_object_set_new(j, "text", h->why ? text_of(reason_row((enum reason)h->why)->text) : json_null());
+	json_object_set_new(j, "status", h->status ? json_integer(h->status) : json_null());
+	json_object_set_new(j, "duration_ms", json_real(h->duration_us / 1000.0));
+	return j;
+}
+
+static json_t *backend_document(const struct control *c, const struct pool *p, uint32_t i)
+{
+	const struct backend *b = p->backends[i];
+	json_t *j = json_pack("{s:o, s:i, s:i, s:o, s:b}", "address", text_of(b->address), "weight",
+		(int)p->conf->backends[i].weight, "priority", (int)p->conf->backends[i].priority, "health",
+		health_of(c, b), "ejected", backend_ejected(b));
+
+	if (backend_ejected(b) && b->outlier)
+		json_object_set_new(j, "ejections_in_row", json_integer(b->outlier->times));
+	return j;
+}
+
+static json_t *pool_document(const struct control *c, const struct pool *p)
+{
+	struct pool_census census = pool_census(p);
+	struct pool_now now = control_pool_now(c, p);
+	json_t *backends = json_array();
+
+	for (uint32_t i = 0; i < p->n; i++)
+		json_array_append_new(backends, backend_document(c, p, i));
+	return json_pack("{s:o, s:I, s:n, s:f, s:s, s:f, s:i, s:i, s:i, s:b, s:o}", "name",
+		text_of(p->conf->name), "weight", (json_int_t)p->conf->weight, "runtime_weight",
+		"effective_weight",
+		now.state == POOL_OPEN ? (double)now.weight * now.capacity / POOL_WHOLE : 0.0, "state",
+		conf_pool_state_names[now.state], "capacity", (double)now.capacity / POOL_WHOLE, "up",
+		(int)census.up, "down", (int)census.down, "checking", (int)census.checking, "panic",
+		pool_panics(p, census), "backends", backends);
+}
+
+json_t *service_document(const struct control *c, const struct tenant *t, const struct service *s)
+{
+	json_t *pools = json_array();
+
+	for (uint32_t i = 0; i < s->n; i++)
+		json_array_append_new(pools, pool_document(c, &s->pools[i]));
+	return json_pack("{s:o, s:o, s:I, s:o}", "tenant", text_of(t->conf->name), "service",
+		text_of(s->conf->name), "version", (json_int_t)service_version(c, s), "pools", pools);
+}
+
+uint64_t service_version(const struct control *c, const struct service *s)
+{
+	(void)s;
+	return c->snapshot->generation;
+}
+
+const struct service *service_find(
+	const struct control *c, struct str tenant, struct str name, const struct tenant **of)
+{
+	const struct conf *conf = c->snapshot->conf;
+
+	for (uint32_t i = 0; i < conf->tenant_n; i++) {
+		const struct tenant *t = &c->snapshot->tenants[i];
+
+		if (!str_eq(t->conf->name, tenant))
+			continue;
+		*of = t;
+		for (uint32_t s = 0; s < t->conf->service_n; s++)
+			if (str_eq(t->services[s].conf->name, name))
+				return &t->services[s];
+	}
+	return NULL;
+}
+
+const struct service *service_asked(struct admin_request *rq, const struct tenant **of)
+{
+	struct str t = admin_param(rq, "t"), s = admin_param(rq, "s");
+	const struct service *found = service_find(rq->control, t, s, of);
+
+	if (!found)
+		admin_problem(rq, 404, "no_such_service",
+			"there is no service " STR_FMT "/" STR_FMT "; GET /v1/services lists them",
+			STR_ARG(t), STR_ARG(s));
+	return found;
+}
+
+static void service_get(struct admin_request *rq)
+{
+	const struct tenant *t;
+	const struct service *s = service_asked(rq, &t);
+
+	if (s)
+		admin_answer_etag(
+			rq, 200, service_document(rq->control, t, s), service_version(rq->control, s));
+}
+
+static void services_get(struct admin_request *rq)
+{
+	const struct snapshot *snapshot = rq->control->snapshot;
+	struct str only = admin_query(rq, "tenant");
+	json_t *services = json_array();
+
+	for (uint32_t i = 0; i < snapshot->conf->tenant_n; i++) {
+		const struct tenant *t = &snapshot->tenants[i];
+
+		if ((only.n && !str_eq(only, t->conf->name)) || !admin_sees(&rq->caller, t->conf->name))
+			continue;
+		for (uint32_t s = 0; s < t->conf->service_n; s++)
+			json_array_append_new(services, service_document(rq->control, t, &t->services[s]));
+	}
+	admin_answer(rq, 200, json_pack("{s:o}", "services", services));
+}
+
+static const struct admin_param list_parameters[] = {
+	{"tenant", "string", "only the services of this tenant"},
+	{NULL},
+};
+
+#define REF_SERVICE "{\"$ref\": \"#/components/schemas/Service\"}"
+
+const struct admin_route service_routes[] = {
+	{.method = METHOD_GET,
+		.role = ADMIN_VIEWER,
+		.path = "/v1/services",
+		.summary = "Every service that the caller may see",
+		.query = list_parameters,
+		.response = "{\"type\": \"object\", \"properties\": {\"services\": {\"type\": \"array\", "
+			    "\"items\": " REF_SERVICE "}}}",
+		.handle = services_get},
+	{.method = METHOD_GET,
+		.role = ADMIN_VIEWER,
+		.path = "/v1/services/{t}/{s}",
+		.summary = "One service; its ETag is its version",
+		.response = REF_SERVICE,
+		.handle = service_get},
+	{.path = NULL},
+};

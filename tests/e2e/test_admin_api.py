@@ -1,0 +1,222 @@
+"""What the admin API tells and does: services, events, reload, stop."""
+import json
+import threading
+
+import pytest
+
+from support.answers import Gate
+from support.config import pool, site
+from support.http1 import Client, build
+from support.wire import eventually
+
+
+@pytest.fixture
+def shop(origin):
+    return origin("shop")
+
+
+def two_pools(shop, refused_port, **top):
+    health = {"tcp": {}, "interval": "100ms", "timeout": "1s", "fall": 1}
+    return site(pools={"blue": pool(shop, weight=90), "green": pool(refused_port, weight=10)}, service={"health": health}, **top)
+
+
+# -- services --
+
+def test_a_service_tells_its_pools_and_why_a_backend_is_down(edge, shop, refused_port):
+    proxy = edge(two_pools(shop, refused_port))
+    proxy.wait_event("health", to="down")
+    r = proxy.admin("GET", "/v1/services/acme/shop")
+    s = r.json()
+    assert (s["tenant"], s["service"]) == ("acme", "shop") and r.header("etag") == f'"{s["version"]}"'
+    blue, green = s["pools"]
+    assert (blue["name"], blue["weight"], blue["state"], blue["up"]) == ("blue", 90, "open", 1)
+    assert blue["backends"][0]["address"] == str(shop) and blue["backends"][0]["health"]["state"] == "up"
+    health = green["backends"][0]["health"]
+    assert health["state"] == "down" and health["reason"] == "upstream_refused" and health["text"] and health["since_s"] >= 0
+    assert green["backends"][0]["ejected"] is False and green["down"] == 1
+
+
+def test_services_are_listed(edge, shop):
+    conf = site(shop)
+    conf["tenants"]["beta"] = {"hosts": ["beta.test"], "services": {"api": {"pools": {"one": pool(shop)}}}}
+    proxy = edge(conf)
+    listed = [(s["tenant"], s["service"]) for s in proxy.admin("GET", "/v1/services").json()["services"]]
+    assert listed == [("acme", "shop"), ("beta", "api")]
+    assert [s["tenant"] for s in proxy.admin("GET", "/v1/services?tenant=beta").json()["services"]] == ["beta"]
+    for path in ("/v1/services/acme/api", "/v1/services/nope/shop"):
+        r = proxy.admin("GET", path)
+        assert r.status == 404 and r.json()["reason"] == "no_such_service"
+
+
+# -- events --
+
+def test_events_are_remembered_in_order_and_can_be_filtered(edge, shop, refused_port):
+    proxy = edge(two_pools(shop, refused_port))
+    proxy.wait_event("health", to="down")
+    everything = eventually(lambda: (e := proxy.admin("GET", "/v1/events").json()) and
+                            any(x["event"] == "health" and x["to"] == "down" for x in e["events"]) and e, "the event")
+    numbers = [e["number"] for e in everything["events"]]
+    assert numbers == list(range(1, len(numbers) + 1)) and everything["last"] >= numbers[-1]
+    assert {e["event"] for e in proxy.admin("GET", "/v1/events?name=health").json()["events"]} == {"health"}
+    assert {e["event"] for e in proxy.admin("GET", "/v1/events?tenant=acme").json()["events"]} >= {"health"}
+    assert not proxy.admin("GET", "/v1/events?tenant=nobody").json()["events"]
+    last = everything["last"]
+    assert all(e["number"] > last for e in proxy.admin("GET", f"/v1/events?since={last}").json()["events"])
+    assert proxy.admin("GET", "/v1/events?since=1h").json()["events"][0]["number"] == 1
+    for bad in ("since=yesterday", "limit=x", "wait=soon"):
+        assert proxy.admin("GET", f"/v1/events?{bad}").status == 400
+
+
+def test_one_can_wait_for_the_next_event(edge, shop):
+    proxy = edge(site(shop))
+    last = proxy.admin("GET", "/v1/events").json()["last"]
+    with Client(f"unix:{proxy.dir}/admin.sock") as c:
+        c.send(build("GET", f"/v1/events?since={last}&name=reload&wait=30s"))
+        proxy.reload(outcome="unchanged")
+        assert [e["outcome"] for e in c.response().json()["events"]] == ["unchanged"]
+        assert c.get(f"/v1/events?since={last + 100}&name=nothing&wait=200ms").json()["events"] == []
+
+
+class Stream:
+    """A reader of server-sent events."""
+
+    def __init__(self, proxy, path="/v1/events", headers=()):
+        self.client = Client(f"unix:{proxy.dir}/admin.sock")
+        self.client.send(build("GET", path, {"Accept": "text/event-stream", **dict(headers)}))
+        self.head = self.client.head()
+        self.text = b""
+
+    def next(self):
+        """(id, name, data) of the next event."""
+        while b"\n\n" not in self.text:
+            self.text += self.client.exactly(int(self.client.line(), 16))
+            assert self.client.exactly(2) == b"\r\n"
+        event, self.text = self.text.split(b"\n\n", 1)
+        fields = dict(line.split(": ", 1) for line in event.decode().splitlines() if not line.startswith(":"))
+        return (fields.get("id"), fields["event"], json.loads(fields["data"])) if fields else self.next()
+
+
+def test_events_stream_and_go_on_where_a_reader_left(edge, shop):
+    proxy = edge(site(shop))
+    stream = Stream(proxy)
+    assert stream.head.status == 200 and stream.head.header("content-type") == "text/event-stream"
+    proxy.reload(outcome="unchanged")
+    number, name, data = stream.next()
+    assert name == "reload" and data["outcome"] == "unchanged" and data["number"] == int(number)
+    stream.client.close()
+    proxy.reload(outcome="unchanged")
+    again = Stream(proxy, headers={"Last-Event-ID": number})
+    assert int(again.next()[0]) == int(number) + 1
+    again.client.close()
+
+
+def test_a_stream_goes_on_through_reloads_that_move_its_socket(edge, shop):
+    proxy = edge(site(shop))
+    stream = Stream(proxy, "/v1/events?name=reload")
+    proxy.reload(site(shop, admin={"socket": f"{proxy.dir}/new.sock"}))
+    proxy.reload(site(shop, admin={"socket": f"{proxy.dir}/admin.sock"}))
+    assert [stream.next()[2]["generation"] for _ in range(2)] == [2, 3]
+    stream.client.close()
+
+
+# -- reload --
+
+def test_reload_answers_when_all_workers_follow(edge, shop):
+    proxy = edge(site(shop))
+    assert proxy.admin("POST", "/v1/reload").json()["outcome"] == "unchanged"
+    proxy.configure(site(shop, limits={"header_count": 50}))
+    r = proxy.admin("POST", "/v1/reload")
+    assert r.status == 200 and r.json()["outcome"] == "applied" and r.json()["generation"] == 2
+    assert proxy.admin("GET", "/v1/status").json()["last_reload"]["outcome"] == "applied"
+
+
+def test_a_refused_reload_answers_with_its_errors_and_they_stay_until_a_good_one(edge, shop):
+    proxy = edge(site(shop))
+    proxy.configure("tenants: {acme: {hots: [a.test]}}\n")
+    r = proxy.admin("POST", "/v1/reload")
+    assert r.status == 422 and r.json()["reason"] == "refused"
+    assert any("hots" in e["message"] and e["line"] == 1 for e in r.json()["errors"])
+    refused = proxy.admin("GET", "/v1/status").json()["refused_reload"]
+    assert refused["errors"] == r.json()["errors"]
+    proxy.configure(site(shop))
+    assert proxy.admin("POST", "/v1/reload").json()["outcome"] == "unchanged"
+    assert proxy.admin("GET", "/v1/status").json()["refused_reload"] is None
+
+
+def test_many_who_ask_for_a_reload_at_once_are_all_answered(edge, shop):
+    proxy = edge(site(shop))
+    answers = []
+    proxy.configure(site(shop, limits={"header_count": 50}))
+    threads = [threading.Thread(target=lambda: answers.append(proxy.admin("POST", "/v1/reload").json())) for _ in range(8)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert len(answers) == 8 and {a["outcome"] for a in answers} <= {"applied", "unchanged"}
+    assert {a["generation"] for a in answers} == {2}
+
+
+def test_a_client_that_goes_while_it_waits_disturbs_nobody(edge, shop):
+    proxy = edge(site(shop))
+    for path in ("/v1/events?wait=60s&name=nothing", "/v1/events?wait=60s&since=99999"):
+        for _ in range(20):
+            c = Client(f"unix:{proxy.dir}/admin.sock")
+            c.send(build("GET", path))
+            c.close()
+    proxy.reload(outcome="unchanged")
+    assert proxy.admin("GET", "/v1/status").status == 200
+
+
+# -- stop --
+
+def test_stop_drains_and_readyz_fails_first(edge, shop):
+    gate = shop.always(Gate())
+    proxy = edge(site(shop, timeouts={"shutdown": "20s"}))
+    with proxy.connect() as busy, Client(f"unix:{proxy.dir}/admin.sock") as admin:
+        busy.send(build("GET", "/"))
+        gate.wait_arrived()
+        r = proxy.admin("POST", "/v1/stop", {"drain": "20s"})
+        assert r.status == 202 and r.json()["state"] == "draining"
+        r = admin.get("/readyz")
+        assert r.status == 503 and "draining" in r.json()["detail"] and admin.get("/livez").status == 200
+        assert admin.get("/v1/status").json()["state"] == "draining"
+        assert admin.request("POST", "/v1/reload").status == 503
+        gate.open()
+        assert busy.response().status == 200
+    assert proxy.wait_exit() == 0
+
+
+def test_stop_at_once_cuts(edge, shop):
+    gate = shop.always(Gate())
+    proxy = edge(site(shop))
+    with proxy.connect() as busy:
+        busy.send(build("GET", "/"))
+        gate.wait_arrived()
+        assert proxy.admin("POST", "/v1/stop", {"drain": "0s"}).json()["state"] == "stopping"
+        assert proxy.wait_exit() == 0
+        gate.open()
+
+
+@pytest.mark.parametrize("body", [{"drain": 5}, {"drain": "soon"}, {"drian": "5s"}, [], b'{"drain": "1s", "drain": "2s"}', b"{", b"\xff{}",
+                                  b"[" * 100000, b'{"drain": "\\u0000"}', b'"' + b"x" * 100])
+def test_a_body_that_is_not_understood_changes_nothing(edge, shop, body):
+    proxy = edge(site(shop))
+    r = proxy.admin("POST", "/v1/stop", body)
+    assert r.status == 400 and r.json()["detail"]
+    assert proxy.admin("GET", "/v1/status").json()["state"] == "serving"
+
+
+def test_bodies_have_a_size_a_type_and_a_pace(edge, shop):
+    proxy = edge(site(shop))
+    with Client(f"unix:{proxy.dir}/admin.sock") as c:
+        c.send(b"POST /v1/stop HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 2000000\r\n\r\n")
+        assert c.response().status == 413
+    with Client(f"unix:{proxy.dir}/admin.sock") as c:
+        c.try_send(build("POST", "/v1/stop", {"Content-Type": "application/json"}, [b" " * 65536] * 20, chunked=True))
+        assert c.response().status == 413
+    assert proxy.admin("POST", "/v1/stop", b"{}", {"Content-Type": "text/plain"}).status == 415
+    with Client(f"unix:{proxy.dir}/admin.sock", patience=30) as c:
+        c.send(b"POST /v1/stop HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{")
+        r = c.response()
+        assert r.status == 408 and r.json()["reason"] == "client_slow_body"
+    assert proxy.admin("GET", "/v1/status").json()["state"] == "serving"
