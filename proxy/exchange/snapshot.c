@@ -2,6 +2,18 @@
 
 #include <stdlib.h>
 #include "base/obj.h"
+#include "upstream/stick.h"
+
+/* Only where some are in weir's zone and some are not is there anything to prefer. */
+static const bool *mark_zone(struct snapshot *s, const struct conf_backend *backends, uint32_t n)
+{
+	bool *in_zone = arena_array(&s->arena, bool, n);
+	uint32_t in = 0;
+
+	for (uint32_t i = 0; i < n; i++)
+		in += in_zone[i] = s->conf->zone.n && str_eq(backends[i].zone, s->conf->zone);
+	return in > 0 && in < n ? in_zone : NULL;
+}
 
 static void pool_build(struct snapshot *s, struct pool *pool, const struct conf_pool *conf,
 	struct str service_key, uint32_t index)
@@ -19,6 +31,13 @@ static void pool_build(struct snapshot *s, struct pool *pool, const struct conf_
 		pool->backends[i] = backend_acquire(s->backends, key, b);
 		pool->members = hash_bytes(b->address.p, b->address.n, pool->members ^ b->weight);
 		pool->priorities |= (uint8_t)BIT(b->priority);
+	}
+	pool->in_zone = mark_zone(s, conf->backends, conf->backend_n);
+	if (conf->policy.stick.on) {
+		struct stick_token *tokens = arena_array(&s->arena, struct stick_token, conf->backend_n);
+
+		stick_tokens(pool, backend_stick_key(s->backends), tokens);
+		pool->tokens = tokens;
 	}
 	s->pools[s->pool_n++] = pool;
 }

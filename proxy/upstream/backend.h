@@ -66,9 +66,13 @@ static inline enum backend_state backend_standing(const struct backend *b)
 struct backend_registry {
 	struct map by_key;
 	struct slots slots;
+	uint8_t stick_key
+		[32]; /* for cookies that name backends, where the configuration has no secret for them */
+	bool has_stick_key; /* drawn when it is first needed */
 };
 
 void backend_registry_free(struct backend_registry *r);
+const uint8_t *backend_stick_key(struct backend_registry *r);
 /* The backend of that identity, made if it is new, with one more reference. */
 struct backend *backend_acquire(
 	struct backend_registry *r, struct str pool_key, const struct conf_backend *conf);

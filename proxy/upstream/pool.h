@@ -6,6 +6,14 @@
 #include "base/obj.h"
 #include "upstream/backend.h"
 
+#define STICK_CHARS     16
+#define STICK_KEY_BYTES 32
+
+/* The value of a cookie that names a backend: upstream/stick.h. */
+struct stick_token {
+	char text[STICK_CHARS];
+};
+
 struct pool {
 	const struct conf_pool *conf;
 	struct slot *slot; /* its key is "acme/shop/blue"; where workers keep their balancing state */
@@ -14,6 +22,8 @@ struct pool {
 	struct backend **backends; /* in declared order, beside conf->backends */
 	uint64_t members; /* a hash of addresses, order and weights: what tables are made from */
 	uint8_t priorities; /* bit n: some backend has priority n */
+	const bool *in_zone; /* by backend: is it in weir's own zone? NULL: all are, or none */
+	const struct stick_token *tokens; /* by backend; NULL without `stick` */
 };
 
 #define POOL_WHOLE 1024 /* capacities are parts of this */
