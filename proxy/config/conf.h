@@ -87,6 +87,7 @@ struct conf_limits {
 	uint32_t header_bytes, header_count;
 	uint64_t body; /* 0: unlimited */
 	uint64_t memory; /* 0: none */
+	uint32_t loop_lag; /* ms; 0: none */
 };
 
 /* -- services -- */
@@ -135,10 +136,25 @@ struct conf_retries {
 	uint32_t budget; /* share of requests that may be retries at once */
 	uint32_t per_try_timeout;
 	uint32_t on; /* bits of enum conf_retry_on */
+	uint64_t body; /* bytes of a request's body that are kept to be sent again */
+};
+
+struct conf_adaptive { /* how far a limit that is learned may go */
+	bool on;
+	uint32_t min, max;
 };
 
 struct conf_breaker {
 	uint32_t connections, requests, pending, pending_timeout;
+	uint32_t backend_requests; /* in flight to one backend; 0: no limit */
+	struct conf_adaptive adaptive;
+};
+
+/* A cookie that brings a client back to the backend that served it. */
+struct conf_stick {
+	bool on;
+	struct str cookie, path, secret;
+	uint32_t ttl; /* ms; 0: until the browser ends */
 };
 
 struct conf_upstream_tls {
@@ -156,6 +172,7 @@ struct conf_policy {
 	uint8_t balance; /* enum conf_balance */
 	struct str hash_header, hash_cookie; /* CONF_HASH; both empty: the path or the client's address */
 	bool hash_path;
+	struct conf_stick stick;
 	struct conf_health health;
 	struct conf_outlier outlier;
 	uint32_t panic_threshold;
@@ -177,6 +194,8 @@ struct conf_backend {
 	struct str unix_path;
 	uint32_t weight; /* 1 to 1000, default 1 */
 	uint32_t priority; /* below CONF_PRIORITIES; the lowest with a usable backend takes all */
+	uint32_t requests; /* in flight to it; 0: breaker.backend_requests */
+	struct str zone; /* empty: none is said */
 	struct conf_place place;
 };
 
@@ -322,6 +341,7 @@ struct conf {
 	uint32_t file_n;
 	uint32_t workers; /* 0: auto */
 	struct str user, state_dir;
+	struct str zone; /* that this weir runs in; empty: none is preferred */
 	struct conf_log log;
 	struct conf_admin admin;
 	struct conf_listener *listeners;

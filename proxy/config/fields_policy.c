@@ -75,6 +75,66 @@ static const struct config_type type_balance = {
 	.init = type_number_init,
 };
 
+/* -- stick -- */
+
+/* RFC 6265 4.1.1: what a Set-Cookie's Path may hold. */
+static bool is_cookie_path(struct str s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if ((unsigned char)s.p[i] <= 0x20 || (unsigned char)s.p[i] >= 0x7f || s.p[i] == ';')
+			return false;
+	return s.n > 0 && s.p[0] == '/';
+}
+
+static const struct config_type type_cookie_path = {
+	.name = "path",
+	.expects = "a path such as /app, without spaces and semicolons",
+	.schema = "{\"type\": \"string\", \"pattern\": \"^/[^; ]*$\"}",
+	.valid = is_cookie_path,
+	.parse = type_text_parse,
+	.init = type_text_init,
+};
+
+static const struct config_field stick_fields[] = {
+	CUSTOM("cookie", type_token, struct conf_stick, cookie,
+		"its name, which must be given; another one for each service that a browser sees under the "
+		"same path"),
+	DURATION("ttl", struct conf_stick, ttl,
+		"that a browser keeps it, in whole seconds; 0: until the browser is closed", .dflt = 0),
+	CUSTOM("path", type_cookie_path, struct conf_stick, path, "for which a browser sends it",
+		.text = "/"),
+	STRING("secret", struct conf_stick, secret,
+		"what its values are made with: give all nodes the same, and users stay where they are over "
+		"restarts too; unset: "
+		"drawn at each start",
+		NULLABLE),
+	END,
+};
+
+static void stick_check(struct parse *p, const struct node *v, void *obj)
+{
+	const struct conf_stick *stick = obj;
+
+	if (stick->cookie.n == 0)
+		parse_error(p, v, "\"stick\" needs the name of a \"cookie\"");
+	if (stick->ttl % 1000)
+		parse_error(p, v, "\"ttl\" of a cookie is in whole seconds");
+}
+
+static const struct config_object stick_object = {
+	.id = OBJECT_STICK,
+	.path = "stick",
+	.what = "stick",
+	.doc = "A cookie brings a client back to the backend that served it before, while that one can take "
+	       "requests; "
+	       "otherwise `balance` finds another, and the cookie is given anew. It names the backend "
+	       "without "
+	       "giving its address away.",
+	.size = sizeof(struct conf_stick),
+	.fields = stick_fields,
+	.check = stick_check,
+};
+
 /* -- health -- */
 
 /* As it stands in a request: with a query, but no fragment. */
@@ -369,6 +429,11 @@ static const struct config_field retries_fields[] = {
 	CUSTOM("on", type_retry_on, struct conf_retries, on, "what is tried again, if the request allows it",
 		.text = "[connect, reset, refused_stream, 503]",
 		.dflt = CONF_RETRY_CONNECT | CONF_RETRY_RESET | CONF_RETRY_REFUSED_STREAM | CONF_RETRY_503),
+	SIZE("body", struct conf_retries, body,
+		"of a request's body that is kept until its answer begins, so that it can be sent again; a "
+		"request with more is not tried "
+		"again once a part has gone out",
+		.dflt = 65536, .max = 67108864),
 	END,
 };
 
@@ -385,15 +450,80 @@ static const struct config_object retries_object = {
 	.fields = retries_fields,
 };
 
+static const struct config_field adaptive_fields[] = {
+	COUNT("min", struct conf_adaptive, min, "requests in flight that are always let through", .dflt = 4,
+		.min = 1, .max = 1000000),
+	COUNT("max", struct conf_adaptive, max, "requests in flight above which it never goes", .dflt = 1000,
+		.min = 1, .max = 1000000),
+	END,
+};
+
+static void adaptive_check(struct parse *p, const struct node *v, void *obj)
+{
+	const struct conf_adaptive *a = obj;
+
+	if (a->min > a->max)
+		parse_error(p, v, "\"min\" of \"adaptive\", %u, is above its \"max\", %u", a->min, a->max);
+}
+
+static const struct config_object adaptive_object = {
+	.id = OBJECT_ADAPTIVE,
+	.path = "breaker.adaptive",
+	.what = "adaptive",
+	.doc = "How many requests a pool can take at once is learned from how long its backends take to "
+	       "begin "
+	       "their answers: more wait "
+	       "in the queue. `true` is short for `{}`.",
+	.size = sizeof(struct conf_adaptive),
+	.fields = adaptive_fields,
+	.check = adaptive_check,
+};
+
+/* true, false or the mapping. */
+static void parse_adaptive(struct parse *p, const struct config_field *f, const struct node *v, void *obj)
+{
+	struct str s = v->kind == NODE_SCALAR ? node_str(v) : STR_NONE;
+	struct conf_adaptive *a = field_member(f, obj);
+
+	if (str_eq(s, STR("true")) || str_eq(s, STR("false")))
+		a->on = s.n == 4;
+	else
+		type_object.parse(p, f, v, obj);
+}
+
+static void init_adaptive(struct parse *p, const struct config_field *f, void *obj)
+{
+	type_object.init(p, f, obj);
+}
+
+static const struct config_type type_adaptive = {
+	.name = "bool or mapping",
+	.expects = "true, false or a mapping",
+	.schema = "{\"anyOf\": [{\"type\": \"boolean\"}, {\"$ref\": \"#/$defs/breaker.adaptive\"}]}",
+	.parse = parse_adaptive,
+	.init = init_adaptive,
+};
+
 static const struct config_field breaker_fields[] = {
 	COUNT("connections", struct conf_breaker, connections, "to one backend", .dflt = 1024, .min = 1),
 	COUNT("requests", struct conf_breaker, requests, "in flight to the pool; more are answered 503",
 		.dflt = 1024, .min = 1),
 	COUNT("pending", struct conf_breaker, pending,
-		"requests that wait for a connection to one backend; more are answered 503; 0: no limit",
+		"requests that wait for a connection to one backend, and that wait for the pool to take "
+		"them; "
+		"more are answered 503; 0: no limit",
 		.dflt = 1024),
 	DURATION("pending_timeout", struct conf_breaker, pending_timeout, "after which waiting ends in 503",
 		.dflt = 10000),
+	COUNT("backend_requests", struct conf_breaker, backend_requests,
+		"in flight to one backend, if it does not say otherwise by `requests`; one that has so many "
+		"is "
+		"passed over, and when all "
+		"have, requests wait; 0: no limit",
+		.dflt = 0),
+	CUSTOM("adaptive", type_adaptive, struct conf_breaker, adaptive,
+		"learn how many requests in flight the pool can take", .object = &adaptive_object,
+		.present = offsetof(struct conf_breaker, adaptive.on), .text = "false", NULLABLE),
 	END,
 };
 
@@ -462,6 +592,9 @@ static const struct config_field policy_fields[] = {
 		"which backend of the pool; plain `hash` is by the client's address, `path` is without the "
 		"query",
 		.dflt = CONF_LEAST_REQUEST, .text = "least_request"),
+	OBJECT("stick", struct conf_policy, stick, stick_object,
+		"a cookie that keeps a client at its backend; null: none",
+		.present = offsetof(struct conf_policy, stick.on), NULLABLE),
 	CUSTOM("health", type_health, struct conf_policy, health,
 		"probing of backends; null: they are taken for healthy", .object = &health_object, NULLABLE),
 	OBJECT("outlier", struct conf_policy, outlier, outlier_object,

@@ -46,6 +46,10 @@ static const struct config_field limits_fields[] = {
 	SIZE("body", struct conf_limits, body, "of a request's body; 0: any", .dflt = 104857600),
 	SIZE("memory", struct conf_limits, memory,
 		"that buffers may take before new work is answered 503; 0: no limit", .dflt = 0),
+	DURATION("loop_lag", struct conf_limits, loop_lag,
+		"by which a worker may be late, look after look, before it answers new requests with 503; 0: "
+		"any",
+		.dflt = 1000),
 	END,
 };
 
@@ -134,6 +138,10 @@ static const struct config_field root_fields[] = {
 	PATH("state_dir", struct conf, state_dir,
 		"where runtime weights, shifts and events are kept; made if missing", .text = "/var/lib/weir",
 		INERT),
+	STRING("zone", struct conf, zone,
+		"where this weir runs: backends that say the same `zone` are preferred while enough of them "
+		"are healthy",
+		NULLABLE),
 	OBJECT("log", struct conf, log, log_object, "where logs go"),
 	OBJECT("admin", struct conf, admin, admin_object, "how a running weir is talked to"),
 	MAP_OF("listeners", struct conf, listeners, listener_n, listener_object,

@@ -133,6 +133,12 @@ static const struct config_field backend_fields[] = {
 		"those with the lowest number that has a healthy backend take all requests; the others wait "
 		"until they are gone",
 		.dflt = 0, .max = CONF_PRIORITIES - 1),
+	COUNT("requests", struct conf_backend, requests,
+		"in flight to it; with so many it is passed over; 0: `breaker.backend_requests`", .dflt = 0),
+	STRING("zone", struct conf_backend, zone,
+		"where it runs; one that runs in weir's own `zone` is preferred while enough of those are "
+		"healthy",
+		NULLABLE),
 	END,
 };
 

@@ -2,6 +2,7 @@
 #include "base/obj.h"
 #include "exchange/exchange.h"
 #include "io/transport.h"
+#include "upstream/stick.h"
 
 static bool was_tried(const struct exchange *x, const struct backend *b)
 {
@@ -28,7 +29,8 @@ static bool health_allows(const struct backend *b, bool panic)
 
 bool attempt_may_ask(const struct exchange *x, const struct backend *b)
 {
-	return health_allows(b, x->panic) && can_be_asked(x, b);
+	return health_allows(b, x->panic) && can_be_asked(x, b) &&
+	       !conn_pool_is_full(edge_backend(x->edge, b));
 }
 
 static bool backend_usable(const void *ctx, const struct backend *b)
@@ -94,11 +96,14 @@ const struct backend *attempt_pick(struct exchange *x)
 		.usable = backend_usable,
 		.load = backend_load,
 		.latency = backend_latency,
-		.ctx = x};
+		.ctx = x,
+		.panic = x->panic};
 	struct balance_state *state = &x->edge->balance[x->pool->slot->number];
 	uint32_t i;
 
 	x->panic = pool_panics(x->pool, pool_census(x->pool));
+	if (x->stuck_to && attempt_may_ask(x, x->stuck_to))
+		return x->stuck_to;
 	/* With one there is nothing to weigh: 300 instructions of two random draws. */
 	if (x->pool->n == 1)
 		return attempt_may_ask(x, x->pool->backends[0]) ? x->pool->backends[0] : NULL;
@@ -140,17 +145,27 @@ static void split(struct exchange *x)
 	x->pool_why = (uint8_t)result.why;
 }
 
-/* Is there a pool that would take this request, had one of its backends only passed its first check? */
-static bool may_yet_come_up(const struct exchange *x)
+/* Is a backend of this pool about to be checked for the first time? One that has left the configuration meanwhile is not. */
+static bool is_coming_up(const struct exchange *x, const struct pool *pool)
+{
+	for (uint32_t i = 0; i < pool->n; i++)
+		if (backend_standing(pool->backends[i]) == BACKEND_CHECKING &&
+			edge_backend(x->edge, pool->backends[i]))
+			return true;
+	return false;
+}
+
+/* The pool that would take this request, had one of its backends only passed its first check; NULL: none. */
+static const struct pool *coming_up(const struct exchange *x)
 {
 	/* Chosen whatever its state. */
 	if (x->pool)
-		return pool_census(x->pool).checking > 0;
+		return is_coming_up(x, x->pool) ? x->pool : NULL;
 	for (uint32_t p = 0; p < x->service->n; p++)
 		if (pool_share(edge_now(x->edge, &x->service->pools[p])) > 0 &&
-			pool_census(&x->service->pools[p]).checking > 0)
-			return true;
-	return false;
+			is_coming_up(x, &x->service->pools[p]))
+			return &x->service->pools[p];
+	return NULL;
 }
 
 static void pick_pool(struct exchange *x)
@@ -158,45 +173,21 @@ static void pick_pool(struct exchange *x)
 	x->panic = false;
 	split(x);
 	/* Nobody is up in any pool, and nobody is about to be. */
-	if (!x->pool && !may_yet_come_up(x)) {
+	if (!x->pool && !coming_up(x)) {
 		x->panic = true;
 		split(x);
 	}
 }
 
-/* -- breaker.requests -- */
-
-bool attempt_is_one_too_many(const struct exchange *x)
+/* Whom the client's cookie names: looked up once, before its head is edited. */
+static void find_stuck(struct exchange *x)
 {
-	const struct pool_traffic *t = edge_traffic(x->edge, x->pool);
+	const struct pool *pool = x->pool;
+	uint32_t i = STICK_NOBODY;
 
-	return t->requests_max && t->requests >= t->requests_max;
-}
-
-static void traffic_enter(struct exchange *x)
-{
-	struct pool_traffic *t = edge_traffic(x->edge, x->pool);
-	struct tally *tally = tally_of(x->pool->slot, x->edge->worker);
-
-	x->in_flight = true;
-	t->requests++;
-	if (tally)
-		counter_set(&tally->in_flight, t->requests);
-}
-
-static void traffic_leave(struct exchange *x)
-{
-	struct pool_traffic *t;
-	struct tally *tally;
-
-	if (!x->in_flight)
-		return;
-	t = edge_traffic(x->edge, x->pool);
-	tally = tally_of(x->pool->slot, x->edge->worker);
-	x->in_flight = false;
-	t->requests--;
-	if (tally)
-		counter_set(&tally->in_flight, t->requests);
+	if (pool && pool->tokens)
+		i = stick_find(pool, cookie_value(&x->request, pool->conf->policy.stick.cookie));
+	x->stuck_to = i == STICK_NOBODY ? NULL : pool->backends[i];
 }
 
 /* -- one attempt -- */
@@ -204,7 +195,7 @@ static void traffic_leave(struct exchange *x)
 void attempt_drop(struct exchange *x)
 {
 	conn_waiter_cancel(&x->waiter);
-	list_remove(&x->undecided);
+	queue_leave(x);
 	deadline_disarm(x->edge->loop, &x->pause);
 	traffic_leave(x);
 	if (!x->upstream)
@@ -301,65 +292,89 @@ static enum reason why_nobody(const struct exchange *x)
 	return REASON_NO_POOL;
 }
 
-static void wait_for_health(struct exchange *x)
+/* What there is to wait for, and where; REASON_NONE: nothing. */
+static enum reason holdup(const struct exchange *x, const struct pool **where)
 {
-	x->wait_us = x->edge->loop->now_us;
-	list_push_back(&x->edge->undecided, &x->undecided);
+	enum reason why = x->pool ? queue_why(x->edge, x->pool) : REASON_NONE;
+
+	*where = x->pool;
+	if (why != REASON_NONE)
+		return why;
+	if (x->pool && pool_usable(x, x->pool))
+		return REASON_BREAKER_BACKENDS;
+	*where = coming_up(x);
+	return *where ? REASON_NO_BACKEND : REASON_NONE;
+}
+
+static void wait_in_queue(struct exchange *x, const struct pool *where, enum reason why)
+{
+	if (!queue_join(x, where, why)) {
+		exchange_fail(x, why == REASON_NO_BACKEND ? REASON_PENDING_FULL : why);
+		return;
+	}
 	/* One that has waited before goes on waiting. */
 	if (x->state == EXCHANGE_CONNECTING)
 		return;
 	exchange_set_state(x, EXCHANGE_CONNECTING);
-	deadline_arm(x->edge->loop, &x->deadline, x->service->conf->policy.breaker.pending_timeout);
+	deadline_arm(x->edge->loop, &x->deadline, where->conf->policy.breaker.pending_timeout);
 }
 
-void attempts_undecided(struct edge *e)
+/* Goes on, waits, or fails. behind: others wait for the pool already. */
+static void enter_pool(struct exchange *x, bool behind)
 {
-	struct list waiting, *link;
+	enum reason why = x->pool ? traffic_refuses(x) : REASON_NONE;
+	const struct backend *b = x->pool && !behind && why == REASON_NONE ? attempt_pick(x) : NULL;
+	const struct pool *where = x->pool;
 
-	/* Who still finds nobody goes back to the edge's list: take this one off first. */
-	list_init(&waiting);
-	while ((link = list_pop_front(&e->undecided)))
-		list_push_back(&waiting, link);
-	while ((link = list_pop_front(&waiting))) {
-		struct exchange *x = CONTAINER(link, struct exchange, undecided);
-
-		x->queue_us += e->loop->now_us - x->wait_us;
-		attempt_begin(x);
+	if (b) {
+		retry_budget_earn(&edge_traffic(x->edge, x->pool)->retries, x->edge->loop->now_ms,
+			x->pool->conf->policy.retries.budget);
+		forward_request(x);
+		attempt_start(x, b);
+		return;
 	}
+	if (why == REASON_NONE)
+		why = holdup(x, &where);
+	if (why == REASON_NONE || why == REASON_BREAKER_REQUESTS) {
+		deadline_disarm(x->edge->loop, &x->deadline);
+		exchange_fail(x, why == REASON_NONE ? why_nobody(x) : why);
+	} else {
+		wait_in_queue(x, where, why);
+	}
+}
+
+bool attempt_has_place(struct exchange *x)
+{
+	if (!x->pool || traffic_refuses(x) != REASON_NONE)
+		return false;
+	x->panic = pool_panics(x->pool, pool_census(x->pool));
+	for (uint32_t i = 0; i < x->pool->n; i++)
+		if (attempt_may_ask(x, x->pool->backends[i]))
+			return true;
+	return false;
+}
+
+void attempt_resume(struct exchange *x)
+{
+	queue_leave(x);
+	enter_pool(x, false);
 }
 
 void attempt_begin(struct exchange *x)
 {
-	const struct backend *b = NULL;
-
 	pick_pool(x);
-	if (x->pool)
-		b = attempt_pick(x);
-	if (!b && may_yet_come_up(x)) {
-		wait_for_health(x);
-		return;
-	}
-	if (!b) {
-		deadline_disarm(x->edge->loop, &x->deadline);
-		exchange_fail(x, why_nobody(x));
-		return;
-	}
-	if (attempt_is_one_too_many(x)) {
-		exchange_fail(x, REASON_BREAKER_REQUESTS);
-		return;
-	}
-	retry_budget_earn(&edge_traffic(x->edge, x->pool)->retries, x->edge->loop->now_ms,
-		x->pool->conf->policy.retries.budget);
-	forward_request(x);
-	attempt_start(x, b);
+	find_stuck(x);
+	enter_pool(x, x->pool && queue_why(x->edge, x->pool) != REASON_NONE);
 }
 
 void attempt_failed(struct exchange *x, enum reason why)
 {
-	/* A kept-alive connection that closed under the request says nothing of the backend. */
+	/* A kept-alive connection that closed under the request says nothing of the backend; nor does that it has left the configuration
+	 * while a connection to it was waited for. */
 	bool stale =
-		(why == REASON_UPSTREAM_STALE || (why == REASON_UPSTREAM_UNSENT && x->upstream_reused)) &&
-		x->stale_replays == 0;
+		why == REASON_NO_BACKEND ||
+		((why == REASON_UPSTREAM_STALE || (why == REASON_UPSTREAM_UNSENT && x->upstream_reused)) &&
+			x->stale_replays == 0);
 
 	if (x->state == EXCHANGE_CONNECTING)
 		x->queue_us += x->edge->loop->now_us - x->wait_us;
@@ -369,6 +384,7 @@ void attempt_failed(struct exchange *x, enum reason why)
 	if (!stale) {
 		outcome_of_failure(x, why);
 		attempt_measure(x, false);
+		traffic_failed(x, why);
 	}
 	if (x->first_reason == REASON_NONE)
 		x->first_reason = (uint16_t)why;

@@ -9,6 +9,7 @@
 #include "exchange/snapshot.h"
 #include "exchange/tally.h"
 #include "route/split.h"
+#include "upstream/adaptive.h"
 #include "upstream/balance.h"
 #include "upstream/conn_pool.h"
 
@@ -27,10 +28,16 @@ struct moment {
 	char common[32]; /* 22/Nov/2026:19:25:52 +0000 */
 };
 
+struct queue;
+
 /* One worker's requests to one pool. */
 struct pool_traffic {
 	uint32_t requests; /* in flight */
+	uint32_t awaiting; /* of them: whose answer has not begun; what breaker.adaptive limits */
 	uint32_t requests_max; /* this worker's part of breaker.requests; 0: no limit */
+	uint32_t pending_max; /* of breaker.pending; 0: no limit */
+	struct adaptive adaptive;
+	struct queue *queue; /* who waits for the pool; NULL: nobody ever has */
 	struct retry_budget retries;
 };
 
@@ -50,8 +57,7 @@ struct edge {
 	uint32_t split_n;
 	struct list exchanges; /* all that live */
 	uint32_t exchange_n;
-	struct list
-		undecided; /* exchanges that wait for the first backend of their service to pass its check */
+	struct list queues; /* those in which exchanges wait for their pool */
 	struct ring *access; /* NULL: no access log */
 	uint8_t access_format; /* enum conf_log_format */
 	void (*wake_log)(struct edge *e); /* the ring is half full */
@@ -63,6 +69,7 @@ struct edge {
 	size_t memory_max; /* bytes in motion above which new requests are refused; 0: no limit */
 	struct worker_tally tally;
 	struct causes causes; /* of requests that failed */
+	uint32_t lag_max_us; /* of the loop, above which new requests are refused; 0: no limit */
 	uint64_t second; /* that `date` is for */
 	char date[40]; /* "date: Sun, 06 Nov 1994 08:49:37 GMT\r\n" (RFC 9110 5.6.7) */
 	struct moment moment; /* of the line that was logged last */

@@ -38,8 +38,8 @@ static void on_response_timeout(struct deadline *d)
 {
 	struct exchange *x = CONTAINER(d, struct exchange, deadline);
 
-	if (list_linked(&x->undecided)) {
-		exchange_fail(x, REASON_NO_BACKEND);
+	if (x->queue) {
+		exchange_fail(x, (enum reason)x->queue_why);
 	} else if (x->state == EXCHANGE_AWAITING || x->state == EXCHANGE_CONNECTING) {
 		attempt_failed(x, REASON_UPSTREAM_TIMEOUT);
 	} else {
@@ -281,6 +281,10 @@ static void client_on_head(struct stream *s, const struct head *head, bool last)
 		exchange_fail(x, REASON_OVERLOADED);
 		return;
 	}
+	if (x->edge->lag_max_us && x->edge->loop->lag_us > x->edge->lag_max_us) {
+		exchange_fail(x, REASON_LOOP_LAG);
+		return;
+	}
 	if (answered_by_listener(x))
 		return;
 	if (!last)
@@ -297,7 +301,7 @@ void exchange_pump_request(struct exchange *x)
 	if (!x->upstream || x->request_given)
 		return;
 	if (x->request_body.n || last) {
-		if (x->replayable && x->replay.n + x->request_body.n <= EXCHANGE_REPLAY_MAX) {
+		if (x->replayable && x->replay.n + x->request_body.n <= x->pool->conf->policy.retries.body) {
 			chain_share(mem, &x->replay, &x->request_body);
 		} else {
 			x->replayable = false;
@@ -457,6 +461,7 @@ static void upstream_on_head(struct stream *s, const struct head *head, bool las
 		return;
 	}
 	outcome_of_head(x, head);
+	traffic_answered(x, head->status);
 	if (retry_passes_over(x, head)) {
 		attempt_failed(x, REASON_UPSTREAM_UNAVAILABLE);
 		return;

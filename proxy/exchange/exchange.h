@@ -8,9 +8,9 @@
  *   REPLYING    weir itself answers: an error, a redirect
  *   ENDED       logged and freed
  *
- * exchange.c moves between them and relays; attempt.c chooses backends and asks them; retry.c asks again; forward.c edits heads;
- * reply.c answers; access_log.c tells of it; modules.c calls the modules that it meets. An exchange belongs to one worker, holds the
- * snapshot that it began under, and owns both streams. */
+ * exchange.c moves between them and relays; attempt.c chooses backends and asks them; queue.c lets wait, traffic.c counts; retry.c
+ * asks again; forward.c edits heads; reply.c answers; access_log.c tells of it; modules.c calls the modules that it meets. An
+ * exchange belongs to one worker, holds the snapshot that it began under, and owns both streams. */
 #ifndef WEIR_EXCHANGE_EXCHANGE_H
 #define WEIR_EXCHANGE_EXCHANGE_H
 
@@ -37,8 +37,6 @@ enum exchange_state {
 /* What may be on its way through weir in each direction of one exchange. */
 #define EXCHANGE_WINDOW_UP   (64u * 1024)
 #define EXCHANGE_WINDOW_DOWN (256u * 1024)
-/* A request body up to this size is kept until the answer begins, so that it can be sent again. */
-#define EXCHANGE_REPLAY_MAX (64u * 1024)
 
 struct exchange {
 	uint32_t magic;
@@ -51,6 +49,7 @@ struct exchange {
 	bool replayable; /* everything sent so far can be sent again */
 	bool response_begun; /* a final head has gone to the client */
 	bool in_flight; /* counted in its pool's traffic */
+	bool awaited; /* ... among those whose answer has not begun */
 	bool client_dead; /* the client's stream was reset; an answer may still be possible, see http/stream.h */
 	uint8_t attempts;
 	uint8_t tried_n;
@@ -65,7 +64,9 @@ struct exchange {
 	struct entry *entry;
 	struct snapshot_use *use;
 	struct list link; /* in edge->exchanges */
-	struct list undecided; /* in edge->undecided */
+	struct queue *queue; /* in which it waits for its pool; NULL: in none */
+	struct list queued; /* in the queue */
+	uint16_t queue_why; /* enum reason: why it has to wait */
 	struct arena arena;
 
 	struct stream *client;
@@ -83,6 +84,8 @@ struct exchange {
 	const struct pool *pool;
 	const struct backend *backend;
 	struct str sticky_id; /* weir_id to be issued with the answer; empty: none */
+	const struct backend
+		*stuck_to; /* whom the client's cookie names (stick); NULL: nobody of this pool */
 	const struct backend *tried[EXCHANGE_TRIED_MAX];
 	struct cause_notes *notes; /* of attempts that failed; NULL: none has */
 
@@ -139,8 +142,10 @@ void exchange_pump_request(struct exchange *x);
 /* attempt.c */
 /* Picks pool and backend, and gets a connection. */
 void attempt_begin(struct exchange *x);
-/* Backends have come up or gone down: those who waited for it choose again. */
-void attempts_undecided(struct edge *e);
+/* It has waited in a queue, and attempt_has_place(): goes on in the same pool. */
+void attempt_resume(struct exchange *x);
+/* Can its pool take it now? */
+bool attempt_has_place(struct exchange *x);
 /* The request is on its way: the backend's time to begin its answer runs (anew). */
 void attempt_await(struct exchange *x);
 /* The attempt has failed before an answer began: another one, or exchange_fail(). */
@@ -153,8 +158,6 @@ void attempt_drop(struct exchange *x);
 const struct backend *attempt_pick(struct exchange *x);
 /* ... may this one be? */
 bool attempt_may_ask(const struct exchange *x, const struct backend *b);
-/* Would it be more than breaker.requests allows? */
-bool attempt_is_one_too_many(const struct exchange *x);
 /* Gets a connection to that backend, and sends the request. */
 void attempt_start(struct exchange *x, const struct backend *b);
 
@@ -167,6 +170,29 @@ bool retry_begin(struct exchange *x, enum reason why, bool stale);
 void retry_pause_over(struct deadline *d);
 /* Will this answer be passed over, and the request be tried again elsewhere? */
 bool retry_passes_over(struct exchange *x, const struct head *head);
+
+/* queue.c */
+/* Waits for p, which is x->pool, or one of those that x would take. False: as many as may wait already. */
+bool queue_join(struct exchange *x, const struct pool *p, enum reason why);
+/* Waits no more; nothing if it did not. */
+void queue_leave(struct exchange *x);
+/* Why those wait who wait for that pool; REASON_NONE: nobody does. */
+enum reason queue_why(const struct edge *e, const struct pool *p);
+/* Something has ended there: who waits is looked at in this tick. */
+void queue_place_came_free(struct edge *e, const struct pool *p);
+/* Backends have come up, gone down or left the configuration: all who wait choose again. */
+void queues_look_again(struct edge *e);
+void queue_free(struct pool_traffic *t);
+
+/* traffic.c */
+/* Why not one more request may go to x->pool now, or REASON_NONE. */
+enum reason traffic_refuses(const struct exchange *x);
+void traffic_enter(struct exchange *x);
+void traffic_leave(struct exchange *x);
+/* A final head has come. */
+void traffic_answered(struct exchange *x, unsigned status);
+/* The attempt has failed. */
+void traffic_failed(struct exchange *x, enum reason why);
 
 /* outcomes.c: tell what became of an attempt: the backend's tally and, where the pool has `outlier`, those who eject. */
 /* It failed; reasons that do not speak against the backend are passed over. */

@@ -314,6 +314,23 @@ static void add_sticky_cookie(struct exchange *x, struct fields *fs)
 			STR_ARG(x->sticky_id), x->tls_version ? "; Secure" : ""));
 }
 
+/* The client is told anew whenever it was served by another backend than its cookie names. */
+static void add_stick_cookie(struct exchange *x, struct fields *fs)
+{
+	const struct conf_stick *stick = &x->pool->conf->policy.stick;
+	struct text age = text_in(arena_bytes(&x->arena, 32), 32);
+	uint32_t i = 0;
+
+	while (x->pool->backends[i] != x->backend)
+		i++;
+	if (stick->ttl)
+		text_fmt(&age, "; Max-Age=%u", stick->ttl / 1000);
+	fields_add(&x->arena, fs, FIELD_SET_COOKIE, STR("set-cookie"),
+		arena_fmt(&x->arena, STR_FMT "=%.*s; Path=" STR_FMT STR_FMT "; HttpOnly; SameSite=Lax%s",
+			STR_ARG(stick->cookie), STICK_CHARS, x->pool->tokens[i].text, STR_ARG(stick->path),
+			STR_ARG(text_str(&age)), x->tls_version ? "; Secure" : ""));
+}
+
 void forward_response(struct exchange *x, struct head *to, const struct head *from)
 {
 	struct arena *a = &x->arena;
@@ -335,5 +352,7 @@ void forward_response(struct exchange *x, struct head *to, const struct head *fr
 	}
 	if (x->sticky_id.n)
 		add_sticky_cookie(x, fs);
+	if (x->pool->tokens && x->stuck_to != x->backend)
+		add_stick_cookie(x, fs);
 	apply(x, to, &x->route->conf->response_headers);
 }

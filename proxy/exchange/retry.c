@@ -102,7 +102,7 @@ void retry_pause_over(struct deadline *d)
 	/* Things may have changed meanwhile. */
 	if (!attempt_may_ask(x, b))
 		b = attempt_pick(x);
-	if (!b || attempt_is_one_too_many(x))
+	if (!b || traffic_refuses(x) != REASON_NONE)
 		exchange_fail(x, (enum reason)x->retry_why);
 	else
 		attempt_start(x, b);

@@ -3,6 +3,18 @@
 #include <stdlib.h>
 #include "base/obj.h"
 #include "exchange/tally.h"
+#include "upstream/stick.h"
+
+/* Only where some are in weir's zone and some are not is there anything to prefer. */
+static const bool *mark_zone(struct snapshot *s, const struct conf_backend *backends, uint32_t n)
+{
+	bool *in_zone = arena_array(&s->arena, bool, n);
+	uint32_t in = 0;
+
+	for (uint32_t i = 0; i < n; i++)
+		in += in_zone[i] = s->conf->zone.n && str_eq(backends[i].zone, s->conf->zone);
+	return in > 0 && in < n ? in_zone : NULL;
+}
 
 static struct roster roster_of(
 	const struct roster_source *source, struct str pool_key, const struct conf_pool *conf)
@@ -22,6 +34,7 @@ static uint64_t fingerprint(const struct roster *r)
 
 		h = hash_bytes(m->address.p, m->address.n, h ^ m->weight);
 		h = hash_bytes(m->host.p, m->host.n, h ^ m->priority);
+		h = hash_bytes(m->zone.p, m->zone.n, h ^ m->requests);
 	}
 	return h;
 }
@@ -53,6 +66,13 @@ static void pool_build(struct snapshot *s, const struct snapshot_parts *parts, s
 		pool->members[i] = roster.v[i];
 		member_keep(&s->arena, &pool->members[i], pool->backends[i]);
 		pool->priorities |= (uint8_t)BIT(roster.v[i].priority);
+	}
+	pool->in_zone = mark_zone(s, pool->members, pool->n);
+	if (conf->policy.stick.on) {
+		struct stick_token *tokens = arena_array(&s->arena, struct stick_token, pool->n);
+
+		stick_tokens(pool, backend_stick_key(s->backends), tokens);
+		pool->tokens = tokens;
 	}
 	s->pools[s->pool_n++] = pool;
 }

@@ -10,12 +10,17 @@
 
 #define TRIM_EVERY_TICKS 50 /* of the deadline timer: 5 s */
 
-void loop_read_clock(struct loop *l)
+static uint64_t clock_us(void)
 {
 	struct timespec ts;
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
-	l->now_us = (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
+
+void loop_read_clock(struct loop *l)
+{
+	l->now_us = clock_us();
 	l->now_ms = l->now_us / 1000;
 	l->clock_fresh = true;
 }
@@ -43,17 +48,37 @@ static void set_timer(struct loop *l, bool on)
 
 	MUST(timerfd_settime(l->timer_fd, 0, &spec, NULL) == 0);
 	l->timer_armed = on;
+	if (!on)
+		return;
+	/* Not from the tick's clock: what has gone by since it was read would count as lateness for as long as the timer runs. */
+	l->timer_due_us = clock_us() + LOOP_TICK_MS * 1000;
+	memset(l->looks_us, 0, sizeof(l->looks_us));
+	l->lag_us = 0;
+}
+
+/* The timer was ready when it was due, and is looked at now: whatever else is ready waits as long. Costs nothing but this, ten times
+ * a second. */
+static void measure_lag(struct loop *l, uint64_t expirations)
+{
+	uint64_t late = l->now_us > l->timer_due_us ? l->now_us - l->timer_due_us : 0;
+
+	l->timer_due_us += expirations * LOOP_TICK_MS * 1000;
+	l->looks_us[l->timer_ticks % LOOP_LOOKS] = (uint32_t)MIN(late, UINT32_MAX);
+	l->lag_us = UINT32_MAX;
+	for (int i = 0; i < LOOP_LOOKS; i++)
+		l->lag_us = MIN(l->lag_us, l->looks_us[i]);
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
 	struct loop *l = arg;
-	uint64_t expirations;
+	uint64_t expirations = 0;
 
 	(void)what;
 	loop_enter(l);
 	/* The kernel starts a periodic timer again only when its count is read. */
-	(void)!read(fd, &expirations, sizeof(expirations));
+	if (read(fd, &expirations, sizeof(expirations)) == (ssize_t)sizeof(expirations))
+		measure_lag(l, expirations);
 	for (uint32_t i = 0; i < l->queue_count; i++)
 		expire(l, &l->queues[i]);
 	if (++l->timer_ticks % TRIM_EVERY_TICKS == 0)

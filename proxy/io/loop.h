@@ -36,6 +36,10 @@ struct deadline {
 
 #define LOOP_TICK_MS 100
 
+/* How many looks in a row must be late before the loop counts as late: a pause of the process, or one long tick, is none of the work's
+ * doing and over when it is noticed. */
+#define LOOP_LOOKS 4
+
 struct deadline_queue {
 	struct list entries; /* by time of arming, hence by at_ms */
 	uint32_t length_ms;
@@ -56,6 +60,10 @@ struct loop {
 	bool timer_armed;
 	bool clock_fresh; /* now_us was read in this tick */
 	uint32_t timer_ticks;
+	uint64_t timer_due_us; /* when the timer should have run next */
+	uint32_t looks_us[LOOP_LOOKS]; /* by how much it was late, the last times */
+	uint32_t
+		lag_us; /* the least of them: how late the thread has been with everything, for some time now */
 	uint32_t armed; /* deadlines armed now; the timer rests at 0 */
 	volatile bool stop;
 	uint8_t *

@@ -1,6 +1,7 @@
 #include "upstream/backend.h"
 
 #include <stdlib.h>
+#include <sys/random.h>
 #include "base/obj.h"
 
 static void backend_free(struct backend *b)
@@ -17,6 +18,14 @@ void backend_registry_free(struct backend_registry *r)
 		backend_free(e->value);
 	map_free(&r->by_key);
 	slots_free(&r->slots);
+}
+
+const uint8_t *backend_stick_key(struct backend_registry *r)
+{
+	if (!r->has_stick_key)
+		MUST(getrandom(r->stick_key, sizeof(r->stick_key), 0) == (ssize_t)sizeof(r->stick_key));
+	r->has_stick_key = true;
+	return r->stick_key;
 }
 
 /* Copies s behind *at, NUL-terminated, and moves *at. */

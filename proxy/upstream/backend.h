@@ -70,9 +70,13 @@ struct backend_registry {
 	struct map by_key;
 	struct slots slots;
 	uint32_t worker_n; /* who count at them; 0 counts as 1 */
+	uint8_t stick_key
+		[32]; /* for cookies that name backends, where the configuration has no secret for them */
+	bool has_stick_key; /* drawn when it is first needed */
 };
 
 void backend_registry_free(struct backend_registry *r);
+const uint8_t *backend_stick_key(struct backend_registry *r);
 /* The backend of that identity, made if it is new, with one more reference; the snapshot of that serial names it. */
 struct backend *backend_acquire(
 	struct backend_registry *r, struct str pool_key, const struct conf_backend *conf, uint64_t serial);

@@ -29,6 +29,7 @@ static uint8_t first_usable_group(const struct candidates *c)
 uint32_t balance_pick(struct balance_state *state, struct candidates *c)
 {
 	c->priority = pool_has_groups(c->pool) ? first_usable_group(c) : 0;
+	c->side = (uint8_t)zone_pick(c);
 	return balancer_of(c->pool->conf->policy.balance)->pick(state, c);
 }
 

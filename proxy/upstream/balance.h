@@ -8,6 +8,7 @@
 #include "io/loop.h"
 #include "upstream/latency.h"
 #include "upstream/slow_start.h"
+#include "upstream/zone.h"
 
 /* What a worker knows of the backends while it chooses. */
 struct candidates {
@@ -22,12 +23,15 @@ struct candidates {
 	const void *ctx;
 	uint64_t key; /* hash: of what the policy says requests are alike by */
 	bool has_key; /* false: the request has none, and goes to the least busy */
+	bool panic; /* usable() looks at nobody's health */
 	uint8_t priority; /* of the group that is chosen from; balance_pick() sets it */
+	uint8_t side; /* enum zone_side: likewise */
 };
 
 static inline bool is_candidate(const struct candidates *c, uint32_t i)
 {
 	return (!pool_has_groups(c->pool) || c->pool->members[i].priority == c->priority) &&
+	       (c->side == ZONE_ANY || c->pool->in_zone[i] == (c->side == ZONE_OWN)) &&
 	       c->usable(c->ctx, c->pool->backends[i]);
 }
 
@@ -56,7 +60,7 @@ struct balancer {
 
 /* By enum conf_balance; never NULL. */
 const struct balancer *balancer_of(uint8_t balance);
-/* By the pool's own policy, among the usable backends of the lowest priority. Index into pool->backends, or BALANCE_NOBODY. */
+/* By the pool's own policy, among the usable backends of the lowest priority, of weir's own zone first. Index into pool->backends, or BALANCE_NOBODY. */
 uint32_t balance_pick(struct balance_state *state, struct candidates *c);
 void balance_state_free(struct balance_state *state);
 

@@ -24,6 +24,8 @@ struct conn_settings {
 	struct http_limits limits;
 	uint32_t connect_ms;
 	uint32_t max_conns; /* 0: no limit */
+	uint32_t
+		max_requests; /* in flight; kept by who chooses backends, with conn_pool_is_full(). 0: no limit */
 	uint32_t max_pending;
 	uint32_t pending_ms;
 };
@@ -74,6 +76,11 @@ void conn_pool_set_addrs(struct conn_pool *p, const struct addr *addrs, uint32_t
 static inline bool conn_pool_reachable(const struct conn_pool *p)
 {
 	return p->backend->addr.family != ADDR_NONE || p->addr_n > 0;
+}
+/* Has the backend as many requests as it may have? */
+static inline bool conn_pool_is_full(const struct conn_pool *p)
+{
+	return p->settings.max_requests && p->streams + p->waiting_n >= p->settings.max_requests;
 }
 /* Begins to end: those who wait are told, idle connections close, others when their requests do, then it frees itself. Takes *pp. */
 void conn_pool_retire(struct conn_pool **pp);

@@ -13,6 +13,14 @@ enum pool_lookup {
 	POOL_UNKNOWN, /* a name or a file could never be resolved or read so far */
 };
 
+#define STICK_CHARS     16
+#define STICK_KEY_BYTES 32
+
+/* The value of a cookie that names a backend: upstream/stick.h. */
+struct stick_token {
+	char text[STICK_CHARS];
+};
+
 struct pool {
 	const struct conf_pool *conf;
 	struct slot *slot; /* its key is "acme/shop/blue"; where workers keep their balancing state */
@@ -24,6 +32,8 @@ struct pool {
 	uint64_t fingerprint; /* of the members and their order: what tables are made from */
 	uint8_t lookup; /* enum pool_lookup */
 	uint8_t priorities; /* bit n: some backend has priority n */
+	const bool *in_zone; /* by backend: is it in weir's own zone? NULL: all are, or none */
+	const struct stick_token *tokens; /* by backend; NULL without `stick` */
 };
 
 #define POOL_WHOLE 1024 /* capacities are parts of this */

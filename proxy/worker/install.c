@@ -49,18 +49,28 @@ static void fill_settings(struct conn_settings *set, struct worker *w, const str
 	set->server_name[name.n] = '\0';
 }
 
+/* 0: any number. */
+static uint32_t requests_of(const struct conf_backend *b, const struct conf_breaker *breaker)
+{
+	return b->requests ? b->requests : breaker->backend_requests;
+}
+
 static void visit_pools(struct worker *w, const struct worker_install *order)
 {
 	const struct snapshot *s = order->snapshot;
 
 	for (uint32_t p = 0; p < s->pool_n; p++) {
 		const struct pool *pool = s->pools[p];
+		struct pool_traffic *traffic = edge_traffic(&w->edge, pool);
+		const struct conf_breaker *breaker = &pool->conf->policy.breaker;
 		struct conn_settings set;
 
 		w->edge.now[pool->slot->number] = order->now[p];
 		fill_settings(&set, w, s->conf, &pool->conf->policy, order->workers);
-		edge_traffic(&w->edge, pool)->requests_max =
-			part_of(pool->conf->policy.breaker.requests, order->workers);
+		traffic->requests_max = part_of(breaker->requests, order->workers);
+		traffic->pending_max = part_of(breaker->pending, order->workers);
+		adaptive_configure(&traffic->adaptive, part_of(breaker->adaptive.min, order->workers),
+			breaker->adaptive.on ? part_of(breaker->adaptive.max, order->workers) : 0);
 		for (uint32_t i = 0; i < pool->n; i++) {
 			struct conn_pool **at = &w->edge.backends[pool->backends[i]->slot->number];
 
@@ -71,6 +81,7 @@ static void visit_pools(struct worker *w, const struct worker_install *order)
 			}
 			(*at)->serial = s->serial;
 			(*at)->worker = w->index;
+			set.max_requests = part_of(requests_of(&pool->members[i], breaker), order->workers);
 			conn_pool_configure(*at, &set);
 		}
 	}
@@ -123,10 +134,12 @@ void install_deliver(struct mail *m, void *receiver)
 	w->edge.split = grow(w->edge.split, &w->edge.split_n, order->service_slots, sizeof(*w->edge.split));
 	w->conn_max = conf->limits.connections / order->workers;
 	w->edge.memory_max = conf->limits.memory / order->workers;
+	w->edge.lag_max_us = (uint32_t)MIN(conf->limits.loop_lag * 1000ull, UINT32_MAX);
 	set_log(w, conf);
 	visit_pools(w, order);
 	use_snapshot(w, s, order->workers);
 	retire_others(w, s->serial);
+	queues_look_again(&w->edge);
 	if (!w->draining && !order->members_only) {
 		for (uint32_t i = 0; i < order->listener_n; i++)
 			gate_open(w, &order->listeners[i], conf, order->keys, s->generation);
@@ -158,6 +171,8 @@ void install_free(struct worker *w)
 		split_state_free(&e->split[i]);
 	gates_close_conns(w, REASON_SHUTDOWN);
 	loop_run_tasks(&w->loop);
+	for (uint32_t i = 0; i < e->traffic_n; i++)
+		queue_free(&e->traffic[i]);
 	e->backend_n = e->now_n = 0;
 	free(e->backends);
 	free(e->balance);

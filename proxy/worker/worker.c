@@ -103,7 +103,7 @@ bool worker_init(struct worker *w, uint32_t index, const struct worker_owner *ow
 	w->edge.suspect = on_suspect;
 	w->edge.wake_log = on_wake_log;
 	list_init(&w->edge.exchanges);
-	list_init(&w->edge.undecided);
+	list_init(&w->edge.queues);
 	ring_init(&w->access, ACCESS_RING);
 	gates_init(w);
 	w->box_event = event_new(w->loop.base, w->box.fd, EV_READ | EV_PERSIST, on_mail, w);
@@ -160,8 +160,8 @@ static void deliver_pools(struct mail *m, void *receiver)
 	note->serial = pools->serial;
 	free(pools);
 	mailbox_send(w->owner.box, &note->mail);
-	/* Who waits for a check may wait for another pool now, or for none. */
-	attempts_undecided(&w->edge);
+	/* Who waits may wait for another pool now, or for none. */
+	queues_look_again(&w->edge);
 }
 
 void worker_set_pools(struct worker *w, struct worker_pools *pools)
@@ -175,7 +175,7 @@ static void deliver_health(struct mail *m, void *receiver)
 	struct worker *w = receiver;
 
 	free(m);
-	attempts_undecided(&w->edge);
+	queues_look_again(&w->edge);
 }
 
 struct question {

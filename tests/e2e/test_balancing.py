@@ -128,3 +128,43 @@ def test_a_backend_that_joins_a_serving_pool_warms_up(edge, three):
     # A reload is no recovery: it goes on where it was.
     proxy.reload({**conf(*three), "timeouts": {"connect": "2s"}})
     assert 0 < share(ask(proxy, 330))["c"] < 0.06
+
+
+# -- zones --
+
+def zoned(three, zone="here", **service):
+    backends = [{"address": str(o), "zone": "here" if i < 2 else "there"} for i, o in enumerate(three)]
+    health = {"http": {"path": "/healthz"}, "interval": "100ms", "rise": 1, "fall": 1}
+    return {**site(*backends, service={"health": health, "panic_threshold": "0%", **service}), **({"zone": zone} if zone else {})}
+
+
+@pytest.mark.parametrize("balance", ["round_robin", "least_request", "random", "ewma", {"hash": {"header": "X-User"}}])
+def test_the_own_zone_serves_alone_while_it_can_and_the_others_step_in_by_and_by(edge, three, balance):
+    def headers(i):
+        return {"X-User": f"user-{i}"}
+    proxy = edge(zoned(three, balance=balance))
+    proxy.wait_event("health", 3, to="up")
+    assert set(ask(proxy, 60, headers)) <= {"a", "b"}  # ewma may like one better
+    three[0].on("/healthz", reply(503, "ill"))
+    proxy.wait_event("health", to="down")
+    got = share(ask(proxy, 400, headers))
+    assert set(got) == {"b", "c"} and got["b"] == pytest.approx(0.7, abs=0.12)
+    three[1].on("/healthz", reply(503, "ill"))
+    proxy.wait_event("health", 2, to="down")
+    assert set(ask(proxy, 20, headers)) == {"c"}
+    three[0].on("/healthz", reply(200, "well"))
+    three[1].on("/healthz", reply(200, "well"))
+    proxy.wait_event("health", 5, to="up")
+    assert set(ask(proxy, 60, headers)) <= {"a", "b"}  # ewma may like one better
+
+
+@pytest.mark.parametrize("zone", [None, "nowhere"])
+def test_without_a_zone_or_with_nobody_in_it_all_serve(edge, three, zone):
+    assert set(ask(edge(zoned(three, zone, balance="round_robin")), 60)) == {"a", "b", "c"}
+
+
+def test_a_reload_changes_the_zone(edge, three):
+    proxy = edge(zoned(three))
+    proxy.wait_event("health", 3, to="up")
+    proxy.reload(zoned(three, "there"))
+    assert set(ask(proxy, 40)) == {"c"}

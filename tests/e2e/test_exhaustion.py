@@ -1,7 +1,11 @@
 """When something runs out: connections, descriptors, memory. What is there keeps working, and it recovers by itself."""
+import os
 import resource
+import signal
 import socket
+import threading
 import time
+from contextlib import contextmanager
 
 import pytest
 
@@ -110,3 +114,64 @@ def test_over_the_memory_limit_new_work_is_refused_and_old_work_finishes(edge, s
     finally:
         for c in slow:
             c.close()
+
+
+# -- the event loop --
+
+def everything(proxy, number):
+    for pid in proxy.pids():
+        os.kill(pid, number)
+
+
+@contextmanager
+def starved(proxy, run=0.03, stop=0.25):
+    """weir gets the processor for a moment only, now and then: everything it does comes late."""
+    over = threading.Event()
+
+    def starve():
+        while not over.is_set():
+            everything(proxy, signal.SIGSTOP)
+            time.sleep(stop)
+            everything(proxy, signal.SIGCONT)
+            time.sleep(run)
+    thread = threading.Thread(target=starve)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+        everything(proxy, signal.SIGCONT)
+
+
+def test_a_worker_that_is_late_with_everything_sheds_requests_until_it_is_not(edge, shop):
+    health = {"http": {"path": "/healthz"}, "interval": "100ms", "timeout": "10s"}
+    proxy = edge(site(shop, limits={"loop_lag": "40ms"}, service={"health": health}), workers=1)
+    proxy.wait_event("health", to="up")
+    with proxy.connect() as c:
+        with starved(proxy):
+            refused = eventually(lambda: (r := c.get("/")).status == 503 and r, "a request to be refused")
+            assert refused.header("x-weir-reason") == "loop_lag" and refused.header("retry-after") == "1"
+            # The checks are none of the worker's work: nobody is taken for down.
+            probes = sum(r.target == "/healthz" for r in shop.requests)
+            eventually(lambda: sum(r.target == "/healthz" for r in shop.requests) > probes, "checks to go on")
+        eventually(lambda: c.get("/").status == 200, "requests to be served again")
+    assert not [e for e in proxy.events("health") if e["to"] == "down"]
+    assert proxy.logged(reason="loop_lag")["attempts"] == 0
+
+
+def test_one_pause_is_no_reason_to_shed(edge, shop):
+    proxy = edge(site(shop, limits={"loop_lag": "40ms"}), workers=1)
+    with proxy.connect() as c:
+        assert c.get("/").status == 200
+        everything(proxy, signal.SIGSTOP)
+        time.sleep(1)
+        c.send(build("GET", "/waits"))
+        everything(proxy, signal.SIGCONT)
+        assert c.response().status == 200
+
+
+def test_lag_is_none_of_its_business_when_the_limit_is_0(edge, shop):
+    proxy = edge(site(shop, limits={"loop_lag": 0}), workers=1)
+    with proxy.connect() as c, starved(proxy, stop=0.15):
+        assert {c.get("/").status for _ in range(12)} == {200}

@@ -226,6 +226,19 @@ def test_a_request_body_that_has_gone_by_is_not_sent_half(edge, origin):
     assert all(len(r.body) == 3_000_000 for r in good.requests)
 
 
+@pytest.mark.parametrize("limit, size, repeated", [("64KiB", 60_000, True), ("64KiB", 70_000, False), ("1MiB", 700_000, True), ("0", 1, False),
+    ("0", 0, True)])
+def test_a_body_is_sent_again_up_to_the_limit(edge, twins, limit, size, repeated):
+    one, two = twins(answers.reset_at_once, reply(200, b"second"))
+    conf = retrying(one, two)
+    conf["tenants"]["acme"]["services"]["shop"]["retries"]["body"] = limit
+    body = answers.pattern(size)
+    r = edge(conf, workers=1).request("PUT", "/", body=body)
+    assert r.status == (200 if repeated else 502)
+    assert one.count + two.count == (2 if repeated else 1)
+    assert {bytes(q.body) for q in one.requests + two.requests} == {body}
+
+
 def test_a_client_that_has_left_is_not_retried_for(edge, origin):
     gate = Gate(answers.reset_at_once)
     shop = origin("shop")

@@ -32,8 +32,8 @@ static json_t *backend_document(const struct control *c, const struct pool *p, u
 {
 	const struct backend *b = p->backends[i];
 	json_t *j = json_pack("{s:o, s:i, s:i, s:o, s:b}", "address", text_of(b->address), "weight",
-		(int)p->conf->backends[i].weight, "priority", (int)p->conf->backends[i].priority, "health",
-		health_of(c, b), "ejected", backend_ejected(b));
+		(int)p->members[i].weight, "priority", (int)p->members[i].priority, "health", health_of(c, b),
+		"ejected", backend_ejected(b));
 
 	if (backend_ejected(b) && b->outlier)
 		json_object_set_new(j, "ejections_in_row", json_integer(b->outlier->times));

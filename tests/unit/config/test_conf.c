@@ -197,6 +197,31 @@ static void balance_and_sticky_can_name_a_header(void **state)
 	loaded_free(&l);
 }
 
+static void breakers_learn_or_not_and_pools_stick_or_not(void **state)
+{
+	struct loaded l = good("zone: a\n" SERVICE(
+		"stick: {cookie: at, ttl: 1h, path: /app}, breaker: {adaptive: {min: 2, max: 9}},\n"
+		"pools: {blue: {weight: 1, stick: null, breaker: {adaptive: false, backend_requests: 7},\n"
+		"backends: [{address: \"127.0.0.1:1\", zone: a, requests: 3}]},\n"
+		"green: {weight: 1, stick: {ttl: 0}, breaker: {adaptive: true}}}"));
+	const struct conf_policy *s = &shop(&l)->policy, *blue = &shop(&l)->pools[0].policy,
+				 *green = &shop(&l)->pools[1].policy;
+
+	(void)state;
+	assert_string_equal(l.conf->zone.p, "a");
+	assert_true(s->stick.on && !blue->stick.on && green->stick.on);
+	assert_string_equal(green->stick.cookie.p, "at");
+	assert_string_equal(green->stick.path.p, "/app");
+	assert_int_equal(s->stick.ttl, 3600000);
+	assert_int_equal(green->stick.ttl, 0);
+	assert_true(s->breaker.adaptive.on && !blue->breaker.adaptive.on && green->breaker.adaptive.on);
+	assert_int_equal(green->breaker.adaptive.max, 9);
+	assert_int_equal(blue->breaker.backend_requests, 7);
+	assert_int_equal(shop(&l)->pools[0].backends[0].requests, 3);
+	assert_string_equal(shop(&l)->pools[0].backends[0].zone.p, "a");
+	loaded_free(&l);
+}
+
 static void health_takes_ranges_and_lists_of_statuses(void **state)
 {
 	struct loaded l =
@@ -397,6 +422,7 @@ int main(void)
 		cmocka_unit_test(pools_keep_their_declared_order),
 		cmocka_unit_test(backends_are_written_short_or_long),
 		cmocka_unit_test(balance_and_sticky_can_name_a_header),
+		cmocka_unit_test(breakers_learn_or_not_and_pools_stick_or_not),
 		cmocka_unit_test(health_takes_ranges_and_lists_of_statuses),
 		cmocka_unit_test(one_service_without_routes_gets_everything),
 		cmocka_unit_test(routes_hold_their_conditions_and_changes),

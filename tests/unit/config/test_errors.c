@@ -80,6 +80,16 @@ static void units_and_ranges_are_explained(void **state)
 		"c.yaml:2:16: \"body\" must be a size such as 512, 64KiB, 10MiB or 1MB, not \"5 apples\"\n");
 	says(LISTEN "limits: {header_bytes: 2MiB}\n",
 		"c.yaml:2:24: \"header_bytes\" must be between 1KiB and 1MiB, not \"2MiB\"\n");
+	says(SERVICE("stick: {ttl: 1h}, " POOLS), "c.yaml:3:8: \"stick\" needs the name of a \"cookie\"\n");
+	says(SERVICE("stick: {cookie: at, ttl: 1500ms}, " POOLS),
+		"c.yaml:3:8: \"ttl\" of a cookie is in whole seconds\n");
+	says(SERVICE("stick: {cookie: at, path: \"/a;b\"}, " POOLS),
+		"c.yaml:3:27: \"path\" must be a path such as /app, without spaces and semicolons, not "
+		"\"/a;b\"\n");
+	says(SERVICE("breaker: {adaptive: {min: 9, max: 3}}, " POOLS),
+		"c.yaml:3:21: \"min\" of \"adaptive\", 9, is above its \"max\", 3\n");
+	says(SERVICE("breaker: {adaptive: often}, " POOLS),
+		"c.yaml:3:21: \"adaptive\" must be a mapping, not \"often\"\n");
 	says(SERVICE("retries: {budget: 0.2}, " POOLS),
 		"c.yaml:3:19: \"budget\" must be a share from 0% to 100% such as 20%, not \"0.2\"\n");
 	says(SERVICE("retries: {attempts: 11}, " POOLS),

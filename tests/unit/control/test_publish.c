@@ -33,7 +33,7 @@ static int set_up(void **state)
 		MUST(mailbox_init(&w->box) == 0);
 		w->owner.box = &box;
 		w->owner.on_pools_set = on_pools_set;
-		list_init(&w->edge.undecided);
+		list_init(&w->edge.queues);
 		w->edge.now = calloc(w->edge.now_n = 2, sizeof(*w->edge.now));
 		MUST(w->edge.now);
 	}

@@ -1,5 +1,6 @@
 /* io/loop.h: put-off tasks and deadlines. */
 #include "unit.h"
+#include <unistd.h>
 #include "base/obj.h"
 #include "io/loop.h"
 
@@ -121,6 +122,34 @@ static void more_lengths_than_queues_still_fire_in_their_order(void **state)
 		assert_true(timers[i].fired_ms >= begin + 1 + i);
 }
 
+static void late_by(struct fixture *f, uint32_t ms)
+{
+	uint32_t ticks = f->loop.timer_ticks;
+
+	usleep((LOOP_TICK_MS + ms) * 1000);
+	while (f->loop.timer_ticks == ticks)
+		loop_once(&f->loop, 1000);
+}
+
+static void only_lateness_that_lasts_counts_and_one_timely_look_ends_it(void **state)
+{
+	struct fixture *f = *state;
+	struct timer a = {{.fire = on_fire}, f, 0};
+
+	loop_enter(&f->loop);
+	deadline_arm(&f->loop, &a.deadline, 3600000);
+	for (int i = 1; i < LOOP_LOOKS; i++)
+		late_by(f, 150);
+	assert_int_equal(f->loop.lag_us, 0);
+	late_by(f, 150);
+	assert_true(f->loop.lag_us >= 40000);
+	/* Whatever else the machine does: some look is in time. */
+	for (int i = 0; i < 100 && f->loop.lag_us >= 40000; i++)
+		loop_once(&f->loop, 1000);
+	assert_true(f->loop.lag_us < 40000);
+	deadline_disarm(&f->loop, &a.deadline);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -131,6 +160,8 @@ int main(void)
 			deadlines_never_fire_early_and_can_be_put_off, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			more_lengths_than_queues_still_fire_in_their_order, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			only_lateness_that_lasts_counts_and_one_timely_look_ends_it, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
