@@ -175,6 +175,7 @@ static void install(struct control *c, struct candidate *next)
 	c->stores = next->stores;
 	next->stores = (struct cert_stores){0};
 	io_thread_configure(&c->io, &c->snapshot->conf->log);
+	store_open(&c->store, c->snapshot->conf->state_dir.p);
 	health_follow(&c->health, c->snapshot);
 	outlier_follow(&c->outliers, c->snapshot);
 	c->workers_waited_for = c->worker_n;

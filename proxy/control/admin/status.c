@@ -43,11 +43,11 @@ static void status(struct admin_request *rq)
 	const struct control *c = rq->control;
 
 	admin_answer(rq, 200,
-		json_pack("{s:s, s:s, s:i, s:f, s:I, s:i, s:o}", "version", WEIR_VERSION, "state",
+		json_pack("{s:s, s:s, s:i, s:f, s:I, s:i, s:o, s:o}", "version", WEIR_VERSION, "state",
 			state_name(c), "pid", (int)getpid(), "uptime_s",
 			(double)(c->loop.now_ms - c->started_ms) / 1000, "generation",
 			(json_int_t)c->snapshot->generation, "workers", (int)c->worker_n, "counts",
-			counts(c, &rq->caller)));
+			counts(c, &rq->caller), "storage", store_status(&c->store)));
 }
 
 const struct admin_route status_routes[] = {
