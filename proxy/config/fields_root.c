@@ -136,8 +136,8 @@ static const struct config_field root_fields[] = {
 	STRING("user", struct conf, user,
 		"the user that weir becomes once its sockets are bound, if started as root", NULLABLE, INERT),
 	PATH("state_dir", struct conf, state_dir,
-		"where runtime weights, shifts and events are kept; made if missing", .text = "/var/lib/weir",
-		INERT),
+		"where runtime weights, shifts and events are kept; made if missing",
+		.text = "/var/lib/weir"),
 	STRING("zone", struct conf, zone,
 		"where this weir runs: backends that say the same `zone` are preferred while enough of them "
 		"are healthy",

@@ -224,6 +224,7 @@ static int catch_signals(void)
 	sigset_t set;
 
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN); /* a limit of file size is a full disk: an error of write() */
 	sigemptyset(&set);
 	sigaddset(&set, SIGHUP);
 	sigaddset(&set, SIGUSR1);
@@ -319,6 +320,7 @@ static bool start_threads(struct control *c)
 			return false;
 		c->io.rings[c->io.ring_n++] = &c->workers[i].access;
 	}
+	store_init(&c->store, &c->io, &c->loop, &c->box);
 	c->io.audience = &c->box;
 	c->io.on_event = on_event;
 	return io_thread_start(&c->io);
@@ -358,6 +360,8 @@ static void tear_down(struct control *c)
 	publish_free(&c->publisher);
 	event_emit(&c->io, CONF_LEVEL_INFO, "stopped", NULL);
 	io_thread_stop(&c->io);
+	mailbox_deliver(&c->box, c); /* what the store answered at the end */
+	store_free(&c->store);
 	mailbox_deliver(&c->box, c); /* its last events */
 	event_ring_free(&c->events);
 	reload_log_free(&c->reloads);
@@ -402,6 +406,9 @@ int control_run(const struct control_options *options)
 	outlier_init(&c.outliers, &c.loop, &c.io, c.workers, c.worker_n);
 	admin_init(&c.admin, &c);
 	c.started_ms = c.loop.now_ms;
+	io_thread_configure(&c.io, &c.first->log); /* the store has things to tell */
+	store_open(&c.store, c.first->state_dir.p);
+	store_wait(&c.store, &c);
 	if (!reload(&c)) {
 		code = 1;
 		control_stop(&c, "the configuration cannot be served");

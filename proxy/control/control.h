@@ -13,6 +13,7 @@
 #include "control/publish.h"
 #include "control/rebuild.h"
 #include "control/reload_log.h"
+#include "control/store.h"
 #include "control/verify.h"
 #include "exchange/snapshot.h"
 #include "io/listener.h"
@@ -41,6 +42,7 @@ struct control {
 	struct event *signal_event;
 	int signal_fd;
 	struct io_thread io;
+	struct store store;
 	struct worker *workers;
 	uint32_t worker_n;
 	uint32_t workers_waited_for; /* that have not answered the last order yet */

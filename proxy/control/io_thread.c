@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 #include "base/obj.h"
+#include "control/store.h"
 
 #define LOOK_MS       100 /* how old a line may grow in a ring */
 #define TRY_AGAIN_S   5
@@ -135,6 +136,8 @@ static void *run(void *arg)
 		mailbox_deliver(&io->box, io);
 		for (uint32_t i = 0; i < io->ring_n; i++)
 			drain_ring(io, io->rings[i]);
+		if (io->keeper)
+			store_tick(io->keeper, io->stop);
 		if (seconds() != told) {
 			told = seconds();
 			tell_losses(io);
@@ -258,10 +261,12 @@ static void deliver_line(struct mail *m, void *receiver)
 	struct io_thread *io = receiver;
 
 	/* Before the configuration names a place, and when that place cannot be written, events go to standard error: somebody must see them. */
-	if (!file_write(&io->events, line->text, line->n)) {
+	if (line->logged && !file_write(&io->events, line->text, line->n)) {
 		if (write(STDERR_FILENO, line->text, line->n) < 0)
 			io->events.lost++;
 	}
+	if (line->kept && io->keeper)
+		store_keep_event(io->keeper, line->text, line->n - 1);
 	line->mail.deliver = io->on_event;
 	if (io->audience)
 		mailbox_send(io->audience, &line->mail);
@@ -285,8 +290,10 @@ void event_emit(struct io_thread *io, uint8_t level, const char *name, json_t *m
 	json_t *all;
 	char *text;
 	struct event_line *line;
+	bool logged = level >= atomic_load_explicit(&io->level, memory_order_relaxed);
+	bool kept = level >= CONF_LEVEL_INFO;
 
-	if (level < atomic_load_explicit(&io->level, memory_order_relaxed)) {
+	if (!logged && !kept) {
 		json_decref(members);
 		return;
 	}
@@ -310,6 +317,8 @@ void event_emit(struct io_thread *io, uint8_t level, const char *name, json_t *m
 	memcpy(line->text, text, n);
 	line->text[n] = '\n';
 	line->n = n + 1;
+	line->logged = logged;
+	line->kept = kept;
 	free(text);
 	mailbox_send(&io->box, &line->mail);
 }

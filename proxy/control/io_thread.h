@@ -10,6 +10,8 @@
 #include "base/ring.h"
 #include "config/conf.h"
 
+struct store_keeper;
+
 /* A file that lines go to: "stdout", "stderr", or a path that is opened for appending. */
 struct log_file {
 	char *path;
@@ -23,6 +25,7 @@ struct log_file {
 /* One line of the event log on its way. malloc'ed. */
 struct event_line {
 	struct mail mail;
+	bool logged, kept; /* in the log, in the store */
 	size_t n;
 	char text[]; /* JSON, with its newline */
 };
@@ -38,8 +41,10 @@ struct io_thread {
 	/* Who is given each event_line once it has been written, in their order; set before the thread starts. Takes the mail. */
 	struct mailbox *audience;
 	void (*on_event)(struct mail *m, void *receiver);
-	_Atomic uint8_t level; /* events below it are not even put together; written by control alone */
+	_Atomic uint8_t level; /* events below it are not logged; written by control alone */
 	bool stop; /* the thread's own */
+	struct store_keeper *
+		keeper; /* who keeps events and documents (store.h); set before the thread starts, NULL: nobody */
 };
 
 /* The rings are given before. False when the system has no descriptors or threads left. */
@@ -54,7 +59,7 @@ void io_thread_reopen(struct io_thread *io);
 void io_thread_wake(struct io_thread *io);
 
 /* One line of the event log: {"time": ..., "level": ..., "event": NAME, ...members}. Takes members (an object, or NULL). From any
- * thread. level: enum conf_log_level. */
+ * thread. level: enum conf_log_level. Whatever the log's level is, the store keeps what is not for debugging. */
 void event_emit(struct io_thread *io, uint8_t level, const char *name, json_t *members);
 
 #endif

@@ -145,6 +145,7 @@ static void install(struct control *c, struct candidate *next)
 	c->stores = next->stores;
 	next->stores = (struct cert_stores){0};
 	io_thread_configure(&c->io, &next->conf->log);
+	store_open(&c->store, next->conf->state_dir.p);
 	install_begin(c, &next->conf, next->modules, c->snapshot ? c->snapshot->generation + 1 : 1);
 	admin_follow(&c->admin);
 }

@@ -49,11 +49,12 @@ static void status(struct admin_request *rq)
 		c->reloads.refused && rq->caller.tenants.n == 0 ? json_deep_copy(c->reloads.refused) : NULL;
 
 	admin_answer(rq, 200,
-		json_pack("{s:s, s:s, s:i, s:f, s:I, s:i, s:o, s:o?, s:o?}", "version", WEIR_VERSION, "state",
-			state_name(c), "pid", (int)getpid(), "uptime_s",
+		json_pack("{s:s, s:s, s:i, s:f, s:I, s:i, s:o, s:o, s:o?, s:o?}", "version", WEIR_VERSION,
+			"state", state_name(c), "pid", (int)getpid(), "uptime_s",
 			(double)(c->loop.now_ms - c->started_ms) / 1000, "generation",
 			(json_int_t)c->snapshot->generation, "workers", (int)c->worker_n, "counts",
-			counts(c, &rq->caller), "last_reload", reload, "refused_reload", refused));
+			counts(c, &rq->caller), "storage", store_status(&c->store), "last_reload", reload,
+			"refused_reload", refused));
 }
 
 const struct admin_route status_routes[] = {
