@@ -16,6 +16,8 @@ static const struct cli_command *const commands[] = {
 	&explain_command,
 	&status_command,
 	&events_command,
+	&top_command,
+	&why_command,
 	&reload_command,
 	&stop_command,
 	&schema_command,

@@ -8,7 +8,7 @@
 #include "base/histogram.h"
 #include "base/metric.h"
 
-/* Beyond that nothing more is written: cut is set. 10,000 busy pools take 80 MiB. */
+/* Beyond that nothing more is written: cut is set. 10,000 busy pools take 50 MiB. */
 #define EXPOSITION_MAX ((size_t)512 * 1024 * 1024)
 
 #define EXPOSITION_LABELS_MAX 8192

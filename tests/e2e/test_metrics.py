@@ -11,6 +11,7 @@ import pytest
 from support import answers
 from support.answers import in_turn, reply
 from support.config import https, pool, site
+from support.load import Load
 from support.prometheus import Metrics, promtool, scrape
 from support.wire import PATIENCE, eventually
 from support.http2 import Client as Client2
@@ -200,6 +201,22 @@ def test_a_thousand_tenants_are_told_in_slices_and_completely(edge, origin):
     m = ended(proxy, 10)
     assert m.sum("weir_pool_weight", service="s") == 1000 and m.text.endswith("# EOF\n")
     assert len(m.all("weir_requests_total", service="s", code=200)) == 10
+
+
+def test_weir_top_shows_what_pools_do_now(edge, origin, refused_port):
+    shop = origin()
+    proxy = edge(site(pools={"blue": pool(shop, weight=3), "green": pool(refused_port, weight=0)}, service={"retries": {"attempts": 1}}))
+    with Load(proxy.address(), h1=1, h2=1) as load:
+        load.wait_more(5)
+        r = proxy.cli("top", "--interval", "300ms", "--count", "2")
+    assert not load.failures and r.code == 0, r.err
+    rows = [l.split() for l in r.out.splitlines() if l.startswith("acme/shop/")]
+    assert [row[0] for row in rows] == ["acme/shop/blue", "acme/shop/green"] * 2
+    blue, green = rows[2:]
+    assert blue[1] == "3" and float(blue[2]) > 0 and blue[3] == "0.00%" and blue[4].endswith("ms") and blue[-1] == "1/1"
+    assert green[2] == "0.0" and green[4] == "-"
+    assert "\x1b" not in r.out
+    assert proxy.cli("top", "--interval", "1ms").code == proxy.cli("top", "--count", "0").code == 2
 
 
 @pytest.fixture

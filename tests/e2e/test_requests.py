@@ -137,3 +137,28 @@ def test_bytes_that_are_no_text_are_told_all_the_same(edge, refused_port, path):
         r = c.response()
     assert r.status >= 400
     eventually(lambda: recent(proxy, "?clients=true"), "a record")
+
+
+def test_weir_why_tells_it_to_people(edge, origin, refused_port):
+    proxy = edge(site(str(refused_port), service=ONCE))
+    r = proxy.get("/cart")
+    told = proxy.cli("why", r.header("x-request-id"))
+    assert told.code == 0, told.err
+    first, *rest = told.out.splitlines()
+    assert first == f"{r.header('x-request-id')}: 502 upstream_refused: the backend refused the connection"
+    assert any(l.startswith("  look at ") and "listens" in l for l in rest)
+    assert any("acme/shop/blue" in l and str(refused_port) in l for l in rest)
+    assert any("GET acme.test/cart from 127." in l for l in rest)
+    assert any("1. after " in l and "upstream_refused" in l for l in rest)
+    assert proxy.cli("why", r.header("x-request-id"), "--json").json()["reason"] == "upstream_refused"
+    lines = proxy.cli("why", "--tenant", "acme").out.splitlines()
+    assert len(lines) == 1 and "upstream_refused" in lines[0] and r.header("x-request-id") in lines[0]
+    assert proxy.cli("why", "--reason", "upstream_timeout").out == "no such request has failed lately\n"
+
+
+def test_weir_why_says_what_it_does_not_know(edge, origin):
+    proxy = edge(site(origin()))
+    r = proxy.cli("why", "unknown")
+    assert r.code == 1 and "no request of that id" in r.err
+    assert (r := proxy.cli("why", "--reason", "nonsense")).code == 1 and "no such reason" in r.err
+    assert proxy.cli("why", "a/../b?c").code == 1
