@@ -56,6 +56,8 @@ struct conf_listener_tls {
 	struct conf_place place;
 };
 
+#define CONF_WORKERS_MAX 256
+
 struct conf_listener {
 	struct str name;
 	struct str address; /* as written: "0.0.0.0:8080", "[::]:8443", "unix:/run/weir/http.sock" */
@@ -321,6 +323,7 @@ struct conf {
 		names; /* the same files as messages show them: relative to where weir was started, if given so */
 	uint32_t file_n;
 	uint32_t workers; /* 0: auto */
+	struct conf_place workers_place;
 	struct str user, state_dir;
 	struct conf_log log;
 	struct conf_admin admin;
