@@ -11,7 +11,8 @@
 
 .DEFAULT_GOAL := all
 MAKEFLAGS += --no-print-directory
-ifeq ($(filter -j% --jobserver%,$(MAKEFLAGS)),)
+# Makes below this one share its jobs. GNU make 4.3 does not show them in MAKEFLAGS while it reads.
+ifeq ($(MAKELEVEL),0)
 MAKEFLAGS += -j$(shell nproc)
 endif
 

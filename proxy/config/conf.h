@@ -56,6 +56,8 @@ struct conf_listener_tls {
 	struct conf_place place;
 };
 
+#define CONF_WORKERS_MAX 256
+
 struct conf_listener {
 	struct str name;
 	struct str address; /* as written: "0.0.0.0:8080", "[::]:8443", "unix:/run/weir/http.sock" */
@@ -340,6 +342,7 @@ struct conf {
 		names; /* the same files as messages show them: relative to where weir was started, if given so */
 	uint32_t file_n;
 	uint32_t workers; /* 0: auto */
+	struct conf_place workers_place;
 	struct str user, state_dir;
 	struct str zone; /* that this weir runs in; empty: none is preferred */
 	struct conf_log log;

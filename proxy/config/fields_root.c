@@ -64,24 +64,24 @@ const struct config_object limits_object = {
 
 /* -- the root -- */
 
-#define WORKERS_MAX 1024
-
 static void parse_workers(struct parse *p, const struct config_field *f, const struct node *v, void *obj)
 {
 	struct str s = v->kind == NODE_SCALAR ? node_str(v) : STR_NONE;
 	uint64_t n = 0;
 
-	if (!str_eq(s, STR("auto")) && (!str_to_u64(s, &n) || n < 1 || n > WORKERS_MAX))
+	if (!str_eq(s, STR("auto")) && (!str_to_u64(s, &n) || n < 1 || n > CONF_WORKERS_MAX))
 		parse_bad(p, f, v, f->type->expects);
 	else
 		*(uint32_t *)field_member(f, obj) = (uint32_t)n;
+	((struct conf *)obj)->workers_place = node_place(v);
 }
 
+_Static_assert(CONF_WORKERS_MAX == 256, "the texts below say so");
 static const struct config_type type_workers = {
 	.name = "auto, or a count",
-	.expects = "auto, or a number from 1 to 1024",
+	.expects = "auto, or a number from 1 to 256",
 	.schema = "{\"anyOf\": [{\"const\": \"auto\"}, {\"type\": \"integer\", \"minimum\": 1, \"maximum\": "
-		  "1024}]}",
+		  "256}]}",
 	.parse = parse_workers,
 };
 
@@ -131,7 +131,9 @@ const struct config_type type_tenants = {.name = "mapping of names", .parse = pa
 	}
 
 static const struct config_field root_fields[] = {
-	CUSTOM("workers", type_workers, struct conf, workers, "worker threads; auto: one for each usable CPU",
+	CUSTOM("workers", type_workers, struct conf, workers,
+		"worker threads; auto: one for each usable CPU. A change takes effect when weir is started "
+		"again",
 		.text = "auto"),
 	STRING("user", struct conf, user,
 		"the user that weir becomes once its sockets are bound, if started as root", NULLABLE, INERT),
@@ -168,7 +170,7 @@ static void set_socket_key(struct conf *c, struct conf_listener *l)
 static void check_admin_address(struct parse *p, const struct conf *c, const struct conf_listener *l)
 {
 	bool same = l->addr.family == ADDR_UNIX ? str_eq(l->unix_path, c->admin.socket)
-						: c->admin.listen.n && str_eq(l->address, c->admin.listen);
+						: c->admin.listen.n && str_eq(l->socket_key, c->admin.listen);
 
 	if (same)
 		conf_report_add(p->report, c, l->place, false,

@@ -263,6 +263,11 @@ static uint32_t usable_cpus(void)
 	return sched_getaffinity(0, sizeof(set), &set) == 0 ? (uint32_t)CPU_COUNT(&set) : 1;
 }
 
+uint32_t control_workers_for(const struct conf *conf)
+{
+	return MIN(conf->workers ? conf->workers : usable_cpus(), CONF_WORKERS_MAX);
+}
+
 /* The number of workers stands for the life of the process, and must be known before the configuration is given to them. */
 static bool count_workers(struct control *c)
 {
@@ -272,8 +277,7 @@ static bool count_workers(struct control *c)
 		conf_report_free(&c->first_report);
 		return false;
 	}
-	c->backends.worker_n = c->worker_n =
-		MIN(c->first->workers ? c->first->workers : usable_cpus(), IO_RINGS_MAX);
+	c->backends.worker_n = c->worker_n = control_workers_for(c->first);
 	return true;
 }
 

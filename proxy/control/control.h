@@ -83,6 +83,8 @@ int control_run(const struct control_options *options);
 /* -- between the files of control/ -- */
 /* What workers shall take a pool of the current snapshot for: given with the snapshot, and published when it changes. */
 struct pool_now control_pool_now(const struct control *c, const struct pool *pool);
+/* How many workers that configuration asks for. */
+uint32_t control_workers_for(const struct conf *conf);
 void control_set_state(struct control *c, enum control_state to);
 /* Somebody on the control thread reads s for longer than a tick; s is current, or held already. */
 void control_hold(struct snapshot *s);

@@ -20,7 +20,7 @@ struct log_file {
 	uint64_t lost; /* lines that could not be written */
 };
 
-#define IO_RINGS_MAX 256
+#define IO_RINGS_MAX CONF_WORKERS_MAX
 
 /* One line of the event log on its way. malloc'ed. */
 struct event_line {

@@ -202,6 +202,17 @@ static void tell_warnings(struct control *c, const struct candidate *next)
 			json_pack("{s:o}", "warnings", problems(&next->report, true)));
 }
 
+/* Connections, counters and sockets belong to workers: their number stands for the life of the process. */
+static void check_workers(const struct control *c, struct candidate *next)
+{
+	uint32_t wanted = control_workers_for(next->conf);
+
+	if (c->snapshot && wanted != c->worker_n)
+		conf_report_add(&next->report, next->conf, next->conf->workers_place, true,
+			"%u workers take effect when weir is started again; until then there are %u", wanted,
+			c->worker_n);
+}
+
 static void verify(const struct control *c, struct candidate *next)
 {
 	struct verified served = {.stores = &c->stores};
@@ -223,6 +234,7 @@ bool reload(struct control *c)
 		next.conf = conf_load(c->config, &next.report);
 	if (next.conf) {
 		verify(c, &next);
+		check_workers(c, &next);
 		next.fingerprint = fingerprint(next.conf);
 	}
 	if (next.conf && next.report.errors == 0 && is_unchanged(c, &next)) {

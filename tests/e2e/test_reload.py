@@ -57,6 +57,14 @@ def test_listeners_on_any_port_are_told_apart_by_their_names(edge, blue, green):
         socket.create_connection(before["one"])
 
 
+def test_another_number_of_workers_waits_for_the_next_start_and_is_said_to(edge, blue, green):
+    proxy = edge(site(blue), workers=2)
+    assert proxy.reload(site(green, workers=3))["outcome"] == "applied"
+    assert "3 workers take effect when weir is started again; until then there are 2" in [
+        w["message"] for w in proxy.events("config_warnings")[-1]["warnings"]]
+    assert proxy.get("/").body == b"green"
+
+
 def test_told_to_stop_while_workers_take_on_a_configuration_it_stops_in_order(edge, blue, green):
     proxy = edge(site(blue))
     proxy.configure(site(green))

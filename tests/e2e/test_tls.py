@@ -1,4 +1,5 @@
 """TLS towards clients and towards backends."""
+import contextlib
 import re
 import signal
 import socket
@@ -307,21 +308,20 @@ def test_a_bad_backend_certificate_is_502_and_no_byte_of_the_request_leaves(edge
     assert (event["backend"], event["reason"], event["error"]) == (f"acme/shop/blue/{shop}", "upstream_tls_verify", words)
 
 
-def test_failed_handshakes_of_clients_are_told_at_debug_level_and_a_flood_of_them_is_counted(edge, origin, pki):
+def test_failed_handshakes_of_clients_are_told_at_debug_level_and_a_flood_of_them_is_not(edge, origin, pki):
     proxy = edge(site(origin("shop"), listeners={"https": https(pki.server("acme.test"))}, log={"events": {"level": "debug"}}), workers=1)
-    distrustful = ssl.create_default_context()
-    for n in range(7):
-        with pytest.raises(ssl.SSLCertVerificationError):
-            distrustful.wrap_socket(socket.create_connection(proxy.address("https")), server_hostname="acme.test")
-        if n < 5:
-            event = proxy.wait_event("connection_failed", n + 1)
-            assert (event["side"], event["listener"], event["reason"], event["level"]) == ("client", "https", "client_tls", "debug")
-            assert event["peer"].startswith("127.0.0.1:") and "unknown ca" in event["error"]
-    with socket.create_connection(proxy.address("https")) as garbage:
-        garbage.sendall(b"\x00" * 100)
-        while garbage.recv(1000):
-            pass
-    assert len(proxy.events("connection_failed")) == 5
+    with pytest.raises(ssl.SSLCertVerificationError):
+        ssl.create_default_context().wrap_socket(socket.create_connection(proxy.address("https")), server_hostname="acme.test")
+    event = proxy.wait_event("connection_failed")
+    assert (event["side"], event["listener"], event["reason"], event["level"]) == ("client", "https", "client_tls", "debug")
+    assert event["peer"].startswith("127.0.0.1:") and "unknown ca" in event["error"]
+    flood = 100
+    for _ in range(flood):
+        with socket.create_connection(proxy.address("https")) as garbage, contextlib.suppress(ConnectionError):
+            garbage.sendall(b"\x00" * 100)
+            while garbage.recv(1000):
+                pass
+    assert len(proxy.events("connection_failed")) < flood / 2
 
 
 def test_verification_may_be_switched_off(edge, backend, stranger):

@@ -22,7 +22,7 @@ static void every_error_is_listed_in_the_order_of_the_file(void **state)
 {
 	(void)state;
 	says("workers: many\nlisteners: {a: {adress: x}}\nlimits: 5\ntenants: {t: {}}\n",
-		"c.yaml:1:10: \"workers\" must be auto, or a number from 1 to 1024, not \"many\"\n"
+		"c.yaml:1:10: \"workers\" must be auto, or a number from 1 to 256, not \"many\"\n"
 		"c.yaml:2:16: \"address\" is missing in listener \"a\"\n"
 		"c.yaml:2:17: unknown key \"adress\" in listener \"a\"; did you mean \"address\"?\n"
 		"c.yaml:3:9: \"limits\" must be a mapping, not \"5\"\n"
@@ -46,7 +46,7 @@ static void wrong_types_say_what_is_expected_and_what_was_found(void **state)
 {
 	(void)state;
 	says(LISTEN "workers: [1]\n",
-		"c.yaml:2:10: \"workers\" must be auto, or a number from 1 to 1024, not a list\n");
+		"c.yaml:2:10: \"workers\" must be auto, or a number from 1 to 256, not a list\n");
 	says(LISTEN "limits: {header_count: abc}\n",
 		"c.yaml:2:24: \"header_count\" must be a whole number, not \"abc\"\n");
 	says(LISTEN "limits: {header_count: {}}\n",
@@ -332,9 +332,9 @@ static void messages_show_no_control_bytes_and_stay_short(void **state)
 {
 	(void)state;
 	says(LISTEN "workers: \"\\e[31m\\n\"\n",
-		"c.yaml:2:10: \"workers\" must be auto, or a number from 1 to 1024, not \"?[31m?\"\n");
+		"c.yaml:2:10: \"workers\" must be auto, or a number from 1 to 256, not \"?[31m?\"\n");
 	says(LISTEN "workers: 0123456789012345678901234567890123456789012345678901234567890123456789\n",
-		"c.yaml:2:10: \"workers\" must be auto, or a number from 1 to 1024, not "
+		"c.yaml:2:10: \"workers\" must be auto, or a number from 1 to 256, not "
 		"\"012345678901234567890123456789012345678901234567890123456789...\"\n");
 }
 
