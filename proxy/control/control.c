@@ -365,6 +365,7 @@ static void tear_down(struct control *c)
 	mailbox_deliver(&c->box, c); /* its last events */
 	event_ring_free(&c->events);
 	reload_log_free(&c->reloads);
+	json_decref(c->changes);
 	for (uint32_t i = 0; i < c->worker_n; i++)
 		worker_free(&c->workers[i]);
 	listener_sockets_free(&c->sockets, false);

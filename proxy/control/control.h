@@ -68,6 +68,7 @@ struct control {
 	struct admin_server admin;
 	struct event_ring events;
 	struct reload_log reloads;
+	json_t *changes; /* what the configuration that is being installed changes */
 	uint64_t started_ms; /* on the loop's clock */
 };
 
