@@ -117,3 +117,30 @@ def test_over_tcp_with_a_token(edge, shop, pki):
     assert r.code == 1 and "WEIR_TOKEN" in r.err
     r = run("reload", "--admin", url, env={"WEIR_TOKEN": "secret"})
     assert r.code == 1 and "certificate" in r.err
+
+
+def test_explain_asks_the_running_weir_for_weights_and_health(edge, shop, refused_port):
+    health = {"tcp": {}, "interval": "100ms", "timeout": "1s", "fall": 1}
+    proxy = edge(site(pools={"blue": pool(shop, weight=90), "green": pool(refused_port, weight=10)}, service={"health": health}))
+    proxy.wait_event("health", to="down")
+    r = proxy.cli("explain", "http://acme.test/api", "-H", "X-A: 1", "-H", "X-B: 2")
+    assert r.code == 0 and "service   acme/shop" in r.out and f"{shop} weight 1, up" in r.out and "pool      blue 100%" in r.out
+    assert "green" not in r.out  # nobody there: its share goes to blue
+    d = proxy.cli("explain", "http://acme.test/api", "--json").json()
+    assert d["pools"][1]["backends"][0]["health"] == "down" and d["found"] and d["text"].startswith("request ")
+    offline = proxy.cli("explain", "http://acme.test/api", "-c", proxy.file)
+    assert "pool      green 10%" in offline.out and ", up" not in offline.out
+    r = proxy.cli("explain", "http://nobody.test/")
+    assert r.code == 1 and "404" in r.out
+
+
+def test_a_token_of_a_tenant_explains_that_tenant_alone(edge, shop):
+    tokens = [{"name": "deploy", "role": "operator", "tenants": ["beta"], "sha256": hashlib.sha256(b"secret").hexdigest()}]
+    conf = site(shop, admin={"listen": "127.0.0.9:0", "tokens": tokens})
+    conf["tenants"]["beta"] = {"hosts": ["beta.test"], "services": {"api": {"pools": {"one": pool(shop)}}}}
+    proxy = edge(conf)
+    where = {"env": {"WEIR_ADMIN": "http://127.0.0.9:%d" % proxy.port("admin.listen"), "WEIR_TOKEN": "secret"}}
+    assert run("explain", "http://beta.test/", **where).code == 0
+    for url in ("http://acme.test/", "http://nobody.test/"):
+        r = run("explain", url, **where)
+        assert r.code == 1 and "confined" in r.err
