@@ -354,6 +354,7 @@ static void tear_down(struct control *c)
 	admin_free(&c->admin);
 	rebuild_stop(&c->rebuild);
 	mailbox_deliver(&c->box, c); /* what its requests had begun */
+	watch_free(&c->watch);
 	discovery_free(&c->discovery);
 	health_free(&c->health);
 	outlier_free(&c->outliers);
@@ -384,6 +385,11 @@ static void tear_down(struct control *c)
 	free(c->workers);
 }
 
+static void on_files_changed(void *control)
+{
+	control_reload(control);
+}
+
 int control_run(const struct control_options *options)
 {
 	struct control c = {.config = options->config, .state = CONTROL_STARTING};
@@ -410,6 +416,9 @@ int control_run(const struct control_options *options)
 	io_thread_configure(&c.io, &c.first->log); /* the store has things to tell */
 	store_open(&c.store, c.first->state_dir.p);
 	store_wait(&c.store, &c);
+	if (options->watch && !watch_init(&c.watch, &c.loop, on_files_changed, &c))
+		fprintf(stderr, "weir: --watch: %s; is fs.inotify.max_user_instances too low?\n",
+			strerror(errno));
 	if (!reload(&c)) {
 		code = 1;
 		control_stop(&c, "the configuration cannot be served");

@@ -156,6 +156,7 @@ static void install(struct control *c, struct candidate *next)
 	store_open(&c->store, next->conf->state_dir.p);
 	install_begin(c, &next->conf, next->modules, c->snapshot ? c->snapshot->generation + 1 : 1);
 	admin_follow(&c->admin);
+	watch_follow(&c->watch, c->snapshot->conf);
 }
 
 /* -- outcomes -- */

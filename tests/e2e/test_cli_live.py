@@ -144,3 +144,17 @@ def test_a_token_of_a_tenant_explains_that_tenant_alone(edge, shop):
     for url in ("http://acme.test/", "http://nobody.test/"):
         r = run("explain", url, **where)
         assert r.code == 1 and "confined" in r.err
+
+
+def test_with_watch_a_changed_file_is_reloaded_by_itself(edge, shop):
+    proxy = edge(site(shop), arguments=["--watch"])
+    proxy.configure(site(shop, limits={"header_count": 50}))
+    assert proxy.wait_event("reload")["outcome"] == "applied"
+    (proxy.dir / "notes.txt").write_text("nothing to do with it")
+    proxy.configure("nope: 1\n")
+    assert proxy.wait_event("reload", n=2)["outcome"] == "refused"
+    for n in range(10):  # one who writes all the time is waited for
+        proxy.configure(site(shop, limits={"header_count": 60 + n}))
+    assert proxy.wait_event("reload", n=3)["outcome"] == "applied"
+    assert len(proxy.events("reload")) <= 4
+    assert proxy.get("/").status == 200
