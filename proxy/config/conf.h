@@ -236,6 +236,7 @@ struct conf_module;
 struct conf_modules {
 	struct conf_module *v;
 	uint32_t n;
+	uint64_t digest; /* of what is written there; 0: nothing */
 };
 
 /* -- routes -- */

@@ -178,7 +178,7 @@ void control_drain(struct control *c, uint32_t limit_ms)
 
 uint64_t control_reload(struct control *c)
 {
-	uint64_t next = c->reloads.ended + 1;
+	uint64_t next = c->reloads.begun + 1;
 
 	switch ((enum control_state)c->state) {
 	case CONTROL_SERVING:
@@ -187,7 +187,7 @@ uint64_t control_reload(struct control *c)
 	case CONTROL_STARTING:
 	case CONTROL_INSTALLING:
 		c->reload_again = true;
-		return next + 1;
+		return next;
 	default:
 		return 0;
 	}

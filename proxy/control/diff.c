@@ -77,6 +77,8 @@ static void add_settings(struct facts *f, const struct conf *c)
 {
 	add(f, SETTING, NULL, STR("log"), log_digest(&c->log));
 	add(f, SETTING, NULL, STR("admin"), c->admin.digest);
+	add(f, SETTING, NULL, STR("modules"), c->modules.digest);
+	add(f, SETTING, NULL, STR("state_dir"), hash_bytes(c->state_dir.p, c->state_dir.n, 0));
 	add(f, SETTING, NULL, STR("timeouts"), hash_bytes(&c->timeouts, sizeof(c->timeouts), 0));
 	add(f, SETTING, NULL, STR("limits"), hash_bytes(&c->limits, sizeof(c->limits), 0));
 }

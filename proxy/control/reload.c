@@ -141,8 +141,8 @@ static void close_unused_sockets(struct control *c, const struct conf *conf)
 
 static void install(struct control *c, struct candidate *next)
 {
-	const struct verified before = {c->snapshot ? c->snapshot->conf : NULL, &c->stores},
-			      after = {next->conf, &next->stores};
+	const struct verified before = {.conf = c->snapshot ? c->snapshot->conf : NULL, .stores = &c->stores},
+			      after = {.conf = next->conf, .stores = &next->stores};
 
 	if (c->snapshot) {
 		json_decref(c->changes);
@@ -226,6 +226,7 @@ bool reload(struct control *c)
 	struct candidate next = {.report = c->first_report};
 	bool good = false;
 
+	reload_log_begin(&c->reloads);
 	next.conf = TAKE(&c->first);
 	if (!next.conf)
 		next.conf = conf_load(c->config, &next.report);

@@ -14,7 +14,8 @@ static void differs(const char *before, const char *after, const char *want)
 {
 	struct loaded old = load_text(before), new = load_text(after);
 	struct cert_stores none = {0};
-	const struct verified a = {old.conf, &none}, b = {new.conf, &none};
+	const struct verified a = {.conf = old.conf, .stores = &none},
+			      b = {.conf = new.conf, .stores = &none};
 	json_t *diff;
 	char *text;
 
@@ -85,7 +86,8 @@ static void of_very_many_only_the_number_is_told(void **state)
 	{
 		struct loaded old = load_text(HTTP), new = load_text(many);
 		struct cert_stores none = {0};
-		const struct verified a = {old.conf, &none}, b = {new.conf, &none};
+		const struct verified a = {.conf = old.conf, .stores = &none},
+				      b = {.conf = new.conf, .stores = &none};
 		json_t *diff = conf_diff(&a, &b), *tenants = json_object_get(diff, "tenant");
 
 		assert_int_equal(json_array_size(json_object_get(tenants, "added")), DIFF_NAMES_MAX);
