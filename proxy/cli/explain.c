@@ -1,24 +1,37 @@
-#include "cli/explain.h"
+#include "cli/client.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include "base/obj.h"
+#include "exchange/explain/explain.h"
 
 struct explain_options {
 	const char *config, *method, *ip;
 	struct cli_list headers;
-	bool json;
+	struct client_options client;
 };
 
 static const struct cli_option options[] = {
-	TEXT("config", 'c', "FILE", struct explain_options, config, "the configuration to look in"),
+	TEXT("config", 'c', "FILE", struct explain_options, config,
+		"the configuration to look in; else the running weir is asked"),
 	TEXT("method", 'X', "METHOD", struct explain_options, method, "of the request; GET"),
 	LIST("header", 'H', "'NAME: VALUE'", struct explain_options, headers,
 		"of the request; may be given many times"),
 	TEXT("ip", 0, "ADDRESS", struct explain_options, ip, "who asks; 127.0.0.1"),
-	SWITCH("json", 0, struct explain_options, json, "print it as JSON"),
+	CLIENT_OPTIONS(struct explain_options),
 	OPTIONS_END,
 };
+
+/* Takes it. */
+static void print_document(json_t *j)
+{
+	char *text = json_dumps(j, JSON_INDENT(2));
+
+	MUST(text);
+	puts(text);
+	free(text);
+	json_decref(j);
+}
 
 /* Takes the configuration. */
 static int explain(struct conf **c, struct explain_request *r, bool json)
@@ -36,9 +49,9 @@ static int explain(struct conf **c, struct explain_request *r, bool json)
 		now[snapshot->pools[p]->slot->number] = pool_now_of(snapshot->pools[p]->conf);
 	explain_find(&e);
 	if (json)
-		explain_print_json(&e);
+		print_document(explain_json(&e));
 	else
-		explain_print_text(&e);
+		explain_text(&e, stdout);
 	free(now);
 	snapshot_free(&snapshot);
 	backend_registry_free(&backends);
@@ -47,51 +60,108 @@ static int explain(struct conf **c, struct explain_request *r, bool json)
 	return e.found ? CLI_DONE : CLI_FAILED;
 }
 
-static int run(const void *parsed, const struct cli_list *arguments)
+static int explain_file(const struct explain_options *o, struct explain_request *r)
 {
-	const struct explain_options *o = parsed;
-	struct explain_request r;
 	struct conf_report report;
-	struct conf *c;
-	char err[512];
-	int status;
+	struct conf *c = conf_load(o->config, &report);
+	int status = CLI_FAILED;
 
-	if (arguments->n == 0)
-		return cli_usage(&explain_command, "which request? Give its URL: http://host/path");
-	if (!o->config)
-		return cli_usage(&explain_command, "which configuration? Give it with -c FILE");
-	if (!explain_request_parse(&r, arguments->v[0], o->method, &o->headers, o->ip, err, sizeof(err))) {
-		explain_request_free(&r);
-		return cli_usage(&explain_command, "%s", err);
-	}
-	c = conf_load(o->config, &report);
 	if (c) {
-		status = explain(&c, &r, o->json);
+		status = explain(&c, r, o->client.json);
 	} else {
 		char *text = conf_report_text(&report);
 
 		fputs(text, stderr);
 		free(text);
-		status = CLI_FAILED;
 	}
 	conf_report_free(&report);
+	return status;
+}
+
+static void put_parameter(FILE *f, const char *name, const char *value)
+{
+	char *encoded = client_encode(value);
+
+	fprintf(f, "%c%s=%s", strcmp(name, "url") == 0 ? '?' : '&', name, encoded);
+	free(encoded);
+}
+
+/* "/v1/explain?url=...&header=..."; malloc'ed. */
+static char *path_of(const struct explain_options *o, const char *url)
+{
+	size_t n;
+	char *path = NULL;
+	FILE *f = open_memstream(&path, &n);
+
+	MUST(f);
+	fputs("/v1/explain", f);
+	put_parameter(f, "url", url);
+	if (o->method)
+		put_parameter(f, "method", o->method);
+	if (o->ip)
+		put_parameter(f, "ip", o->ip);
+	for (uint32_t i = 0; i < o->headers.n; i++)
+		put_parameter(f, "header", o->headers.v[i]);
+	fclose(f);
+	MUST(path);
+	return path;
+}
+
+static int explain_running(const struct explain_options *o, const char *url)
+{
+	char *path = path_of(o, url);
+	struct client_answer a;
+	int status = client_call(&o->client, "GET", path, NULL, &a);
+	const char *text = json_string_value(json_object_get(a.body, "text"));
+
+	if (status == CLI_DONE && o->client.json)
+		client_print_json(&a);
+	else if (status == CLI_DONE && text)
+		fputs(text, stdout);
+	if (status == CLI_DONE && !json_is_true(json_object_get(a.body, "found")))
+		status = CLI_FAILED;
+	client_answer_free(&a);
+	free(path);
+	return status;
+}
+
+static int run(const void *parsed, const struct cli_list *arguments)
+{
+	const struct explain_options *o = parsed;
+	struct explain_request r;
+	char err[512];
+	int status;
+
+	if (arguments->n == 0)
+		return cli_usage(&explain_command, "which request? Give its URL: http://host/path");
+	if (!explain_request_parse(
+		    &r, arguments->v[0], o->method, o->headers.v, o->headers.n, o->ip, err, sizeof(err)))
+		status = cli_usage(&explain_command, "%s", err);
+	else if (o->config)
+		status = explain_file(o, &r);
+	else
+		status = explain_running(o, arguments->v[0]);
 	explain_request_free(&r);
 	return status;
 }
 
 const struct cli_command explain_command = {
 	.name = "explain",
-	.synopsis = "URL -c FILE [-X METHOD] [-H 'NAME: VALUE']... [--ip ADDRESS] [--json]",
+	.synopsis = "URL [-c FILE] [-X METHOD] [-H 'NAME: VALUE']... [--ip ADDRESS] [--json]",
 	.summary = "say what would happen to a request, and why",
-	.help = "Goes the way of a request through FILE without sending it: which listener it comes to, "
-		"which tenant has the host,\n"
-		"which route is the most specific and what the others lack, which pool the split gives it to "
-		"and why, and which\n"
-		"backends it may reach. Where nobody knows the user yet, all pools are shown with their "
-		"shares. Health is not known\n"
-		"here: every backend is taken for usable.\n\n"
+	.help = "Goes the way of a request without sending it: which listener it comes to, which tenant has "
+		"the host, "
+		"which route is\n"
+		"the most specific and what the others lack, which pool the split gives it to and why, and "
+		"which "
+		"backends it may\n"
+		"reach. Where nobody knows the user yet, all pools are shown with their shares.\n\n"
+		"With -c FILE that configuration is looked in, and every backend is taken for usable; else "
+		"the running "
+		"weir is asked,\n"
+		"which knows their health, and what weights are in effect.\n\n"
 		"exit status: 0 something answers, 1 nothing does\n\n"
-		"  weir explain https://shop.acme.test/api/items -c weir.yaml\n"
+		"  weir explain https://shop.acme.test/api/items\n"
 		"  weir explain http://acme.test/ -c weir.yaml -X POST -H 'X-Weir-Pool: green'\n"
 		"  weir explain http://acme.test/ -c weir.yaml -H 'Cookie: "
 		"weir_id=0123456789abcdef0123456789abcdef'",

@@ -10,7 +10,7 @@ static const char *text(const json_t *object, const char *key)
 	return value ? value : "";
 }
 
-static json_int_t number(const json_t *object, const char *key)
+static long long number(const json_t *object, const char *key)
 {
 	return json_integer_value(json_object_get(object, key));
 }
@@ -27,22 +27,25 @@ static void print_changes(json_t *changes)
 	const char *kind;
 	json_t *ways;
 
+	if (json_object_size(changes) == 0)
+		puts("  nothing that it says has changed");
 	json_object_foreach(changes, kind, ways)
 	{
 		print_names("+", kind, json_object_get(ways, "added"));
 		print_names("~", kind, json_object_get(ways, "changed"));
 		print_names("-", kind, json_object_get(ways, "removed"));
+		if (number(ways, "more"))
+			printf("    and %lld more\n", number(ways, "more"));
 	}
 }
 
 void outcome_print(const json_t *outcome)
 {
 	if (strcmp(text(outcome, "outcome"), "unchanged") == 0) {
-		printf("nothing changed; generation %lld goes on\n",
-			(long long)number(outcome, "generation"));
+		printf("nothing changed; generation %lld goes on\n", number(outcome, "generation"));
 		return;
 	}
-	printf("generation %lld is served\n", (long long)number(outcome, "generation"));
+	printf("generation %lld is served\n", number(outcome, "generation"));
 	print_changes(json_object_get(outcome, "changes"));
 }
 
@@ -53,7 +56,7 @@ void outcome_print_errors(const json_t *outcome)
 	for (size_t i = 0; i < json_array_size(errors); i++) {
 		const json_t *e = json_array_get(errors, i);
 
-		fprintf(stderr, "%s:%lld:%lld: %s\n", text(e, "file"), (long long)number(e, "line"),
-			(long long)number(e, "column"), text(e, "message"));
+		fprintf(stderr, "%s:%lld:%lld: %s\n", text(e, "file"), number(e, "line"), number(e, "column"),
+			text(e, "message"));
 	}
 }

@@ -4,17 +4,19 @@
 
 struct run_options {
 	const char *config;
+	bool watch;
 };
 
 static const struct cli_option options[] = {
 	TEXT("config", 'c', "FILE", struct run_options, config, "the configuration to serve"),
+	SWITCH("watch", 0, struct run_options, watch, "reload when FILE, or what it includes, is changed"),
 	OPTIONS_END,
 };
 
 static int run(const void *parsed, const struct cli_list *arguments)
 {
 	const struct run_options *o = parsed;
-	struct control_options control = {.config = o->config};
+	struct control_options control = {.config = o->config, .watch = o->watch};
 
 	(void)arguments;
 	if (!o->config)
@@ -25,7 +27,7 @@ static int run(const void *parsed, const struct cli_list *arguments)
 
 const struct cli_command run_command = {
 	.name = "run",
-	.synopsis = "-c FILE",
+	.synopsis = "-c FILE [--watch]",
 	.summary = "serve a configuration",
 	.help = "Serves FILE in the foreground until it is told to stop. A configuration with errors is not "
 		"served: they are\n"

@@ -78,6 +78,7 @@ struct conf_listener {
 	uint32_t trusted_n;
 	uint32_t backlog;
 	struct conf_place place;
+	uint64_t digest; /* of what is written there: the same text, the same digest */
 };
 
 struct conf_timeouts { /* ms; 0: none */
@@ -219,6 +220,7 @@ struct conf_pool {
 	uint32_t backend_n;
 	struct conf_policy policy;
 	struct conf_place place;
+	uint64_t digest; /* of what is written there, but for its backends */
 };
 
 struct conf_service {
@@ -228,6 +230,7 @@ struct conf_service {
 	struct conf_pool *pools; /* in declared order */
 	uint32_t pool_n;
 	struct conf_place place;
+	uint64_t digest; /* of what is written there, but for its pools */
 };
 
 /* What a level says of modules (config/module.h), in the order of the file. */
@@ -235,6 +238,7 @@ struct conf_module;
 struct conf_modules {
 	struct conf_module *v;
 	uint32_t n;
+	uint64_t digest; /* of what is written there; 0: nothing */
 };
 
 /* -- routes -- */
@@ -293,6 +297,7 @@ struct conf_tenant {
 	uint32_t error_n;
 	struct conf_modules modules;
 	struct conf_place place;
+	uint64_t digest; /* of what is written there, but for its services */
 };
 
 /* -- the rest -- */
@@ -332,6 +337,7 @@ struct conf_admin {
 	struct conf_strs
 		hosts; /* names under which listen may be asked for, besides localhost and addresses */
 	struct conf_place place; /* of socket and listen, as far as they are given */
+	uint64_t digest; /* of what is written there; 0: nothing */
 };
 
 struct conf {

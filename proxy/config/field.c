@@ -263,6 +263,8 @@ void object_parse(
 
 	if (o->place_offset)
 		*(struct conf_place *)(void *)((char *)obj + o->place_offset) = node_place(v);
+	if (o->digest_offset)
+		*(uint64_t *)(void *)((char *)obj + o->digest_offset) = node_digest(v, o->digest_without);
 	object_begin(p, &pass, o, name, obj);
 	for (const struct node *k = v->first; k; k = k->next->next)
 		if (object_key(p, &pass, k))

@@ -152,6 +152,8 @@ struct config_object {
 	const char *doc; /* a sentence or two for the reference */
 	uint32_t size; /* of the struct */
 	uint32_t place_offset; /* of a struct conf_place for where it stood; 0: none */
+	uint32_t digest_offset; /* of a uint64_t for the digest of what is written there; 0: none */
+	const char *digest_without; /* the key whose value is not part of it; NULL: all are */
 	const struct config_field *fields;
 	/* A text instead of a mapping stands for {short_key: text}; NULL: not allowed. */
 	const char *short_key;

@@ -127,6 +127,7 @@ const struct config_object admin_object = {
 	.what = "admin",
 	.doc = "How a running weir is talked to.",
 	.size = sizeof(struct conf_admin),
+	.digest_offset = offsetof(struct conf_admin, digest),
 	.fields = admin_fields,
 	.check = admin_check,
 };

@@ -261,6 +261,7 @@ const struct config_object listener_object = {
 	.doc = "An address that clients connect to.",
 	.size = sizeof(struct conf_listener),
 	.place_offset = offsetof(struct conf_listener, place),
+	.digest_offset = offsetof(struct conf_listener, digest),
 	.fields = listener_fields,
 	.check = listener_check,
 };

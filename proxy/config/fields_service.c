@@ -215,6 +215,8 @@ static const struct config_object pool_object = {
 	       "the keys that are written do.",
 	.size = sizeof(struct conf_pool),
 	.place_offset = offsetof(struct conf_pool, place),
+	.digest_offset = offsetof(struct conf_pool, digest),
+	.digest_without = "backends",
 	.fields = pool_fields,
 	.check = pool_check,
 };
@@ -302,6 +304,8 @@ const struct config_object service_object = {
 	.doc = "One application of a tenant.",
 	.size = sizeof(struct conf_service),
 	.place_offset = offsetof(struct conf_service, place),
+	.digest_offset = offsetof(struct conf_service, digest),
+	.digest_without = "pools",
 	.fields = service_fields,
 	.check = service_check,
 };

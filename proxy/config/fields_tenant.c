@@ -362,6 +362,8 @@ const struct config_object tenant_object = {
 	.doc = "A customer of the platform: owns hosts, routes, services, limits.",
 	.size = sizeof(struct conf_tenant),
 	.place_offset = offsetof(struct conf_tenant, place),
+	.digest_offset = offsetof(struct conf_tenant, digest),
+	.digest_without = "services",
 	.fields = tenant_fields,
 	.check = tenant_check,
 };

@@ -190,6 +190,7 @@ static void parse_modules(struct parse *p, const struct config_field *f, const s
 		parse_bad(p, f, v, f->type->expects);
 		return;
 	}
+	all->digest = node_digest(v, NULL);
 	all->v = arena_array(&p->conf->arena, struct conf_module, v->n);
 	for (const struct node *k = v->first; k; k = k->next->next)
 		parse_one(p, f, k, all);

@@ -58,6 +58,29 @@ const struct node *node_get(const struct node *map, struct str key)
 	return NULL;
 }
 
+static uint64_t digest_more(const struct node *n, uint64_t seed)
+{
+	uint64_t h = hash_bytes(&n->kind, sizeof(n->kind), seed + n->n);
+
+	if (n->kind == NODE_SCALAR)
+		return hash_bytes(n->text, n->n, h + n->plain);
+	for (const struct node *e = n->first; e; e = e->next)
+		h = digest_more(e, h);
+	return h;
+}
+
+uint64_t node_digest(const struct node *n, const char *without)
+{
+	uint64_t h = 1;
+
+	if (n->kind != NODE_MAP || !without)
+		return digest_more(n, h);
+	for (const struct node *k = n->first; k; k = k->next->next)
+		if (!str_eq(node_str(k), str_of(without)))
+			h = digest_more(k->next, digest_more(k, h));
+	return h;
+}
+
 static struct conf_place place(const struct tree *t, yaml_mark_t mark)
 {
 	return (struct conf_place){t->file, (uint16_t)MIN(mark.column + 1, UINT16_MAX),

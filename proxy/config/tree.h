@@ -42,6 +42,9 @@ bool node_is_null(const struct node *n);
 /* The value under the key, or NULL. */
 const struct node *node_get(const struct node *map, struct str key);
 
+/* Of all that is written below it; places do not count. without: a key of the mapping that is passed over, or NULL. */
+uint64_t node_digest(const struct node *n, const char *without);
+
 struct tree;
 
 /* text must outlive the tree. `keep` receives the nodes that anchors name; it must outlive every node. */

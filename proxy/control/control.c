@@ -177,7 +177,7 @@ void control_drain(struct control *c, uint32_t limit_ms)
 
 uint64_t control_reload(struct control *c)
 {
-	uint64_t next = c->reloads.ended + 1;
+	uint64_t next = c->reloads.begun + 1;
 
 	switch ((enum control_state)c->state) {
 	case CONTROL_SERVING:
@@ -186,7 +186,7 @@ uint64_t control_reload(struct control *c)
 	case CONTROL_STARTING:
 	case CONTROL_INSTALLING:
 		c->reload_again = true;
-		return next + 1;
+		return next;
 	default:
 		return 0;
 	}
@@ -357,6 +357,7 @@ static void tear_down(struct control *c)
 	admin_free(&c->admin);
 	rebuild_stop(&c->rebuild);
 	mailbox_deliver(&c->box, c); /* what its requests had begun */
+	watch_free(&c->watch);
 	discovery_free(&c->discovery);
 	health_free(&c->health);
 	outlier_free(&c->outliers);
@@ -370,6 +371,7 @@ static void tear_down(struct control *c)
 	mailbox_deliver(&c->box, c); /* its last events */
 	event_ring_free(&c->events);
 	reload_log_free(&c->reloads);
+	json_decref(c->changes);
 	for (uint32_t i = 0; i < c->worker_n; i++)
 		worker_free(&c->workers[i]);
 	listener_sockets_free(&c->sockets, false);
@@ -386,6 +388,11 @@ static void tear_down(struct control *c)
 	mailbox_free(&c->box);
 	close(c->signal_fd);
 	free(c->workers);
+}
+
+static void on_files_changed(void *control)
+{
+	control_reload(control);
 }
 
 int control_run(const struct control_options *options)
@@ -416,6 +423,9 @@ int control_run(const struct control_options *options)
 	store_wait(&c.store, &c);
 	runtime_init(&c.runtime, &c);
 	runtime_load(&c.runtime);
+	if (options->watch && !watch_init(&c.watch, &c.loop, on_files_changed, &c))
+		fprintf(stderr, "weir: --watch: %s; is fs.inotify.max_user_instances too low?\n",
+			strerror(errno));
 	if (!reload(&c)) {
 		code = 1;
 		control_stop(&c, "the configuration cannot be served");

@@ -16,6 +16,7 @@
 #include "control/store.h"
 #include "control/runtime.h"
 #include "control/verify.h"
+#include "control/watch.h"
 #include "exchange/snapshot.h"
 #include "io/listener.h"
 #include "io/tickets.h"
@@ -70,11 +71,14 @@ struct control {
 	struct admin_server admin;
 	struct event_ring events;
 	struct reload_log reloads;
+	struct watch watch;
+	json_t *changes; /* what the configuration that is being installed changes */
 	uint64_t started_ms; /* on the loop's clock */
 };
 
 struct control_options {
 	const char *config;
+	bool watch; /* reload when the configuration's files change */
 };
 
 /* Runs weir until it is told to stop. The exit code: 0 stopped in order, 1 it could not start (said on standard error). */

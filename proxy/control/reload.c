@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include "base/obj.h"
 #include "control/control.h"
+#include "control/diff.h"
 #include "control/install.h"
 
 /* What is being put together; on any error it is dropped, and nothing has happened. */
@@ -140,6 +141,13 @@ static void close_unused_sockets(struct control *c, const struct conf *conf)
 
 static void install(struct control *c, struct candidate *next)
 {
+	const struct verified before = {.conf = c->snapshot ? c->snapshot->conf : NULL, .stores = &c->stores},
+			      after = {.conf = next->conf, .stores = &next->stores};
+
+	if (c->snapshot) {
+		json_decref(c->changes);
+		c->changes = conf_diff(&before, &after);
+	}
 	c->fingerprint = next->fingerprint;
 	cert_stores_free(&c->stores);
 	c->stores = next->stores;
@@ -149,6 +157,7 @@ static void install(struct control *c, struct candidate *next)
 	runtime_follow(&c->runtime, next->conf);
 	install_begin(c, &next->conf, next->modules, c->snapshot ? c->snapshot->generation + 1 : 1);
 	admin_follow(&c->admin);
+	watch_follow(&c->watch, c->snapshot->conf);
 }
 
 /* -- outcomes -- */
@@ -229,6 +238,7 @@ bool reload(struct control *c)
 	struct candidate next = {.report = c->first_report};
 	bool good = false;
 
+	reload_log_begin(&c->reloads);
 	next.conf = TAKE(&c->first);
 	if (!next.conf)
 		next.conf = conf_load(c->config, &next.report);
@@ -301,7 +311,7 @@ void reload_installed(struct control *c)
 		reload_log_end(&c->reloads, NULL);
 	} else {
 		tell_ended(c, CONF_LEVEL_INFO,
-			json_pack("{s:s, s:I, s:i}", "outcome", "applied", "generation", generation,
-				"generations_alive", (int)c->snapshots_alive));
+			json_pack("{s:s, s:I, s:i, s:o}", "outcome", "applied", "generation", generation,
+				"generations_alive", (int)c->snapshots_alive, "changes", TAKE(&c->changes)));
 	}
 }

@@ -21,6 +21,11 @@ static void replace(json_t **document, json_t *by)
 	*document = by;
 }
 
+void reload_log_begin(struct reload_log *log)
+{
+	log->begun++;
+}
+
 void reload_log_end(struct reload_log *log, json_t *outcome)
 {
 	json_t *document = json_deep_copy(outcome);

@@ -110,6 +110,21 @@ def test_events_stream_and_go_on_where_a_reader_left(edge, shop):
     again.client.close()
 
 
+def test_a_reader_that_does_not_read_is_cut_off_and_told_so(edge, shop):
+    proxy = edge(site(shop))
+    stream = Stream(proxy, "/v1/events?name=reload")
+    assert stream.head.status == 200
+    for _ in range(10):  # each event lists a thousand errors
+        proxy.configure("".join(f"nope{n:060}: 1\n" for n in range(1000)))
+        assert proxy.admin("POST", "/v1/reload").status == 422
+    seen = [stream.next() for _ in range(1)]
+    while seen[-1][1] != "cut":
+        seen.append(stream.next())
+    assert seen[-1][2] == {"reason": "slow_reader"} and len(seen) < 10
+    stream.client.close()
+    assert proxy.admin("GET", "/v1/status").status == 200
+
+
 def test_a_stream_goes_on_through_reloads_that_move_its_socket(edge, shop):
     proxy = edge(site(shop))
     stream = Stream(proxy, "/v1/events?name=reload")
@@ -215,6 +230,7 @@ def test_bodies_have_a_size_a_type_and_a_pace(edge, shop):
         c.try_send(build("POST", "/v1/stop", {"Content-Type": "application/json"}, [b" " * 65536] * 20, chunked=True))
         assert c.response().status == 413
     assert proxy.admin("POST", "/v1/stop", b"{}", {"Content-Type": "text/plain"}).status == 415
+    assert proxy.admin("POST", "/v1/reopen", b"{}", chunked=True).status == 400
     with Client(f"unix:{proxy.dir}/admin.sock", patience=30) as c:
         c.send(b"POST /v1/stop HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{")
         r = c.response()

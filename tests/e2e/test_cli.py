@@ -52,7 +52,7 @@ def test_no_command_is_a_question():
     (["check", "weir.yaml"], ['unexpected argument "weir.yaml"']),
     (["run"], ["-c FILE"]),
     (["check"], ["-c FILE"]),
-    (["explain", "http://a/"], ["-c FILE"]),
+    (["explain"], ["http://host/path"]),
     (["explain", "a/b", "-c", "x"], ["http:// or https://"]),
     (["explain", "http://a b/", "-c", "x"], ["host"]),
     (["explain", "http://a/", "-c", "x", "-H", "nonsense"], ["name: value"]),

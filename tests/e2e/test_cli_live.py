@@ -47,7 +47,10 @@ def test_reload_says_how_it_went(edge, shop):
     assert r.code == 0 and r.out == "nothing changed; generation 1 goes on\n"
     proxy.configure(site(shop, limits={"header_count": 50}))
     r = proxy.cli("reload")
-    assert r.code == 0 and r.out.startswith("generation 2 is served\n")
+    assert (r.code, r.out) == (0, "generation 2 is served\n  ~ setting limits\n")
+    assert proxy.events("reload")[-1]["changes"] == {"setting": {"changed": ["limits"]}}
+    proxy.configure(site(pools={"blue": pool(shop, weight=1), "green": pool(shop, weight=1)}, limits={"header_count": 50}))
+    assert proxy.cli("reload").out.splitlines()[1:] == ["  + pool acme/shop/green", "  ~ pool acme/shop/blue"]
     proxy.configure("listeners: {}\nnope: 1\n")
     r = proxy.cli("reload")
     assert r.code == 1 and f"{proxy.file}:2:1: unknown key" in r.err
@@ -114,3 +117,44 @@ def test_over_tcp_with_a_token(edge, shop, pki):
     assert r.code == 1 and "WEIR_TOKEN" in r.err
     r = run("reload", "--admin", url, env={"WEIR_TOKEN": "secret"})
     assert r.code == 1 and "certificate" in r.err
+
+
+def test_explain_asks_the_running_weir_for_weights_and_health(edge, shop, refused_port):
+    health = {"tcp": {}, "interval": "100ms", "timeout": "1s", "fall": 1}
+    proxy = edge(site(pools={"blue": pool(shop, weight=90), "green": pool(refused_port, weight=10)}, service={"health": health}))
+    proxy.wait_event("health", to="down")
+    r = proxy.cli("explain", "http://acme.test/api", "-H", "X-A: 1", "-H", "X-B: 2")
+    assert r.code == 0 and "service   acme/shop" in r.out and f"{shop} weight 1, up" in r.out and "pool      blue 100%" in r.out
+    assert "green" not in r.out  # nobody there: its share goes to blue
+    d = proxy.cli("explain", "http://acme.test/api", "--json").json()
+    assert d["pools"][1]["backends"][0]["health"] == "down" and d["found"] and d["text"].startswith("request ")
+    offline = proxy.cli("explain", "http://acme.test/api", "-c", proxy.file)
+    assert "pool      green 10%" in offline.out and ", up" not in offline.out
+    r = proxy.cli("explain", "http://nobody.test/")
+    assert r.code == 1 and "404" in r.out
+
+
+def test_a_token_of_a_tenant_explains_that_tenant_alone(edge, shop):
+    tokens = [{"name": "deploy", "role": "operator", "tenants": ["beta"], "sha256": hashlib.sha256(b"secret").hexdigest()}]
+    conf = site(shop, admin={"listen": "127.0.0.9:0", "tokens": tokens})
+    conf["tenants"]["beta"] = {"hosts": ["beta.test"], "services": {"api": {"pools": {"one": pool(shop)}}}}
+    proxy = edge(conf)
+    where = {"env": {"WEIR_ADMIN": "http://127.0.0.9:%d" % proxy.port("admin.listen"), "WEIR_TOKEN": "secret"}}
+    assert run("explain", "http://beta.test/", **where).code == 0
+    for url in ("http://acme.test/", "http://nobody.test/"):
+        r = run("explain", url, **where)
+        assert r.code == 1 and "confined" in r.err
+
+
+def test_with_watch_a_changed_file_is_reloaded_by_itself(edge, shop):
+    proxy = edge(site(shop), arguments=["--watch"])
+    proxy.configure(site(shop, limits={"header_count": 50}))
+    assert proxy.wait_event("reload")["outcome"] == "applied"
+    (proxy.dir / "notes.txt").write_text("nothing to do with it")
+    proxy.configure("nope: 1\n")
+    assert proxy.wait_event("reload", n=2)["outcome"] == "refused"
+    for n in range(10):  # one who writes all the time is waited for
+        proxy.configure(site(shop, limits={"header_count": 60 + n}))
+    assert proxy.wait_event("reload", n=3)["outcome"] == "applied"
+    assert len(proxy.events("reload")) <= 4
+    assert proxy.get("/").status == 200

@@ -50,8 +50,8 @@ def run(*args, cwd=None, env=None, patience=PATIENCE * 3, stdin=None):
 
 
 class Edge:
-    def __init__(self, conf, env=None, workers=2, wait=True):
-        """conf: a dict (listeners, logs and directories are filled in where it is silent), or YAML as it stands."""
+    def __init__(self, conf, env=None, workers=2, wait=True, arguments=()):
+        """conf: a dict (listeners, logs and directories are filled in where it is silent), or YAML as it stands. arguments: more of `weir run`."""
         self.dir = Path(tempfile.mkdtemp(prefix="weir-"))  # short: a unix socket's path has 107 bytes
         self.workers = workers
         self.file = self.dir / "weir.yaml"
@@ -60,7 +60,7 @@ class Edge:
         self.configure(conf)
         self._stdout = open(self.dir / "stdout", "wb")
         self._stderr = open(self.dir / "stderr", "wb")
-        self.process = subprocess.Popen([WEIR, "run", "-c", str(self.file)], stdout=self._stdout, stderr=self._stderr, stdin=subprocess.DEVNULL,
+        self.process = subprocess.Popen([WEIR, "run", "-c", str(self.file), *arguments], stdout=self._stdout, stderr=self._stderr, stdin=subprocess.DEVNULL,
             env=self._env, cwd=self.dir, start_new_session=True)
         if wait:
             self.wait_event("ready")

@@ -295,11 +295,22 @@ static bool too_large(struct admin_request *rq)
 	return false;
 }
 
+static bool unwanted_body(struct admin_request *rq)
+{
+	admin_problem(rq, 400, "body", "this takes no body");
+	return false;
+}
+
 static bool check_body(struct admin_request *rq)
 {
-	if (rq->head.body == BODY_TUNNEL)
+	const struct head *h = &rq->head;
+
+	if (h->body == BODY_TUNNEL)
 		return refuse(rq, REASON_WEBSOCKET_OFF);
-	if (rq->head.has_length && rq->head.length > ADMIN_BODY_MAX)
+	/* That it will be empty is known only when it has a length. */
+	if (!rq->route->request && h->body != BODY_NONE && h->has_length && h->length > 0)
+		return unwanted_body(rq);
+	if (h->has_length && h->length > ADMIN_BODY_MAX)
 		return too_large(rq);
 	return true;
 }
@@ -331,10 +342,6 @@ static bool parse_body(struct admin_request *rq)
 	json_error_t e;
 
 	chain_peek(&rq->received, text, n);
-	if (n && !rq->route->request) {
-		admin_problem(rq, 400, "body", "this takes no body");
-		return false;
-	}
 	if (admin_json_depth((struct str){text, n}) > ADMIN_DEPTH_MAX) {
 		admin_problem(rq, 400, "json", "the JSON nests deeper than %u", ADMIN_DEPTH_MAX);
 		return false;
@@ -387,6 +394,10 @@ static void on_body(struct stream *s, struct chain *chain, bool last)
 	OBJ_CHECK(rq, ADMIN_MAGIC);
 	if (rq->state != ADMIN_READING)
 		return;
+	if (n && !rq->route->request) {
+		unwanted_body(rq);
+		return;
+	}
 	if (rq->received.n + n > ADMIN_BODY_MAX) {
 		too_large(rq);
 		return;

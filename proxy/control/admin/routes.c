@@ -3,6 +3,7 @@
 
 const struct admin_route *const admin_tables[] = {
 	event_routes,
+	explain_routes,
 	life_routes,
 	metrics_routes,
 	openapi_routes,

@@ -1,8 +1,9 @@
-/* cli/explain.h - what weir would do with a request, and why; found from a snapshot, without sending anything. */
-#ifndef WEIR_CLI_EXPLAIN_H
-#define WEIR_CLI_EXPLAIN_H
+/* exchange/explain/explain.h - what weir would do with a request, and why; found from a snapshot, without sending anything. */
+#ifndef WEIR_EXCHANGE_EXPLAIN_EXPLAIN_H
+#define WEIR_EXCHANGE_EXPLAIN_EXPLAIN_H
 
-#include "cli/command.h"
+#include <jansson.h>
+#include <stdio.h>
 #include "exchange/snapshot.h"
 #include "route/split.h"
 
@@ -27,6 +28,7 @@ struct explanation {
 	struct explain_request *request; /* its arena also holds what is found */
 	const struct snapshot *snapshot;
 	const struct pool_now *now; /* by pool slot */
+	bool live; /* the health of the backends is known: it is weir itself who explains */
 	const struct conf_listener *listener; /* NULL: none speaks the request's scheme */
 	bool listener_guessed; /* none has the request's port; it is the first of that scheme */
 	bool to_https; /* the listener redirects everything */
@@ -38,17 +40,17 @@ struct explanation {
 	bool found; /* it is answered by a backend or a redirect */
 };
 
-/* explain_request.c: fills r from what stands on the command line. False, with a text in err, when it makes no request. r must be
+/* request.c: fills r from what somebody has written; the texts must outlive r. False, with a text in err, when it makes no request. r must be
  * freed either way. headers: "name: value"; method, ip: NULL for GET and 127.0.0.1. */
 bool explain_request_parse(struct explain_request *r, const char *url, const char *method,
-	const struct cli_list *headers, const char *ip, char *err, size_t err_n);
+	const char *const *headers, uint32_t header_n, const char *ip, char *err, size_t err_n);
 void explain_request_free(struct explain_request *r);
 
-/* explain_find.c: everything of e but request and snapshot, which are set by the caller. */
+/* find.c: everything of e but request, snapshot, now and live, which are set by the caller. */
 void explain_find(struct explanation *e);
 
-/* explain_print.c: to standard output. */
-void explain_print_text(const struct explanation *e);
-void explain_print_json(const struct explanation *e);
+/* tell.c: in words, and as a document. */
+void explain_text(const struct explanation *e, FILE *to);
+json_t *explain_json(const struct explanation *e);
 
 #endif

@@ -1,4 +1,4 @@
-#include "cli/explain.h"
+#include "exchange/explain/explain.h"
 
 #include "base/obj.h"
 #include "route/match.h"
@@ -141,11 +141,12 @@ static void find_rivals(struct explanation *e)
 	}
 }
 
-/* Nothing is known of health here: every pool that has a backend counts. */
-static bool has_backends(const void *ctx, const struct pool *pool)
+/* As requests see it; where nothing is known of health, every pool that has a backend counts. */
+static bool pool_usable(const void *ctx, const struct pool *pool)
 {
-	(void)ctx;
-	return pool->n > 0;
+	const struct explanation *e = ctx;
+
+	return e->live ? pool_census(pool).up > 0 : pool->n > 0;
 }
 
 static void find_pool(struct explanation *e)
@@ -156,7 +157,8 @@ static void find_pool(struct explanation *e)
 		.now = e->now,
 		.head = &e->request->head,
 		.client = &e->request->client,
-		.usable = has_backends,
+		.usable = pool_usable,
+		.ctx = e,
 	};
 	struct split_state state = {0};
 	struct loop loop = {.rng = {1}}; /* a turn begins at random, and is not told */

@@ -1,4 +1,4 @@
-#include "cli/explain.h"
+#include "exchange/explain/explain.h"
 
 #include <stdio.h>
 
@@ -80,7 +80,7 @@ static bool add_header(struct explain_request *r, struct str line, char *err, si
 }
 
 bool explain_request_parse(struct explain_request *r, const char *url, const char *method,
-	const struct cli_list *headers, const char *ip, char *err, size_t err_n)
+	const char *const *headers, uint32_t header_n, const char *ip, char *err, size_t err_n)
 {
 	*r = (struct explain_request){.url = str_of(url)};
 	arena_init(&r->arena, NULL);
@@ -88,8 +88,8 @@ bool explain_request_parse(struct explain_request *r, const char *url, const cha
 		return false;
 	r->head.method = method ? str_of(method) : STR("GET");
 	r->head.method_id = method_of(r->head.method);
-	for (uint32_t i = 0; i < headers->n; i++)
-		if (!add_header(r, str_of(headers->v[i]), err, err_n))
+	for (uint32_t i = 0; i < header_n; i++)
+		if (!add_header(r, str_of(headers[i]), err, err_n))
 			return false;
 	if (!addr_parse_ip(&r->client, ip ? str_of(ip) : STR("127.0.0.1")))
 		return refuse(err, err_n, "not an IP address", str_of(ip));

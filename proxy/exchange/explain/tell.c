@@ -1,8 +1,5 @@
-#include "cli/explain.h"
+#include "exchange/explain/explain.h"
 
-#include <jansson.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include "base/obj.h"
 
 static const char *const kind_names[] = {
@@ -27,10 +24,12 @@ static const struct pool_now *now_of(const struct explanation *e, const struct p
 	return &e->now[p->slot->number];
 }
 
-/* What counts of a pool when nothing is known of its backends' health. */
+/* What counts of a pool. */
 static uint64_t weight_of(const struct explanation *e, const struct pool *p)
 {
-	return p->conf->spill && p->n == 0 ? 0 : pool_share(now_of(e, p));
+	bool empty = e->live ? pool_census(p).up == 0 : p->n == 0;
+
+	return p->conf->spill && empty ? 0 : pool_share(now_of(e, p));
 }
 
 /* Of the service's requests, in percent. */
@@ -63,92 +62,103 @@ static enum reason failure(const struct explanation *e)
 	return e->routed.why != REASON_NONE ? e->routed.why : REASON_NO_POOL;
 }
 
+static const char *health_of(const struct backend *b)
+{
+	static const char *const names[] = {
+		[BACKEND_CHECKING] = "not checked yet",
+		[BACKEND_UP] = "up",
+		[BACKEND_DOWN] = "down",
+	};
+
+	return backend_ejected(b) ? "ejected" : names[backend_state(b)];
+}
+
 /* -- text -- */
 
-static void print_listener(const struct explanation *e)
+static void print_listener(FILE *f, const struct explanation *e)
 {
 	const struct conf_listener *l = e->listener;
 
 	if (!l) {
-		printf("listener  none speaks %s\n", e->request->tls ? "https" : "http");
+		fprintf(f, "listener  none speaks %s\n", e->request->tls ? "https" : "http");
 		return;
 	}
-	printf("listener  " STR_FMT ", " STR_FMT "\n", STR_ARG(l->name), STR_ARG(l->address));
+	fprintf(f, "listener  " STR_FMT ", " STR_FMT "\n", STR_ARG(l->name), STR_ARG(l->address));
 	if (e->listener_guessed)
-		printf("            no listener has port %u; this is the first that speaks %s\n",
+		fprintf(f, "            no listener has port %u; this is the first that speaks %s\n",
 			e->request->port, e->request->tls ? "https" : "http");
 	if (e->to_https)
-		printf("redirect  308 to https, port %u: the listener has redirect_https\n",
+		fprintf(f, "redirect  308 to https, port %u: the listener has redirect_https\n",
 			l->redirect_port);
 }
 
-static void print_route(const struct explanation *e)
+static void print_route(FILE *f, const struct explanation *e)
 {
 	const struct route *r = e->routed.route;
 
 	if (r && r->conf->place.line)
-		printf("route     %s " STR_FMT ", " STR_FMT "\n", kind_names[r->conf->path_kind],
+		fprintf(f, "route     %s " STR_FMT ", " STR_FMT "\n", kind_names[r->conf->path_kind],
 			STR_ARG(r->conf->path), STR_ARG(place_text(e, r->conf->place)));
 	else if (r)
-		printf("route     the tenant has none and one service: it gets everything\n");
+		fprintf(f, "route     the tenant has none and one service: it gets everything\n");
 	else
-		printf("route     none matches\n");
+		fprintf(f, "route     none matches\n");
 	for (uint32_t i = 0; i < e->rival_n; i++) {
 		const struct rival *v = &e->rivals[i];
 
-		printf("            not %s " STR_FMT ", " STR_FMT ": %s\n",
+		fprintf(f, "            not %s " STR_FMT ", " STR_FMT ": %s\n",
 			kind_names[v->route->conf->path_kind], STR_ARG(v->route->conf->path),
 			STR_ARG(place_text(e, v->route->conf->place)), v->why);
 	}
 	if (r && r->conf->redirect.on)
-		printf("redirect  %u to " STR_FMT "\n", r->conf->redirect.status,
+		fprintf(f, "redirect  %u to " STR_FMT "\n", r->conf->redirect.status,
 			STR_ARG(r->conf->redirect.to));
 }
 
-static void print_pool(const struct explanation *e, const struct pool *p)
+static void print_pool(FILE *f, const struct explanation *e, const struct pool *p)
 {
 	const struct conf_policy *policy = &p->conf->policy;
 
-	printf("pool      " STR_FMT, STR_ARG(p->conf->name));
+	fprintf(f, "pool      " STR_FMT, STR_ARG(p->conf->name));
 	if (!e->split.pool)
-		printf(" %.4g%%", share_of(e, p));
+		fprintf(f, " %.4g%%", share_of(e, p));
 	if (now_of(e, p)->state != POOL_OPEN)
-		printf(" %s", conf_pool_state_names[now_of(e, p)->state]);
-	printf(", %s over %u backend%s, %s\n", conf_balance_name(policy->balance), p->n, p->n == 1 ? "" : "s",
-		conf_protocol_name(policy->protocol));
+		fprintf(f, " %s", conf_pool_state_names[now_of(e, p)->state]);
+	fprintf(f, ", %s over %u backend%s, %s\n", conf_balance_name(policy->balance), p->n,
+		p->n == 1 ? "" : "s", conf_protocol_name(policy->protocol));
 	for (uint32_t i = 0; i < p->n; i++)
-		printf("            " STR_FMT " weight %u\n", STR_ARG(p->backends[i]->address),
-			p->members[i].weight);
+		fprintf(f, "            " STR_FMT " weight %u%s%s\n", STR_ARG(p->backends[i]->address),
+			p->members[i].weight, e->live ? ", " : "", e->live ? health_of(p->backends[i]) : "");
 }
 
-void explain_print_text(const struct explanation *e)
+void explain_text(const struct explanation *e, FILE *f)
 {
 	const struct service *s = service_of(e);
 
-	printf("request   " STR_FMT " " STR_FMT "\n", STR_ARG(e->request->head.method),
+	fprintf(f, "request   " STR_FMT " " STR_FMT "\n", STR_ARG(e->request->head.method),
 		STR_ARG(e->request->url));
-	print_listener(e);
+	print_listener(f, e);
 	if (!e->listener || e->to_https)
 		return;
 	if (e->routed.tenant) {
-		printf("tenant    " STR_FMT ", by its host \"" STR_FMT "\"\n",
+		fprintf(f, "tenant    " STR_FMT ", by its host \"" STR_FMT "\"\n",
 			STR_ARG(e->routed.tenant->conf->name), STR_ARG(e->host));
-		print_route(e);
+		print_route(f, e);
 	}
 	if (s) {
-		printf("service   " STR_FMT "\n", STR_ARG(s->slot->key));
-		printf("split     %s", split_text(e));
+		fprintf(f, "service   " STR_FMT "\n", STR_ARG(s->slot->key));
+		fprintf(f, "split     %s", split_text(e));
 		if (e->split.why == SPLIT_STABLE)
-			printf(" (%.4f of 1)", e->split.point);
-		putchar('\n');
+			fprintf(f, " (%.4f of 1)", e->split.point);
+		putc('\n', f);
 		for (uint32_t i = 0; i < s->n; i++)
 			if (is_candidate(e, &s->pools[i]))
-				print_pool(e, &s->pools[i]);
+				print_pool(f, e, &s->pools[i]);
 	}
 	if (!e->found) {
 		const struct reason_row *row = reason_row(failure(e));
 
-		printf("answer    %u: " STR_FMT "\n", row->status, STR_ARG(row->text));
+		fprintf(f, "answer    %u: " STR_FMT "\n", row->status, STR_ARG(row->text));
 	}
 }
 
@@ -183,8 +193,9 @@ static json_t *json_pool(const struct explanation *e, const struct pool *p)
 
 	for (uint32_t i = 0; i < p->n; i++)
 		json_array_append_new(
-			backends, json_pack("{s:o, s:I}", "address", json_str(p->backends[i]->address),
-					  "weight", (json_int_t)p->members[i].weight));
+			backends, json_pack("{s:o, s:I, s:s*}", "address", json_str(p->backends[i]->address),
+					  "weight", (json_int_t)p->members[i].weight, "health",
+					  e->live ? health_of(p->backends[i]) : NULL));
 	return json_pack("{s:o, s:I, s:s, s:f, s:b, s:s, s:s, s:o}", "name", json_str(p->conf->name),
 		"weight", (json_int_t)now_of(e, p)->weight, "state",
 		conf_pool_state_names[now_of(e, p)->state], "share", share_of(e, p) / 100, "candidate",
@@ -229,12 +240,11 @@ static json_t *json_rivals(const struct explanation *e)
 	return all;
 }
 
-void explain_print_json(const struct explanation *e)
+json_t *explain_json(const struct explanation *e)
 {
 	json_t *j = json_pack("{s:o, s:o, s:b}", "method", json_str(e->request->head.method), "url",
 		json_str(e->request->url), "found", e->found);
 	char name[REASON_NAME_MAX];
-	char *text;
 
 	json_object_set_new(j, "listener",
 		e->listener ? json_pack("{s:o, s:o, s:b, s:b}", "name", json_str(e->listener->name),
@@ -254,9 +264,5 @@ void explain_print_json(const struct explanation *e)
 		json_object_set_new(j, "status", json_integer(reason_row(failure(e))->status));
 		json_object_set_new(j, "reason", json_str(reason_name(failure(e), name)));
 	}
-	text = json_dumps(j, JSON_INDENT(2));
-	MUST(text);
-	puts(text);
-	free(text);
-	json_decref(j);
+	return j;
 }
