@@ -5,6 +5,7 @@
 #   make deps       Debian packages          make test-asan / test-tsan   the suite under sanitizers
 #   make lint       layers, tidy, format     make fuzz       every fuzzer, bounded (FUZZ_SECONDS)
 #   make bench      against the peers        make install    DESTDIR, PREFIX
+#   make soak       reloads, upgrades, deaths under load, for hours (SOAK_SCALE=0.01 for minutes)
 #   make docs       the generated pages
 #
 # SAN=address|thread builds into a directory of its own. V=1 shows the commands.
@@ -40,7 +41,7 @@ ALL_CFLAGS := -std=gnu11 $(WARN) -fno-strict-aliasing -Iproxy -I$(BUILD)/gen -D_
 	-DWEIR_VERSION='"$(VERSION)"' -DXXH_INLINE_ALL $(PKG_CFLAGS) $(CFLAGS)
 
 # The layers, lowest first: a folder includes only its own and those before it (make lint checks it).
-LAYERS := base config io http upstream route exchange worker control cli
+LAYERS := base config io http upstream route exchange worker control supervisor cli
 SRC := $(shell find proxy modules -name '*.c' | sort)
 OBJ := $(SRC:%.c=$(BUILD)/%.o)
 MAIN_OBJ := $(BUILD)/proxy/main.o

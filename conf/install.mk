@@ -4,6 +4,7 @@
 SYSCONFDIR ?= /etc
 DOCDIR := $(PREFIX)/share/doc/weir
 UNITDIR ?= $(PREFIX)/lib/systemd/system
+TMPFILESDIR ?= $(PREFIX)/lib/tmpfiles.d
 SYSUSERSDIR ?= $(PREFIX)/lib/sysusers.d
 
 install: $(BUILD)/weir
@@ -13,6 +14,7 @@ install: $(BUILD)/weir
 	$(Q)sed 's|@PREFIX@|$(PREFIX)|g; s|@SYSCONFDIR@|$(SYSCONFDIR)|g' conf/weir.service > $(DESTDIR)$(UNITDIR)/weir.service
 	$(Q)chmod 644 $(DESTDIR)$(UNITDIR)/weir.service
 	$(Q)install -D -m 644 conf/weir.sysusers $(DESTDIR)$(SYSUSERSDIR)/weir.conf
+	$(Q)install -D -m 644 conf/weir.tmpfiles $(DESTDIR)$(TMPFILESDIR)/weir.conf
 	$(Q)install -D -m 644 conf/logrotate $(DESTDIR)$(SYSCONFDIR)/logrotate.d/weir
 	$(Q)install -m 644 conf/example.yaml $(DESTDIR)$(SYSCONFDIR)/weir/weir.yaml.example
 	$(Q)install -m 644 conf/example.yaml conf/quickstart.yaml conf/prometheus.yaml conf/prometheus-alerts.yaml conf/grafana-weir.json $(DESTDIR)$(DOCDIR)/examples

@@ -18,6 +18,11 @@ test-asan test-tsan: deps deps-test
 e2e: $(BUILD)/weir
 	@WEIR_BIN=$(CURDIR)/$(BUILD)/weir tests/run $(E2E)
 
+# What the e2e tests show in seconds, at full size, which takes hours. SOAK_SCALE=0.01 is a look.
+soak: deps deps-test
+	@$(MAKE) all
+	@WEIR_BIN=$(CURDIR)/$(BUILD)/weir tests/soak/run $(SOAK)
+
 # Fuzzers are built by clang with the whole of weir's own code instrumented.
 build-fuzz/obj/%.o: %.c
 	@mkdir -p $(@D)
@@ -37,4 +42,4 @@ fuzz: deps deps-test
 fuzz-run: $(FUZZ_BIN)
 	@tests/fuzz/run $(FUZZ_SECONDS) $(FUZZ_BIN)
 
-.PHONY: test test-asan test-tsan e2e fuzz fuzz-run
+.PHONY: soak test test-asan test-tsan e2e fuzz fuzz-run

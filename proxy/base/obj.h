@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Prints where and what, then aborts; the crash report is the core's. */
+/* Prints where and what, then aborts: SIGABRT carries the text as its value, for the crash report. */
 _Noreturn void obj_panic(const char *file, int line, const char *what);
 
 #define OBJ_CHECK(p, want) \

@@ -28,6 +28,7 @@ static const struct cli_command *const commands[] = {
 	&reference_command,
 	&reasons_command,
 	&metrics_reference_command,
+	&worker_process_command,
 };
 
 #define OPTIONS_MAX 32

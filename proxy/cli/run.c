@@ -1,6 +1,7 @@
 #include "cli/command.h"
 
-#include "control/control.h"
+#include <errno.h>
+#include "supervisor/supervisor.h"
 
 struct run_options {
 	const char *config;
@@ -16,13 +17,14 @@ static const struct cli_option options[] = {
 static int run(const void *parsed, const struct cli_list *arguments)
 {
 	const struct run_options *o = parsed;
-	struct control_options control = {.config = o->config, .watch = o->watch};
+	const struct supervisor_options supervisor = {
+		.config = o->config, .watch = o->watch, .program = program_invocation_name};
 
 	(void)arguments;
 	if (!o->config)
 		return cli_usage(&run_command, "which configuration? Give it with -c FILE; "
 					       "docs/getting-started.md has one to begin with");
-	return control_run(&control);
+	return supervisor_run(&supervisor);
 }
 
 const struct cli_command run_command = {

@@ -82,7 +82,8 @@ struct conf_listener {
 };
 
 struct conf_timeouts { /* ms; 0: none */
-	uint32_t client_header, client_body, client_idle, connect, response, upstream_idle, drain, shutdown;
+	uint32_t client_header, client_body, client_idle, connect, response, upstream_idle, drain, upgrade,
+		shutdown;
 };
 
 struct conf_limits {

@@ -3,20 +3,24 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 #include "base/obj.h"
+#include "control/crash.h"
 #include "control/install.h"
 #include "control/roster.h"
+
+#define SETTLE_MS 300
 
 static const uint8_t legal[CONTROL_STATES] = {
 	[CONTROL_STARTING] =
 		BIT(CONTROL_STARTING) | BIT(CONTROL_SERVING) | BIT(CONTROL_DRAINING) | BIT(CONTROL_STOPPING),
-	[CONTROL_SERVING] = BIT(CONTROL_INSTALLING) | BIT(CONTROL_DRAINING) | BIT(CONTROL_STOPPING),
+	[CONTROL_SERVING] = BIT(CONTROL_BINDING) | BIT(CONTROL_INSTALLING) | BIT(CONTROL_DRAINING) |
+			    BIT(CONTROL_STOPPING),
+	[CONTROL_BINDING] = BIT(CONTROL_SERVING) | BIT(CONTROL_INSTALLING) | BIT(CONTROL_DRAINING) |
+			    BIT(CONTROL_STOPPING),
 	[CONTROL_INSTALLING] = BIT(CONTROL_SERVING) | BIT(CONTROL_DRAINING) | BIT(CONTROL_STOPPING),
 	[CONTROL_DRAINING] = BIT(CONTROL_STOPPING),
 };
@@ -30,6 +34,19 @@ void control_set_state(struct control *c, enum control_state to)
 struct pool_now control_pool_now(const struct control *c, const struct pool *pool)
 {
 	return runtime_pool_now(&c->runtime, pool);
+}
+
+static void reload_now(struct control *c)
+{
+	if (c->state == CONTROL_SERVING)
+		reload(c);
+	else if (c->state != CONTROL_DRAINING && c->state != CONTROL_STOPPING)
+		c->reload_again = true;
+}
+
+static void on_settled(struct deadline *d)
+{
+	reload_now(CONTAINER(d, struct control, settle));
 }
 
 /* -- what workers say -- */
@@ -68,6 +85,10 @@ void control_let_go(struct control *c, struct snapshot *s)
 		return;
 	c->snapshots_alive--;
 	snapshot_free(&s);
+	if (deadline_armed(&c->settle) && c->snapshots_alive <= 1) {
+		deadline_disarm(&c->loop, &c->settle);
+		reload_now(c);
+	}
 }
 
 static void on_let_go(struct mail *m, void *control)
@@ -141,6 +162,11 @@ void control_stop(struct control *c, const char *why)
 {
 	if (c->state == CONTROL_STOPPING)
 		return;
+	if (c->worker_n == 0) { /* not begun: there are no threads to end, nor one to log */
+		control_set_state(c, CONTROL_STOPPING);
+		loop_stop(&c->loop);
+		return;
+	}
 	event_emit(&c->io, CONF_LEVEL_INFO, "stopping", json_pack("{s:b, s:s}", "drain", 0, "why", why));
 	if (c->state != CONTROL_DRAINING)
 		c->workers_waited_for = c->worker_n;
@@ -152,86 +178,73 @@ void control_stop(struct control *c, const char *why)
 
 static void on_stop_deadline(struct deadline *d)
 {
-	control_stop(CONTAINER(d, struct control, stop_deadline), "timeouts.shutdown has passed");
+	struct control *c = CONTAINER(d, struct control, stop_deadline);
+
+	control_stop(c, c->upgraded ? "timeouts.upgrade has passed" : "timeouts.shutdown has passed");
 }
 
-void control_drain(struct control *c, uint32_t limit_ms)
+/* Beyond the state: what has to end before the workers do. */
+static void begin_to_end(struct control *c, uint32_t limit_ms)
 {
-	if (c->state == CONTROL_DRAINING) {
-		control_stop(c, "told again");
-		return;
-	}
-	if (c->state == CONTROL_STOPPING)
-		return;
-	event_emit(&c->io, CONF_LEVEL_INFO, "stopping", json_pack("{s:b}", "drain", 1));
+	event_emit(&c->io, CONF_LEVEL_INFO, "stopping",
+		json_pack("{s:b, s:b}", "drain", 1, "upgrade", c->upgraded));
 	control_set_state(c, CONTROL_DRAINING);
 	c->workers_waited_for = c->worker_n;
 	rebuild_stop(&c->rebuild);
-	for (uint32_t i = 0; i < c->worker_n; i++)
-		worker_drain(&c->workers[i]);
 	deadline_arm(&c->loop, &c->stop_deadline, limit_ms);
 	admin_topic_wake(&c->reloads.changed);
 }
 
-/* -- signals -- */
+void control_drain(struct control *c, uint32_t limit_ms)
+{
+	bool left = c->upgraded;
 
+	if (c->state == CONTROL_STOPPING)
+		return;
+	if (c->worker_n == 0 || (c->state == CONTROL_DRAINING && !left)) {
+		control_stop(c, "told again");
+		return;
+	}
+	c->upgraded = false;
+	if (!left)
+		begin_to_end(c, limit_ms);
+	else if (!deadline_armed(&c->stop_deadline) || c->stop_deadline.at_ms > c->loop.now_ms + limit_ms)
+		deadline_arm(&c->loop, &c->stop_deadline, limit_ms);
+	for (uint32_t i = 0; i < c->worker_n; i++)
+		worker_drain(&c->workers[i]);
+}
+
+void control_leave(struct control *c)
+{
+	if (c->state == CONTROL_DRAINING || c->state == CONTROL_STOPPING)
+		return;
+	c->upgraded = true;
+	begin_to_end(c, c->snapshot->conf->timeouts.upgrade);
+	admin_leave(&c->admin);
+	for (uint32_t i = 0; i < c->worker_n; i++)
+		worker_leave(&c->workers[i]);
+}
+
+/* In a storm of reloads no third configuration is made while requests still go by two, unless they take long. */
 uint64_t control_reload(struct control *c)
 {
 	uint64_t next = c->reloads.begun + 1;
 
 	switch ((enum control_state)c->state) {
 	case CONTROL_SERVING:
-		reload(c);
+		if (c->snapshots_alive <= 1)
+			reload(c);
+		else if (!deadline_armed(&c->settle))
+			deadline_arm(&c->loop, &c->settle, SETTLE_MS);
 		return next;
 	case CONTROL_STARTING:
+	case CONTROL_BINDING:
 	case CONTROL_INSTALLING:
 		c->reload_again = true;
 		return next;
 	default:
 		return 0;
 	}
-}
-
-static void on_signal(evutil_socket_t fd, short what, void *arg)
-{
-	struct control *c = arg;
-	struct signalfd_siginfo info;
-
-	(void)what;
-	loop_enter(&c->loop);
-	while (read(fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
-		switch (info.ssi_signo) {
-		case SIGHUP:
-			control_reload(c);
-			break;
-		case SIGUSR1:
-			io_thread_reopen(&c->io);
-			break;
-		case SIGINT:
-			control_stop(c, "interrupted");
-			break;
-		default:
-			control_drain(c, c->snapshot ? c->snapshot->conf->timeouts.shutdown : 1);
-			break;
-		}
-	}
-}
-
-/* Before any thread is started: they inherit the mask, so signals come to control alone. */
-static int catch_signals(void)
-{
-	sigset_t set;
-
-	signal(SIGPIPE, SIG_IGN);
-	signal(SIGXFSZ, SIG_IGN); /* a limit of file size is a full disk: an error of write() */
-	sigemptyset(&set);
-	sigaddset(&set, SIGHUP);
-	sigaddset(&set, SIGUSR1);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGQUIT);
-	pthread_sigmask(SIG_BLOCK, &set, NULL);
-	return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
 }
 
 /* -- the life of the process -- */
@@ -332,21 +345,78 @@ static bool start_threads(struct control *c)
 static bool set_up(struct control *c)
 {
 	raise_descriptor_limit();
-	c->signal_fd = catch_signals();
-	if (c->signal_fd < 0 || mailbox_init(&c->box) < 0 || !loop_init(&c->loop))
+	if (mailbox_init(&c->box) < 0)
 		return false;
+	if (!loop_init(&c->loop)) {
+		mailbox_free(&c->box);
+		return false;
+	}
 	listener_sockets_init(&c->sockets);
-	c->box_event = event_new(c->loop.base, c->box.fd, EV_READ | EV_PERSIST, on_mail, c);
-	c->signal_event = event_new(c->loop.base, c->signal_fd, EV_READ | EV_PERSIST, on_signal, c);
-	MUST(c->box_event && c->signal_event);
-	event_add(c->box_event, NULL);
-	event_add(c->signal_event, NULL);
-	c->stop_deadline.fire = on_stop_deadline;
-	c->keys = ticket_keys_rotate(NULL);
-	arm_key_rotation(c);
 	event_ring_init(&c->events, &c->loop);
 	reload_log_init(&c->reloads, &c->loop);
-	return c->keys && start_threads(c);
+	c->box_event = event_new(c->loop.base, c->box.fd, EV_READ | EV_PERSIST, on_mail, c);
+	MUST(c->box_event);
+	event_add(c->box_event, NULL);
+	c->settle.fire = on_settled;
+	c->stop_deadline.fire = on_stop_deadline;
+	orders_open(c);
+	return true;
+}
+
+static bool cannot_start(struct control *c)
+{
+	char text[256];
+
+	snprintf(text, sizeof(text), "%s; is the limit of descriptors or threads too low?", strerror(errno));
+	fprintf(stderr, "weir: not started: %s\n", text);
+	orders_tell_failed(c, text);
+	return false;
+}
+
+static void on_files_changed(void *control)
+{
+	control_reload(control);
+}
+
+static bool begin(struct control *c)
+{
+	if (!count_workers(c))
+		return false;
+	c->keys = ticket_keys_rotate(NULL);
+	if (!c->keys || !start_threads(c))
+		return cannot_start(c);
+	arm_key_rotation(c);
+	metrics_init(&c->metrics);
+	discovery_init(&c->discovery, &c->loop, &c->io, c->workers, c->worker_n);
+	health_init(&c->health, &c->loop, &c->io, c->workers, c->worker_n);
+	publish_init(&c->publisher, c->workers, c->worker_n);
+	c->roster = roster_source_of(c);
+	rebuild_init(&c->rebuild, c);
+	outlier_init(&c->outliers, &c->loop, &c->io, c->workers, c->worker_n);
+	admin_init(&c->admin, c);
+	c->started_ms = c->loop.now_ms;
+	io_thread_configure(&c->io, &c->first->log); /* the store has things to tell */
+	store_open(&c->store, c->first->state_dir.p);
+	store_wait(&c->store, c);
+	runtime_init(&c->runtime, c);
+	runtime_load(&c->runtime);
+	if (c->watches && !watch_init(&c->watch, &c->loop, on_files_changed, c))
+		fprintf(stderr, "weir: --watch: %s; is fs.inotify.max_user_instances too low?\n",
+			strerror(errno));
+	return true;
+}
+
+void control_begin(struct control *c)
+{
+	if (c->worker_n > 0)
+		return;
+	if (begin(c)) {
+		reload(c);
+		return;
+	}
+	/* With half of the threads there is nothing to end in order. */
+	fflush(NULL);
+	_exit(1);
 }
 
 static void tear_down(struct control *c)
@@ -358,6 +428,7 @@ static void tear_down(struct control *c)
 	rebuild_stop(&c->rebuild);
 	mailbox_deliver(&c->box, c); /* what its requests had begun */
 	watch_free(&c->watch);
+	candidate_free(&c->candidate);
 	discovery_free(&c->discovery);
 	health_free(&c->health);
 	outlier_free(&c->outliers);
@@ -374,7 +445,6 @@ static void tear_down(struct control *c)
 	json_decref(c->changes);
 	for (uint32_t i = 0; i < c->worker_n; i++)
 		worker_free(&c->workers[i]);
-	listener_sockets_free(&c->sockets, false);
 	if (c->snapshot)
 		snapshot_free(&c->snapshot);
 	cert_stores_free(&c->stores);
@@ -382,55 +452,27 @@ static void tear_down(struct control *c)
 	backend_registry_free(&c->backends);
 	slots_free(&c->pool_slots);
 	slots_free(&c->service_slots);
-	event_free(c->box_event);
-	event_free(c->signal_event);
-	loop_free(&c->loop);
-	mailbox_free(&c->box);
-	close(c->signal_fd);
 	free(c->workers);
-}
-
-static void on_files_changed(void *control)
-{
-	control_reload(control);
 }
 
 int control_run(const struct control_options *options)
 {
-	struct control c = {.config = options->config, .state = CONTROL_STARTING};
-	int code = 0;
+	struct control c = {.config = options->config, .watches = options->watch, .state = CONTROL_STARTING};
 
-	if (!count_workers(&c))
-		return 1;
+	crash_watch();
 	if (!set_up(&c)) {
-		fprintf(stderr, "weir: not started: %s; is the limit of descriptors or threads too low?\n",
+		fprintf(stderr, "weir: not started: %s; is the limit of descriptors too low?\n",
 			strerror(errno));
-		conf_free(c.first);
-		conf_report_free(&c.first_report);
 		return 1;
-	}
-	metrics_init(&c.metrics);
-	discovery_init(&c.discovery, &c.loop, &c.io, c.workers, c.worker_n);
-	health_init(&c.health, &c.loop, &c.io, c.workers, c.worker_n);
-	publish_init(&c.publisher, c.workers, c.worker_n);
-	c.roster = roster_source_of(&c);
-	rebuild_init(&c.rebuild, &c);
-	outlier_init(&c.outliers, &c.loop, &c.io, c.workers, c.worker_n);
-	admin_init(&c.admin, &c);
-	c.started_ms = c.loop.now_ms;
-	io_thread_configure(&c.io, &c.first->log); /* the store has things to tell */
-	store_open(&c.store, c.first->state_dir.p);
-	store_wait(&c.store, &c);
-	runtime_init(&c.runtime, &c);
-	runtime_load(&c.runtime);
-	if (options->watch && !watch_init(&c.watch, &c.loop, on_files_changed, &c))
-		fprintf(stderr, "weir: --watch: %s; is fs.inotify.max_user_instances too low?\n",
-			strerror(errno));
-	if (!reload(&c)) {
-		code = 1;
-		control_stop(&c, "the configuration cannot be served");
 	}
 	loop_run(&c.loop);
-	tear_down(&c);
-	return code;
+	if (c.worker_n > 0)
+		tear_down(&c);
+	/* The files of unix sockets are the supervisor's. */
+	listener_sockets_free(&c.sockets, true);
+	orders_close(&c);
+	event_free(c.box_event);
+	loop_free(&c.loop);
+	mailbox_free(&c.box);
+	return c.code;
 }

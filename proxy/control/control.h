@@ -1,5 +1,5 @@
-/* control/control.h - the control thread: owns the configuration, the listening sockets, the identities and the other threads;
- * answers signals. Everything that changes what workers do begins here and reaches them as mail. */
+/* control/control.h - the control thread of a worker process: owns the configuration, the identities and the other threads; does what
+ * the supervisor orders. Everything that changes what workers do begins here and reaches them as mail. */
 #ifndef WEIR_CONTROL_CONTROL_H
 #define WEIR_CONTROL_CONTROL_H
 
@@ -9,6 +9,7 @@
 #include "control/health.h"
 #include "control/io_thread.h"
 #include "control/metrics.h"
+#include "control/orders.h"
 #include "control/outlier.h"
 #include "control/publish.h"
 #include "control/rebuild.h"
@@ -25,6 +26,7 @@
 enum control_state {
 	CONTROL_STARTING, /* the first configuration is not served yet */
 	CONTROL_SERVING,
+	CONTROL_BINDING, /* the supervisor was asked for sockets of a new configuration */
 	CONTROL_INSTALLING, /* workers are taking on a new snapshot */
 	CONTROL_DRAINING, /* told to stop: open requests finish */
 	CONTROL_STOPPING, /* told to stop now */
@@ -33,7 +35,8 @@ enum control_state {
 
 struct control {
 	uint8_t state; /* enum control_state */
-	bool reload_again; /* another SIGHUP came while a snapshot was being installed */
+	bool reload_again; /* another order came while a snapshot was being put into effect */
+	int code; /* the exit status */
 	const char *config; /* the file */
 	struct conf *
 		first; /* loaded already, with first_report: for the number of workers, taken by the first reload() */
@@ -41,15 +44,16 @@ struct control {
 	struct loop loop;
 	struct mailbox box;
 	struct event *box_event;
-	struct event *signal_event;
-	int signal_fd;
+	struct orders orders;
 	struct io_thread io;
 	struct store store;
 	struct runtime runtime;
 	struct worker *workers;
 	uint32_t worker_n;
 	uint32_t workers_waited_for; /* that have not answered the last order yet */
-	struct listener_sockets sockets;
+	struct listener_sockets sockets; /* the supervisor's: copies of its descriptors */
+	bool frozen; /* what is known was handed over: nothing that a successor has to know may be changed, or acknowledged, here */
+	struct candidate *candidate; /* waits for its sockets; NULL: none */
 	struct backend_registry backends;
 	struct slots pool_slots, service_slots;
 	struct snapshot *snapshot; /* the current one */
@@ -67,13 +71,17 @@ struct control {
 	struct outlier_engine outliers;
 	struct publisher publisher;
 	struct metrics metrics;
+	struct deadline
+		settle; /* armed while a reload waits for requests of the configuration before the last */
 	struct deadline stop_deadline;
 	struct admin_server admin;
 	struct event_ring events;
 	struct reload_log reloads;
+	bool watches; /* the configuration's files */
 	struct watch watch;
 	json_t *changes; /* what the configuration that is being installed changes */
 	uint64_t started_ms; /* on the loop's clock */
+	bool upgraded; /* drains because another process has taken over: the deadline is timeouts.upgrade */
 };
 
 struct control_options {
@@ -81,7 +89,7 @@ struct control_options {
 	bool watch; /* reload when the configuration's files change */
 };
 
-/* Runs weir until it is told to stop. The exit code: 0 stopped in order, 1 it could not start (said on standard error). */
+/* Runs a worker process until it is told to stop. The exit code: 0 stopped in order, 1 it could not start (said on standard error). */
 int control_run(const struct control_options *options);
 
 /* -- between the files of control/ -- */
@@ -94,18 +102,26 @@ void control_set_state(struct control *c, enum control_state to);
 void control_hold(struct snapshot *s);
 /* A worker, or one who held it, uses it no more. The last one frees it, unless it is current. */
 void control_let_go(struct control *c, struct snapshot *s);
-/* Reads the configuration again, now or when the reload that is under way has ended. Returns what reloads.ended will be with it;
- * 0: weir has been told to stop. */
+/* The supervisor's order to begin. */
+void control_begin(struct control *c);
+/* Reads the configuration again: now, when the reload that is under way has ended, or soon, while requests go by two configurations
+ * already. Returns what reloads.ended will be with it; 0: weir has been told to stop. */
 uint64_t control_reload(struct control *c);
 /* Lets open requests end, then stops; what is left after limit_ms is cut. Told again, stops at once. */
 void control_drain(struct control *c, uint32_t limit_ms);
+/* The same because another process has taken over, with timeouts.upgrade. control_drain() may follow, and counts once more. */
+void control_leave(struct control *c);
 void control_stop(struct control *c, const char *why);
 /* reload.c: loads the file and gives it to the workers; the outcome is an event. At the start (no snapshot yet) errors go to standard
- * error and false is returned. */
-bool reload(struct control *c);
-/* Says on standard error why the first configuration cannot be served. */
-void reload_tell_not_started(const struct control *c, const struct conf_report *report);
+ * error, and the process ends. */
+void reload(struct control *c);
+/* Says on standard error, and to the supervisor, why the first configuration cannot be served. */
+void reload_tell_not_started(struct control *c, const struct conf_report *report);
+/* The supervisor has sent all sockets that it could get; errors: {address: why not}, or NULL. */
+void reload_bound(struct control *c, const json_t *errors);
 /* All workers serve the new configuration: tells of it. */
 void reload_installed(struct control *c);
+/* Nobody waits for it any more. */
+void candidate_free(struct candidate **next);
 
 #endif

@@ -459,6 +459,59 @@ void health_follow(struct health_engine *e, struct snapshot *s)
 	begin_next(e);
 }
 
+json_t *health_save(const struct health_engine *e)
+{
+	json_t *all = json_object();
+
+	list_each (link, &e->all) {
+		const struct health *h = CONTAINER(link, struct health, all);
+		uint64_t warm = atomic_load_explicit(&h->backend->warm_from_ms, memory_order_relaxed);
+
+		json_object_set_new(all, h->backend->slot->key.p,
+			json_pack("{s:s, s:I, s:I, s:I}", "state",
+				backend_state_name(backend_state(h->backend)), "streak",
+				(json_int_t)h->streak, "since_ms", (json_int_t)h->since_ms, "warm_from_ms",
+				(json_int_t)warm));
+	}
+	return all;
+}
+
+static uint64_t saved_number(const json_t *saved, const char *name)
+{
+	json_int_t v = json_integer_value(json_object_get(saved, name));
+
+	return v > 0 ? (uint64_t)v : 0;
+}
+
+static void load_one(struct health_engine *e, struct health *h, const json_t *saved)
+{
+	const char *name = json_string_value(json_object_get(saved, "state"));
+	enum backend_state to = BACKEND_CHECKING;
+
+	while (to < BACKEND_STATES && (!name || strcmp(name, backend_state_name(to)) != 0))
+		to++;
+	/* Of one that nobody has checked there is nothing to take over. */
+	if (to == BACKEND_STATES || to == BACKEND_CHECKING)
+		return;
+	h->joins = false;
+	h->streak = (uint32_t)saved_number(saved, "streak");
+	h->since_ms = MIN(saved_number(saved, "since_ms"), e->loop->now_ms);
+	atomic_store_explicit(
+		&h->backend->warm_from_ms, saved_number(saved, "warm_from_ms"), memory_order_relaxed);
+	move_to(e, h->backend, to);
+}
+
+void health_load(struct health_engine *e, const json_t *saved)
+{
+	list_each (link, &e->all) {
+		struct health *h = CONTAINER(link, struct health, all);
+		const json_t *one = json_object_get(saved, h->backend->slot->key.p);
+
+		if (one)
+			load_one(e, h, one);
+	}
+}
+
 void health_set_addr(struct backend *b, const struct addr *addr)
 {
 	struct health *h = b->health;

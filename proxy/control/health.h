@@ -9,6 +9,7 @@
 #ifndef WEIR_CONTROL_HEALTH_H
 #define WEIR_CONTROL_HEALTH_H
 
+#include <jansson.h>
 #include "exchange/snapshot.h"
 #include "io/tls.h"
 #include "worker/worker.h"
@@ -60,6 +61,10 @@ void health_follow(struct health_engine *e, struct snapshot *s);
 /* A name has been resolved: the address is checked now. */
 void health_set_addr(struct backend *b, const struct addr *addr);
 void health_free(struct health_engine *e);
+/* What is thought of each backend, for a successor, and the same as the successor's starting point: {"acme/shop/blue/10.0.0.1:80":
+ * {state, streak, since_ms, warm_from_ms}}. Backends that are not checked here, or unknown there, are passed over. */
+json_t *health_save(const struct health_engine *e);
+void health_load(struct health_engine *e, const json_t *saved);
 
 const char *backend_state_name(enum backend_state state);
 

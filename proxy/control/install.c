@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include "base/obj.h"
 #include "control/control.h"
+#include "control/handover.h"
 
 static void order_install(struct control *c, struct worker *w, bool members_only)
 {
@@ -47,6 +48,9 @@ void install_begin(struct control *c, struct conf **conf, struct module_set *mod
 	rebuild_answered_by(&c->rebuild, c->serial);
 	health_follow(&c->health, c->snapshot);
 	outlier_follow(&c->outliers, c->snapshot);
+	handover_load(c, c->orders.state);
+	json_decref(c->orders.state);
+	c->orders.state = NULL;
 	c->workers_waited_for = c->worker_n;
 	for (uint32_t i = 0; i < c->worker_n; i++)
 		order_install(c, &c->workers[i], members_only);
@@ -73,7 +77,7 @@ void install_next(struct control *c)
 	/* A reload asks who the members are as well. */
 	if (c->state == CONTROL_SERVING && c->reload_again) {
 		c->reload_again = false;
-		reload(c);
+		control_reload(c);
 	}
 	if (c->state == CONTROL_SERVING && c->rebuild.wanted)
 		rebuild_begin(c);

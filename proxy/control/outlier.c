@@ -302,3 +302,55 @@ void outlier_free(struct outlier_engine *e)
 	forget_others(e, 0);
 	map_free(&e->watches);
 }
+
+/* -- a successor -- */
+
+json_t *outlier_save(const struct outlier_engine *e)
+{
+	json_t *all = json_object();
+
+	for (struct map_entry *entry = map_next(&e->watches, NULL); entry;
+		entry = map_next(&e->watches, entry)) {
+		const struct outlier_watch *w = entry->value;
+
+		list_each (link, &w->outliers) {
+			const struct outlier *o = CONTAINER(link, struct outlier, link);
+			uint64_t until = deadline_armed(&o->back) ? o->back.at_ms : 0;
+
+			if (o->times)
+				json_object_set_new(all, o->backend->slot->key.p,
+					json_pack("{s:I, s:I}", "times", (json_int_t)o->times, "until_ms",
+						(json_int_t)until));
+		}
+	}
+	return all;
+}
+
+static void load_one(struct outlier_engine *e, struct outlier *o, const json_t *saved)
+{
+	json_int_t times = json_integer_value(json_object_get(saved, "times"));
+	json_int_t left =
+		json_integer_value(json_object_get(saved, "until_ms")) - (json_int_t)e->loop->now_ms;
+
+	o->times = (uint32_t)MIN(MAX(times, 0), OUTLIER_TIMES_MAX);
+	if (left <= 0 || left > UINT32_MAX || !can_be_spared(o))
+		return;
+	atomic_store_explicit(&o->backend->ejected, true, memory_order_release);
+	deadline_arm(e->loop, &o->back, (uint32_t)left);
+}
+
+void outlier_load(struct outlier_engine *e, const json_t *saved)
+{
+	for (struct map_entry *entry = map_next(&e->watches, NULL); entry;
+		entry = map_next(&e->watches, entry)) {
+		const struct outlier_watch *w = entry->value;
+
+		list_each (link, &w->outliers) {
+			struct outlier *o = CONTAINER(link, struct outlier, link);
+			const json_t *one = json_object_get(saved, o->backend->slot->key.p);
+
+			if (one)
+				load_one(e, o, one);
+		}
+	}
+}

@@ -13,6 +13,7 @@
 #ifndef WEIR_CONTROL_OUTLIER_H
 #define WEIR_CONTROL_OUTLIER_H
 
+#include <jansson.h>
 #include "exchange/snapshot.h"
 #include "worker/worker.h"
 
@@ -58,6 +59,10 @@ void outlier_follow(struct outlier_engine *e, struct snapshot *s);
 /* A worker says that so many requests in a row have failed. */
 void outlier_suspect(const struct backend *b, enum outcome_kind kind);
 void outlier_free(struct outlier_engine *e);
+/* Ejections, for a successor, and as its starting point: {"acme/shop/blue/10.0.0.1:80": {times, until_ms}}; until_ms 0: not out now. Those
+ * that nothing is known of are left out. */
+json_t *outlier_save(const struct outlier_engine *e);
+void outlier_load(struct outlier_engine *e, const json_t *saved);
 
 /* -- the decisions, as functions of what is known -- */
 /* How many of n backends may be out at once. share: in 1/10000. */

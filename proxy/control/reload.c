@@ -1,14 +1,14 @@
 /* control/reload.c - from the file to the workers: everything that can be wrong is found before anything is changed. */
-#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include "base/obj.h"
 #include "control/control.h"
 #include "control/diff.h"
+#include "control/handover.h"
 #include "control/install.h"
 
-/* What is being put together; on any error it is dropped, and nothing has happened. */
+/* What is being put together; on any error it is dropped, and nothing has happened. Waits in control->candidate while the supervisor
+ * opens sockets. */
 struct candidate {
 	struct conf *conf;
 	struct conf_report report;
@@ -16,6 +16,20 @@ struct candidate {
 	struct module_set *modules;
 	uint64_t fingerprint;
 };
+
+void candidate_free(struct candidate **nextp)
+{
+	struct candidate *next = TAKE(nextp);
+
+	if (!next)
+		return;
+	if (next->conf)
+		conf_free(next->conf);
+	cert_stores_free(&next->stores);
+	module_set_unref(next->modules);
+	conf_report_free(&next->report);
+	free(next);
+}
 
 /* -- is it new? -- */
 
@@ -70,45 +84,52 @@ static bool is_unchanged(const struct control *c, const struct candidate *next)
 
 /* -- listening sockets -- */
 
-static void make_directory_of(struct str path)
+static void add_address(
+	const struct control *c, json_t *addresses, const struct conf_listener *l, bool missing)
 {
-	char *copy = strndup(path.p, path.n);
-
-	MUST(copy);
-	mkdir(dirname(copy), 0755); /* if it fails, bind() says why */
-	free(copy);
+	if (!missing || !listener_sockets_find(&c->sockets, l->socket_key))
+		json_array_append_new(addresses, json_stringn(l->socket_key.p, l->socket_key.n));
 }
 
-/* A default that does not work here costs the way in, but is no reason not to serve. */
-static void open_admin_sockets(struct control *c, struct candidate *next)
+/* The addresses that conf listens on; missing: only those that have no sockets here yet. */
+static json_t *addresses_of(const struct control *c, const struct conf *conf, bool missing)
+{
+	json_t *addresses = json_array();
+	struct conf_listener admin[2];
+	struct admin_texts texts;
+	uint32_t admin_n = admin_listeners(&conf->admin, &texts, admin);
+
+	for (uint32_t i = 0; i < conf->listener_n; i++)
+		add_address(c, addresses, &conf->listeners[i], missing);
+	for (uint32_t i = 0; i < admin_n; i++)
+		add_address(c, addresses, &admin[i], missing);
+	return addresses;
+}
+
+static void check_socket(const struct control *c, struct candidate *next, const struct conf_listener *l,
+	bool optional, const json_t *errors)
+{
+	json_t *why = json_object_getn(errors, l->socket_key.p, l->socket_key.n);
+
+	if (listener_sockets_find(&c->sockets, l->socket_key))
+		return;
+	conf_report_add(&next->report, next->conf, l->place, optional, "%s",
+		why ? json_string_value(why) : "the supervisor has sent no socket for this listener");
+}
+
+/* Those that could not be had are errors of the configuration. An admin socket that is only the default costs the way in, but is no
+ * reason not to serve. */
+static void check_sockets(const struct control *c, struct candidate *next, const json_t *errors)
 {
 	struct conf_listener admin[2];
 	struct admin_texts texts;
-	uint32_t n = admin_listeners(&next->conf->admin, &texts, admin);
-	char err[512];
+	uint32_t admin_n = admin_listeners(&next->conf->admin, &texts, admin);
 
-	for (uint32_t i = 0; i < n; i++) {
-		bool optional = admin[i].addr.family == ADDR_UNIX && !next->conf->admin.socket_given;
-
-		if (admin[i].addr.family == ADDR_UNIX)
-			make_directory_of(admin[i].unix_path);
-		if (listener_sockets_open(&c->sockets, &admin[i], 1, err, sizeof(err)))
-			continue;
-		conf_report_add(&next->report, next->conf, admin[i].place, optional, "%s", err);
-	}
-}
-
-static void open_sockets(struct control *c, struct candidate *next)
-{
-	char err[512];
-
-	for (uint32_t i = 0; i < next->conf->listener_n; i++) {
-		const struct conf_listener *l = &next->conf->listeners[i];
-
-		if (!listener_sockets_open(&c->sockets, l, c->worker_n, err, sizeof(err)))
-			conf_report_add(&next->report, next->conf, l->place, false, "%s", err);
-	}
-	open_admin_sockets(c, next);
+	for (uint32_t i = 0; i < next->conf->listener_n; i++)
+		check_socket(c, next, &next->conf->listeners[i], false, errors);
+	for (uint32_t i = 0; i < admin_n; i++)
+		check_socket(c, next, &admin[i],
+			admin[i].addr.family == ADDR_UNIX && !next->conf->admin.socket_given, errors);
 }
 
 static bool has_sockets(const struct conf *conf, const char *key)
@@ -126,15 +147,16 @@ static bool has_sockets(const struct conf *conf, const char *key)
 	return false;
 }
 
-/* Closes the sockets that no listener of conf uses. */
+/* Closes the sockets that no listener of conf uses, here and at the supervisor. */
 static void close_unused_sockets(struct control *c, const struct conf *conf)
 {
 	list_each_safe (link, &c->sockets.all) {
 		struct listener_socket *ls = CONTAINER(link, struct listener_socket, link);
 
 		if (!has_sockets(conf, ls->key))
-			listener_socket_close(&ls, false);
+			listener_socket_close(&ls, true);
 	}
+	orders_keep_sockets(c, addresses_of(c, conf, false));
 }
 
 /* -- installing -- */
@@ -143,6 +165,7 @@ static void install(struct control *c, struct candidate *next)
 {
 	const struct verified before = {.conf = c->snapshot ? c->snapshot->conf : NULL, .stores = &c->stores},
 			      after = {.conf = next->conf, .stores = &next->stores};
+	uint64_t generation = c->snapshot ? c->snapshot->generation : handover_generation(c->orders.state);
 
 	if (c->snapshot) {
 		json_decref(c->changes);
@@ -155,7 +178,7 @@ static void install(struct control *c, struct candidate *next)
 	io_thread_configure(&c->io, &next->conf->log);
 	store_open(&c->store, next->conf->state_dir.p);
 	runtime_follow(&c->runtime, next->conf);
-	install_begin(c, &next->conf, next->modules, c->snapshot ? c->snapshot->generation + 1 : 1);
+	install_begin(c, &next->conf, next->modules, generation + 1);
 	admin_follow(&c->admin);
 	watch_follow(&c->watch, c->snapshot->conf);
 }
@@ -176,12 +199,12 @@ static json_t *problems(const struct conf_report *report, bool warnings)
 	return some;
 }
 
-void reload_tell_not_started(const struct control *c, const struct conf_report *report)
+void reload_tell_not_started(struct control *c, const struct conf_report *report)
 {
 	char *text = conf_report_text(report);
 
-	fprintf(stderr, "%sweir: not started: %u error%s in %s\n", text, report->errors,
-		report->errors == 1 ? "" : "s", c->config);
+	conf_tell_not_started(c->config, report);
+	orders_tell_failed(c, text);
 	free(text);
 }
 
@@ -202,6 +225,16 @@ static void tell_refused(struct control *c, const struct candidate *next)
 	tell_ended(c, CONF_LEVEL_ERROR,
 		json_pack("{s:s, s:I, s:o}", "outcome", "refused", "generation",
 			(json_int_t)c->snapshot->generation, "errors", problems(&next->report, false)));
+	orders_tell_reloaded(c, "refused", c->snapshot->generation);
+}
+
+static void tell_unchanged(struct control *c)
+{
+	metrics_reloaded(&c->metrics, RELOAD_UNCHANGED);
+	tell_ended(c, CONF_LEVEL_INFO,
+		json_pack("{s:s, s:I}", "outcome", "unchanged", "generation",
+			(json_int_t)c->snapshot->generation));
+	orders_tell_reloaded(c, "unchanged", c->snapshot->generation);
 }
 
 static void tell_warnings(struct control *c, const struct candidate *next)
@@ -233,44 +266,84 @@ static void verify(const struct control *c, struct candidate *next)
 	conf_verify(next->conf, c->snapshot ? &served : NULL, &next->stores, &next->modules, &next->report);
 }
 
-bool reload(struct control *c)
+/* Nothing has happened. */
+static void refuse(struct control *c, struct candidate *next)
 {
-	struct candidate next = {.report = c->first_report};
-	bool good = false;
+	tell_refused(c, next);
+	candidate_free(&next);
+	if (!c->snapshot) {
+		c->code = 1;
+		control_stop(c, "the configuration cannot be served");
+	}
+}
+
+static struct candidate *candidate_load(struct control *c)
+{
+	struct candidate *next = calloc(1, sizeof(*next));
+
+	MUST(next);
+	next->report = c->first_report;
+	c->first_report = (struct conf_report){0};
+	next->conf = TAKE(&c->first);
+	if (!next->conf)
+		next->conf = conf_load(c->config, &next->report);
+	if (next->conf) {
+		verify(c, next);
+		check_workers(c, next);
+		next->fingerprint = fingerprint(next->conf);
+	}
+	return next;
+}
+
+void reload(struct control *c)
+{
+	struct candidate *next;
 
 	reload_log_begin(&c->reloads);
-	next.conf = TAKE(&c->first);
-	if (!next.conf)
-		next.conf = conf_load(c->config, &next.report);
-	if (next.conf) {
-		verify(c, &next);
-		check_workers(c, &next);
-		next.fingerprint = fingerprint(next.conf);
+	next = candidate_load(c);
+	c->orders.reload_running = c->orders.reload_asked;
+	if (!next->conf || next->report.errors > 0) {
+		refuse(c, next);
+	} else if (is_unchanged(c, next)) {
+		tell_unchanged(c);
+		candidate_free(&next);
+	} else {
+		json_t *missing = addresses_of(c, next->conf, true);
+		bool ask = json_array_size(missing) > 0;
+
+		c->candidate = next;
+		if (c->state != CONTROL_STARTING)
+			control_set_state(c, CONTROL_BINDING);
+		if (ask)
+			orders_ask_sockets(c, json_incref(missing), c->worker_n);
+		json_decref(missing);
+		if (!ask)
+			reload_bound(c, NULL);
 	}
-	if (next.conf && next.report.errors == 0 && is_unchanged(c, &next)) {
-		metrics_reloaded(&c->metrics, RELOAD_UNCHANGED);
-		tell_ended(c, CONF_LEVEL_INFO,
-			json_pack("{s:s, s:I}", "outcome", "unchanged", "generation",
-				(json_int_t)c->snapshot->generation));
-		good = true;
-	} else if (next.conf && next.report.errors == 0) {
-		open_sockets(c, &next);
-		if (next.report.errors == 0) {
-			tell_warnings(c, &next);
-			install(c, &next);
-			good = true;
-		} else if (c->snapshot) {
+}
+
+void reload_bound(struct control *c, const json_t *errors)
+{
+	struct candidate *next = TAKE(&c->candidate);
+	bool starting = c->state == CONTROL_STARTING;
+
+	if (!next)
+		return;
+	check_sockets(c, next, errors);
+	if (!starting && c->state != CONTROL_BINDING) { /* told to stop meanwhile */
+		candidate_free(&next);
+	} else if (next->report.errors == 0) {
+		tell_warnings(c, next);
+		install(c, next);
+		candidate_free(&next);
+	} else {
+		if (!starting) {
 			close_unused_sockets(c, c->snapshot->conf);
+			control_set_state(c, CONTROL_SERVING);
 		}
+		refuse(c, next);
+		install_next(c);
 	}
-	if (!good)
-		tell_refused(c, &next);
-	if (next.conf)
-		conf_free(next.conf);
-	cert_stores_free(&next.stores);
-	module_set_unref(next.modules);
-	conf_report_free(&next.report);
-	return good;
 }
 
 /* One event for each listener that was not there before. */
@@ -309,9 +382,11 @@ void reload_installed(struct control *c)
 				(int)c->worker_n, "tenants", (int)c->snapshot->conf->tenant_n, "version",
 				WEIR_VERSION));
 		reload_log_end(&c->reloads, NULL);
+		orders_tell_ready(c);
 	} else {
 		tell_ended(c, CONF_LEVEL_INFO,
 			json_pack("{s:s, s:I, s:i, s:o}", "outcome", "applied", "generation", generation,
 				"generations_alive", (int)c->snapshots_alive, "changes", TAKE(&c->changes)));
+		orders_tell_reloaded(c, "applied", c->snapshot->generation);
 	}
 }

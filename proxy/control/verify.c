@@ -85,7 +85,8 @@ static void verify_admin_socket(struct verify *v, const struct conf_listener *l)
 	for (int i = 0; i < 2 && strcmp(path, "/") != 0; i++)
 		if (access(dirname(path), F_OK) == 0)
 			break;
-	if (given && access(path, W_OK | X_OK) != 0)
+	/* With `user` the supervisor makes it, as root. */
+	if (given && !v->conf->user.n && access(path, W_OK | X_OK) != 0)
 		conf_report_add(v->report, v->conf, l->place, true,
 			"the admin socket \"" STR_FMT "\" cannot be made as this user: %s: %s",
 			STR_ARG(l->unix_path), path, strerror(errno));
@@ -163,4 +164,13 @@ bool conf_verify(const struct conf *c, const struct verified *before, struct cer
 	else
 		module_set_unref(built);
 	return r->errors == 0;
+}
+
+void conf_tell_not_started(const char *file, const struct conf_report *r)
+{
+	char *text = conf_report_text(r);
+
+	fprintf(stderr, "%sweir: not started: %u error%s in %s\n", text, r->errors, r->errors == 1 ? "" : "s",
+		file);
+	free(text);
 }

@@ -28,5 +28,7 @@ struct verified {
 bool conf_verify(const struct conf *c, const struct verified *before, struct cert_stores *stores,
 	struct module_set **modules, struct conf_report *r);
 void cert_stores_free(struct cert_stores *s);
+/* Says on standard error why weir has not started with that file. */
+void conf_tell_not_started(const char *file, const struct conf_report *r);
 
 #endif

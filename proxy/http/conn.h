@@ -58,6 +58,7 @@ struct http_conn {
 	uint8_t version; /* enum http_version: 1.1 or 2 */
 	bool server; /* role */
 	bool draining; /* takes no new streams */
+	bool patient; /* server role, h1, draining: whoever was not told yet is told with his next answer, not by a close */
 	bool unused; /* client role: no stream was ever opened on it */
 	uint32_t streams; /* open now */
 	uint32_t capacity; /* client role: streams that open() would give now */

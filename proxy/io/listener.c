@@ -110,6 +110,16 @@ static int remove_stale(const struct sockaddr_un *un)
 	return err;
 }
 
+/* The file gets the socket's own mode: chmod() by name could hit another file, if others may write to the directory. */
+static int bind_file(int fd, const struct sockaddr_un *un, mode_t mode)
+{
+	mode_t mask = umask(0);
+	int result = fchmod(fd, mode) < 0 ? -1 : bind(fd, (const struct sockaddr *)un, sizeof(*un));
+
+	umask(mask);
+	return result;
+}
+
 static int open_unix(struct listener_socket *ls, const struct conf_listener *l)
 {
 	struct sockaddr_un un = {.sun_family = AF_UNIX};
@@ -124,7 +134,7 @@ static int open_unix(struct listener_socket *ls, const struct conf_listener *l)
 		return err;
 	ls->addr = (struct addr){.family = ADDR_UNIX};
 	ls->fds[0] = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (ls->fds[0] < 0 || bind(ls->fds[0], (struct sockaddr *)&un, sizeof(un)) < 0)
+	if (ls->fds[0] < 0 || bind_file(ls->fds[0], &un, (mode_t)l->unix_mode) < 0)
 		return errno;
 	ls->unix_path = strdup(un.sun_path);
 	MUST(ls->unix_path);
@@ -132,8 +142,7 @@ static int open_unix(struct listener_socket *ls, const struct conf_listener *l)
 		ls->unix_dev = st.st_dev;
 		ls->unix_ino = st.st_ino;
 	}
-	/* Until listen() nobody can connect, so the mode is right for the first who can. */
-	if (chmod(un.sun_path, (mode_t)l->unix_mode) < 0 || listen(ls->fds[0], (int)l->backlog) < 0)
+	if (listen(ls->fds[0], (int)l->backlog) < 0)
 		return errno;
 	for (uint32_t i = 1; i < ls->n; i++) {
 		ls->fds[i] = dup(ls->fds[0]);
@@ -250,6 +259,11 @@ void listener_socket_close(struct listener_socket **lsp, bool keep_file)
 int listener_socket_fd(const struct listener_socket *ls, uint32_t worker)
 {
 	return ls->fds[worker % ls->n];
+}
+
+uint32_t listener_socket_share(const struct listener_socket *ls, uint32_t worker, uint32_t workers)
+{
+	return worker < ls->n ? (ls->n - worker + workers - 1) / workers : 1;
 }
 
 /* -- acceptors -- */

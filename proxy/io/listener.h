@@ -4,7 +4,7 @@
  * is one, duplicated. IPv6 sockets are IPV6_V6ONLY: "[::]:80" is IPv6 alone, and "0.0.0.0:80" can stand beside it, whatever the
  * system's default. TCP_NODELAY and SO_KEEPALIVE are set on the listening socket: accepted ones inherit them, without a call each.
  *
- * Control owns the sockets; acceptors borrow their descriptors. */
+ * The supervisor opens them and keeps them, each worker process has copies of their descriptors; acceptors borrow those. */
 #ifndef WEIR_IO_LISTENER_H
 #define WEIR_IO_LISTENER_H
 
@@ -47,6 +47,8 @@ struct listener_socket *listener_sockets_adopt(
 void listener_socket_close(struct listener_socket **ls, bool keep_file);
 /* The descriptor for a worker; those beyond n share. */
 int listener_socket_fd(const struct listener_socket *ls, uint32_t worker);
+/* How many of them are that worker's, so that none is nobody's: worker, worker + workers, ...; 1 when there are fewer than workers. */
+uint32_t listener_socket_share(const struct listener_socket *ls, uint32_t worker, uint32_t workers);
 
 /* -- what a worker puts on a socket -- */
 struct acceptor {

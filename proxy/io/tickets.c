@@ -43,6 +43,52 @@ void ticket_keys_unref(struct ticket_keys *k)
 	free(k);
 }
 
+struct str ticket_keys_text(const struct ticket_keys *k, char buf[TICKET_TEXT_MAX])
+{
+	static const char digits[] = "0123456789abcdef";
+	const uint8_t *bytes = (const uint8_t *)k->v;
+	size_t n = k->n * sizeof(k->v[0]);
+
+	for (size_t i = 0; i < n; i++) {
+		buf[2 * i] = digits[bytes[i] >> 4];
+		buf[2 * i + 1] = digits[bytes[i] & 15];
+	}
+	buf[2 * n] = '\0';
+	return (struct str){buf, 2 * n};
+}
+
+static int digit_value(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+struct ticket_keys *ticket_keys_parse(struct str text)
+{
+	const size_t each = sizeof(struct ticket_key) * 2;
+	struct ticket_keys *k;
+	uint8_t *bytes;
+
+	if (text.n == 0 || text.n % each != 0 || text.n / each > TICKET_KEYS)
+		return NULL;
+	k = calloc(1, sizeof(*k));
+	MUST(k);
+	atomic_init(&k->refs, 1);
+	k->n = (uint32_t)(text.n / each);
+	bytes = (uint8_t *)k->v;
+	for (size_t i = 0; i < text.n / 2; i++) {
+		int high = digit_value(text.p[2 * i]), low = digit_value(text.p[2 * i + 1]);
+
+		if (high < 0 || low < 0) {
+			ticket_keys_unref(k);
+			return NULL;
+		}
+		bytes[i] = (uint8_t)(high << 4 | low);
+	}
+	return k;
+}
+
 static bool set_mac(EVP_MAC_CTX *mac, const struct ticket_key *key)
 {
 	OSSL_PARAM params[] = {

@@ -9,6 +9,7 @@
 #include <openssl/types.h>
 #include <stdatomic.h>
 #include <stdint.h>
+#include "base/str.h"
 
 #define TICKET_KEYS       4
 #define TICKET_ROTATE_S   (8 * 3600) /* how often control rotates */
@@ -32,6 +33,12 @@ struct ticket_keys *ticket_keys_rotate(const struct ticket_keys *previous);
 struct ticket_keys *ticket_keys_ref(struct ticket_keys *k);
 /* NULL is fine. */
 void ticket_keys_unref(struct ticket_keys *k);
+
+/* As text, for a successor: it is as secret as the keys. In buf. */
+#define TICKET_TEXT_MAX (TICKET_KEYS * sizeof(struct ticket_key) * 2 + 1)
+struct str ticket_keys_text(const struct ticket_keys *k, char buf[TICKET_TEXT_MAX]);
+/* NULL when it is no such text. refs == 1. */
+struct ticket_keys *ticket_keys_parse(struct str text);
 
 /* What OpenSSL's ticket callback returns, except that the caller brings the keys: seal fills name and iv and sets up both
  * contexts with the newest key; 1, or -1 on failure. open looks the name up: 1 newest key, 2 an older one (the ticket

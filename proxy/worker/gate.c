@@ -21,6 +21,15 @@ static struct worker *worker_of(const struct entry *e)
 
 /* -- connections -- */
 
+/* HTTP/2 has its GOAWAY: a request that comes after it is refused in a way that lets the client try again. */
+static void conn_drain(const struct worker *w, struct http_conn *c)
+{
+	if (w->leaving && c->version == HTTP_1_1)
+		c->draining = c->patient = true;
+	else
+		http_conn_drain(c);
+}
+
 static void conn_begin(struct entry *e, struct http_conn *c)
 {
 	struct worker *w = worker_of(e);
@@ -32,7 +41,7 @@ static void conn_begin(struct entry *e, struct http_conn *c)
 	counter_set(&w->edge.tally.connections, ++w->conn_n);
 	list_push_back(&w->conns, &c->link);
 	if (w->draining)
-		http_conn_drain(c);
+		conn_drain(w, c);
 }
 
 static void on_stream(struct http_conn *c, struct stream *s)
@@ -228,8 +237,31 @@ static void set_inbound(struct gate *g, const struct conf *conf)
 	};
 }
 
+/* One acceptor for each socket that is this worker's: often one, none is left to nobody. */
+static void accept_on(struct gate *g, const struct listener_socket *ls, uint32_t workers)
+{
+	g->acceptor_n = listener_socket_share(ls, g->worker->index, workers);
+	g->acceptors = calloc(g->acceptor_n, sizeof(*g->acceptors));
+	MUST(g->acceptors);
+	for (uint32_t i = 0; i < g->acceptor_n; i++) {
+		struct acceptor *a = &g->acceptors[i];
+
+		a->on_accept = on_accept;
+		a->on_exhausted = on_exhausted;
+		a->user = g;
+		acceptor_start(a, &g->worker->loop, listener_socket_fd(ls, g->worker->index + i * workers),
+			&ls->addr);
+	}
+}
+
+static void accept_no_more(struct gate *g)
+{
+	for (uint32_t i = 0; i < g->acceptor_n; i++)
+		acceptor_stop(&g->acceptors[i]);
+}
+
 void gate_open(struct worker *w, const struct worker_listener *l, const struct conf *conf,
-	struct ticket_keys *keys, uint64_t generation)
+	struct ticket_keys *keys, uint64_t generation, uint32_t workers)
 {
 	struct gate *g = find(w, l->conf->socket_key);
 	struct entry *old = g ? g->entry : NULL;
@@ -255,13 +287,8 @@ void gate_open(struct worker *w, const struct worker_listener *l, const struct c
 	set_inbound(g, conf);
 	if (old && old != e)
 		entry_unref(&old);
-	if (!g->acceptor.running) {
-		g->acceptor.on_accept = on_accept;
-		g->acceptor.on_exhausted = on_exhausted;
-		g->acceptor.user = g;
-		acceptor_start(
-			&g->acceptor, &w->loop, listener_socket_fd(l->socket, w->index), &l->socket->addr);
-	}
+	if (!g->acceptors)
+		accept_on(g, l->socket, workers);
 }
 
 /* Every connection of that entry; the callee may end it. */
@@ -292,12 +319,13 @@ static void gate_free(struct gate *g)
 	list_remove(&g->link);
 	deadline_disarm(&g->worker->loop, &g->drain);
 	entry_unref(&g->entry);
+	free(g->acceptors);
 	free(g);
 }
 
 static void gate_close(struct gate *g, uint32_t drain_ms)
 {
-	acceptor_stop(&g->acceptor);
+	accept_no_more(g);
 	g->closed = true;
 	g->drain.fire = on_drained;
 	deadline_arm(&g->worker->loop, &g->drain, drain_ms);
@@ -319,7 +347,7 @@ void gates_sweep(struct worker *w, uint64_t generation, uint32_t drain_ms)
 void gates_stop(struct worker *w)
 {
 	list_each (link, &w->gates)
-		acceptor_stop(&CONTAINER(link, struct gate, link)->acceptor);
+		accept_no_more(CONTAINER(link, struct gate, link));
 }
 
 void gates_set_keys(struct worker *w, struct ticket_keys *keys)
@@ -335,7 +363,7 @@ void gates_set_keys(struct worker *w, struct ticket_keys *keys)
 void gates_drain_conns(struct worker *w)
 {
 	list_each_safe (link, &w->conns)
-		http_conn_drain(CONTAINER(link, struct http_conn, link));
+		conn_drain(w, CONTAINER(link, struct http_conn, link));
 }
 
 void gates_close_conns(struct worker *w, enum reason why)

@@ -142,7 +142,7 @@ void install_deliver(struct mail *m, void *receiver)
 	queues_look_again(&w->edge);
 	if (!w->draining && !order->members_only) {
 		for (uint32_t i = 0; i < order->listener_n; i++)
-			gate_open(w, &order->listeners[i], conf, order->keys, s->generation);
+			gate_open(w, &order->listeners[i], conf, order->keys, s->generation, order->workers);
 		gates_sweep(w, s->generation, conf->timeouts.drain);
 	}
 	for (uint32_t i = 0; i < order->listener_n; i++)

@@ -246,15 +246,25 @@ void worker_set_keys(struct worker *w, struct ticket_keys *keys)
 	mailbox_send(&w->box, &k->mail);
 }
 
-static void deliver_drain(struct mail *m, void *receiver)
+static void drain(struct worker *w, bool leaving)
 {
-	struct worker *w = receiver;
-
-	(void)m;
+	w->leaving = leaving;
 	w->draining = true;
 	w->edge.draining = true;
 	gates_stop(w);
 	gates_drain_conns(w);
+}
+
+static void deliver_leave(struct mail *m, void *receiver)
+{
+	(void)m;
+	drain(receiver, true);
+}
+
+static void deliver_drain(struct mail *m, void *receiver)
+{
+	(void)m;
+	drain(receiver, false);
 }
 
 static void deliver_stop(struct mail *m, void *receiver)
@@ -278,6 +288,12 @@ void worker_health_changed(struct worker *w)
 	MUST(m);
 	m->deliver = deliver_health;
 	mailbox_send(&w->box, m);
+}
+
+void worker_leave(struct worker *w)
+{
+	w->leave_mail.deliver = deliver_leave;
+	mailbox_send(&w->box, &w->leave_mail);
 }
 
 void worker_drain(struct worker *w)

@@ -66,7 +66,8 @@ struct tls_clients {
 struct gate {
 	struct list link;
 	struct worker *worker;
-	struct acceptor acceptor;
+	struct acceptor *acceptors; /* one for each socket of this worker's; user of each: the gate */
+	uint32_t acceptor_n;
 	struct entry *entry; /* for new connections */
 	struct inbound_conf inbound;
 	uint64_t generation; /* that last named it */
@@ -81,7 +82,7 @@ struct worker {
 	pthread_t thread;
 	struct loop loop;
 	struct mailbox box;
-	struct mail drain_mail,
+	struct mail leave_mail, drain_mail,
 		stop_mail; /* each is sent once; the worker may have ended by itself when they come */
 	struct event *box_event;
 	struct worker_owner owner;
@@ -93,6 +94,7 @@ struct worker {
 	uint32_t conn_n, conn_max;
 	struct tls_clients tls_clients;
 	bool draining;
+	bool leaving; /* drains, but connections at rest stay until their next request */
 	void (*wake_log)(void *ctx); /* the access log's ring is half full; from the worker's thread */
 	void *wake_log_ctx;
 	uint64_t exhausted_ms; /* when control was last told */
@@ -163,6 +165,9 @@ void worker_ask_causes(struct worker *w, struct worker_causes *order);
 void worker_measure(struct worker *w, uint64_t now_us);
 /* For handshakes from now on; takes the reference. */
 void worker_set_keys(struct worker *w, struct ticket_keys *keys);
+/* Another process serves in its place: as worker_drain(), but whoever rests on a kept HTTP/1 connection is told with the answer to his
+ * next request. Closing it now could meet that request on its way. Once; worker_drain() may follow. */
+void worker_leave(struct worker *w);
 /* No new connections; those that are open end with their requests; on_stopped follows. Once. */
 void worker_drain(struct worker *w);
 /* Ends everything now; on_stopped follows, unless it has come already. Once. */
@@ -184,7 +189,7 @@ void install_free(struct worker *w);
 /* gate.c */
 void gates_init(struct worker *w);
 void gate_open(struct worker *w, const struct worker_listener *l, const struct conf *conf,
-	struct ticket_keys *keys, uint64_t generation);
+	struct ticket_keys *keys, uint64_t generation, uint32_t workers);
 /* Closes the gates that generation does not name: their connections are drained, and cut after drain_ms. */
 void gates_sweep(struct worker *w, uint64_t generation, uint32_t drain_ms);
 void gates_stop(struct worker *w);

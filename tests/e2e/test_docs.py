@@ -106,8 +106,8 @@ def test_every_key_of_the_access_log_is_explained():
 
 
 def test_every_event_is_explained():
-    sources = "".join(p.read_text() for p in (ROOT / "proxy" / "control").glob("*.c"))
-    events = set(re.findall(r'event_emit\([^;]*?CONF_LEVEL_\w+,\s*"(\w+)"', sources))
+    sources = "".join(p.read_text() for layer in ("control", "supervisor") for p in (ROOT / "proxy" / layer).rglob("*.c"))
+    events = set(re.findall(r'(?:event_emit|supervisor_tell)\([^;]*?CONF_LEVEL_\w+,\s*"(\w+)"', sources))
     table = (ROOT / "docs" / "operating.md").read_text()
     assert events and not [e for e in events if f"`{e}`" not in table]
 

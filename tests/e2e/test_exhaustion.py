@@ -78,7 +78,7 @@ def test_without_descriptors_it_waits_without_spinning_and_recovers(edge, shop):
     proxy = edge(site(shop), workers=1)
     with proxy.connect() as old:
         assert old.get("/").status == 200
-        resource.prlimit(proxy.process.pid, resource.RLIMIT_NOFILE, (64, resource.prlimit(proxy.process.pid, resource.RLIMIT_NOFILE)[1]))
+        resource.prlimit(proxy.worker_pid(), resource.RLIMIT_NOFILE, (64, resource.prlimit(proxy.worker_pid(), resource.RLIMIT_NOFILE)[1]))
         crowd = [proxy.connect() for _ in range(100)]  # the kernel takes them; weir cannot
         proxy.wait_event("accept_exhausted")
         spent = proxy.cpu_seconds()

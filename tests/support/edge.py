@@ -5,6 +5,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,10 +50,21 @@ def run(*args, cwd=None, env=None, patience=PATIENCE * 3, stdin=None):
     return Outcome(p.returncode, p.stdout.decode(errors="replace"), p.stderr.decode(errors="replace"))
 
 
+def service_manager(inherit):
+    """A command that passes descriptors on as systemd does (sd_listen_fds(3)), and execs the rest."""
+    code = ("import os, sys\nn = int(sys.argv[1])\n[os.set_inheritable(int(f), False) for f in sys.argv[2:2 + n]]\nfds = [os.dup(int(f)) for f in sys.argv[2:2 + n]]\nfds = [os.dup2(f, 100 + i, False) for i, f in enumerate(fds)]\n"
+            "[os.dup2(f, 3 + i) for i, f in enumerate(fds)]\nos.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS=str(n), LISTEN_FDNAMES=sys.argv[2 + n])\n"
+            "os.execv(sys.argv[3 + n], sys.argv[3 + n:])")
+    return [sys.executable, "-c", code, str(len(inherit)), *map(str, inherit), ":".join(inherit.values())]
+
+
 class Edge:
-    def __init__(self, conf, env=None, workers=2, wait=True, arguments=()):
-        """conf: a dict (listeners, logs and directories are filled in where it is silent), or YAML as it stands. arguments: more of `weir run`."""
+    def __init__(self, conf, env=None, workers=2, wait=True, arguments=(), wrap=(), open_to_all=False, program=WEIR, inherit=None):
+        """conf: a dict (listeners, logs and directories are filled in where it is silent), or YAML as it stands. arguments: more of `weir run`. wrap: a command that
+        starts weir. open_to_all: the directory may be read by another user than ours. program: the path of the binary. inherit: {descriptor: name} that a service manager would pass."""
         self.dir = Path(tempfile.mkdtemp(prefix="weir-"))  # short: a unix socket's path has 107 bytes
+        if open_to_all:
+            self.dir.chmod(0o755)
         self.workers = workers
         self.file = self.dir / "weir.yaml"
         self.stopped = False
@@ -60,8 +72,10 @@ class Edge:
         self.configure(conf)
         self._stdout = open(self.dir / "stdout", "wb")
         self._stderr = open(self.dir / "stderr", "wb")
-        self.process = subprocess.Popen([WEIR, "run", "-c", str(self.file), *arguments], stdout=self._stdout, stderr=self._stderr, stdin=subprocess.DEVNULL,
-            env=self._env, cwd=self.dir, start_new_session=True)
+        if inherit:
+            wrap = [*wrap, *service_manager(inherit)]
+        self.process = subprocess.Popen([*wrap, str(program), "run", "-c", str(self.file), *arguments], stdout=self._stdout, stderr=self._stderr, stdin=subprocess.DEVNULL,
+            env=self._env, cwd=self.dir, start_new_session=True, pass_fds=inherit or ())
         if wait:
             self.wait_event("ready")
 
@@ -206,9 +220,16 @@ class Edge:
 
     def go_on(self):
         self.signal(signal.SIGCONT)
+    def worker_pids(self):
+        """The worker processes, the oldest first: one, but for upgrades."""
+        return self.pids()[1:]
+
+    def worker_pid(self):
+        """The worker process that serves: what is measured, starved or killed."""
+        return self.worker_pids()[-1]
 
     def pids(self):
-        """The process and its children, worker processes included."""
+        """The supervisor, then its children."""
         found, todo = [], [self.process.pid]
         while todo:
             pid = todo.pop()
@@ -221,9 +242,9 @@ class Edge:
         return found
 
     def descriptors(self):
-        """Sockets that are open, over all its processes."""
+        """Sockets that are open in its worker processes."""
         count = 0
-        for pid in self.pids():
+        for pid in self.worker_pids():
             for fd in Path(f"/proc/{pid}/fd").iterdir():
                 try:
                     count += os.readlink(fd).startswith("socket:")

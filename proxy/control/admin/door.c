@@ -330,6 +330,16 @@ void admin_follow(struct admin_server *a)
 		door_open(a, &listeners[i]);
 }
 
+void admin_leave(struct admin_server *a)
+{
+	list_each_safe (link, &a->doors) {
+		struct admin_door *d = CONTAINER(link, struct admin_door, link);
+
+		if (!d->closed)
+			door_close(d);
+	}
+}
+
 void admin_init(struct admin_server *a, struct control *c)
 {
 	*a = (struct admin_server){.control = c, .restore.fire = on_restore};

@@ -55,6 +55,8 @@ uint32_t admin_listeners(
 	const struct conf_admin *conf, struct admin_texts *texts, struct conf_listener out[2]);
 /* Serves at the sockets of the current snapshot, which are open, and no longer at others. */
 void admin_follow(struct admin_server *a);
+/* Another process has the doors now: nobody new comes in here, open requests end. */
+void admin_leave(struct admin_server *a);
 /* Ends everything; who waits for an answer is told nothing more. */
 void admin_free(struct admin_server *a);
 

@@ -8,6 +8,7 @@ static const char *state_name(const struct control *c)
 	static const char *const names[CONTROL_STATES] = {
 		[CONTROL_STARTING] = "starting",
 		[CONTROL_SERVING] = "serving",
+		[CONTROL_BINDING] = "reloading",
 		[CONTROL_INSTALLING] = "reloading",
 		[CONTROL_DRAINING] = "draining",
 		[CONTROL_STOPPING] = "stopping",

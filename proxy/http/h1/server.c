@@ -140,7 +140,8 @@ static void server_on_read_deadline(struct h1_conn *c)
 
 static void server_on_exchange_end(struct h1_conn *c)
 {
-	if (!c->keep || c->base.draining || (c->eof && chain_empty(&c->in))) {
+	/* A request may be on its way from one who was told that the connection stays. */
+	if (!c->keep || (c->base.draining && !c->base.patient) || (c->eof && chain_empty(&c->in))) {
 		h1_finish(c);
 		return;
 	}
@@ -246,6 +247,7 @@ static void server_drain(struct http_conn *conn)
 	struct h1_conn *c = h1_conn_of(conn);
 
 	conn->draining = true;
+	conn->patient = false;
 	if (!c->stream && !c->part && chain_empty(&c->in))
 		h1_finish(c);
 }

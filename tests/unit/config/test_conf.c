@@ -376,7 +376,6 @@ static void what_does_nothing_yet_is_told_once(void **state)
 	says(LISTEN "user: weir\ntenants:\n"
 		    "  a: {hosts: a, limits: {burst: 3}, services: {s: {pools: {p: {}}}}}\n"
 		    "  b: {hosts: b, limits: {burst: 3}, services: {s: {" POOLS "}}}\n",
-		"c.yaml:2:1: warning: \"user\" is accepted, but not in effect in this version\n"
 		"c.yaml:4:26: warning: \"burst\" is accepted, but not in effect in this version (the first "
 		"of 2 "
 		"places)\n"

@@ -310,7 +310,6 @@ static void references_to_the_environment_need_an_answer(void **state)
 	(void)state;
 	unsetenv("WEIR_T_UNSET");
 	says(LISTEN "user: ${WEIR_T_UNSET}\n",
-		"c.yaml:2:1: warning: \"user\" is accepted, but not in effect in this version\n"
 		"c.yaml:2:7: the environment has no WEIR_T_UNSET; ${WEIR_T_UNSET:-...} would give a "
 		"default\n");
 	/* Keys are not expanded. */

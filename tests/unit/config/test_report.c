@@ -4,7 +4,8 @@
 
 static void json_has_every_problem_with_its_place(void **state)
 {
-	struct loaded l = load_text("user: x\nlisteners: {a: {address: \"x\xc3\xa9\\\"y\"}}\n");
+	struct loaded l = load_text("tenants: {a: {hosts: a, services: {s: {pools: {p: {}}}}}}\nlisteners: "
+				    "{a: {address: \"x\xc3\xa9\\\"y\"}}\n");
 	char *text = conf_report_json(&l.report);
 	json_t *all = json_loads(text, 0, NULL);
 	json_t *warning = json_array_get(all, 0), *error = json_array_get(all, 1);

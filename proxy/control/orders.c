@@ -1,0 +1,180 @@
+#include "control/orders.h"
+
+#include <signal.h>
+#include <sys/prctl.h>
+#include "base/obj.h"
+#include "control/control.h"
+#include "control/handover.h"
+
+static const char *text_of(const json_t *message, const char *key)
+{
+	const char *text = json_string_value(json_object_get(message, key));
+
+	return text ? text : "";
+}
+
+/* -- what is ordered -- */
+
+static void on_begin(struct control *c, json_t *message)
+{
+	c->orders.events = json_incref(json_object_get(message, "events"));
+	c->orders.state = json_incref(json_object_get(message, "state"));
+	control_begin(c);
+}
+
+static void on_socket(struct control *c, json_t *message, int *fds, uint32_t fd_n)
+{
+	struct str address = str_of(text_of(message, "address"));
+
+	if (!fd_n || listener_sockets_find(&c->sockets, address))
+		return;
+	listener_sockets_adopt(&c->sockets, address, fds, fd_n);
+	for (uint32_t i = 0; i < fd_n; i++)
+		fds[i] = -1;
+}
+
+static void on_bound(struct control *c, json_t *message)
+{
+	/* An answer to a question that was dropped meanwhile says nothing. */
+	if ((uint64_t)json_integer_value(json_object_get(message, "seq")) == c->orders.bind_seq)
+		reload_bound(c, json_object_get(message, "errors"));
+}
+
+static void on_reload(struct control *c, json_t *message)
+{
+	c->orders.reload_asked = (uint64_t)json_integer_value(json_object_get(message, "seq"));
+	control_reload(c);
+}
+
+static void on_event(struct control *c, const json_t *message)
+{
+	json_int_t level = json_integer_value(json_object_get(message, "level"));
+	json_t *members = json_object_get(message, "members");
+
+	event_emit(&c->io, (uint8_t)MIN(MAX(level, CONF_LEVEL_DEBUG), CONF_LEVEL_ERROR),
+		text_of(message, "event"), json_incref(members));
+}
+
+static void on_drain(struct control *c, bool upgrade)
+{
+	if (!c->snapshot)
+		control_stop(c, "told before it served");
+	else if (upgrade)
+		control_leave(c);
+	else
+		control_drain(c, c->snapshot->conf->timeouts.shutdown);
+}
+
+static void on_freeze(struct control *c)
+{
+	c->frozen = true;
+	channel_send(&c->orders.channel, "state", json_pack("{s:o}", "sections", handover_save(c)), NULL, 0);
+}
+
+static void on_message(struct channel *channel, const char *type, json_t *message, int *fds, uint32_t fd_n)
+{
+	struct control *c = channel->user;
+
+	if (strcmp(type, "begin") == 0)
+		on_begin(c, message);
+	else if (strcmp(type, "socket") == 0)
+		on_socket(c, message, fds, fd_n);
+	else if (strcmp(type, "bound") == 0)
+		on_bound(c, message);
+	else if (strcmp(type, "reload") == 0)
+		on_reload(c, message);
+	else if (strcmp(type, "reopen") == 0)
+		io_thread_reopen(&c->io);
+	else if (strcmp(type, "drain") == 0)
+		on_drain(c, json_is_true(json_object_get(message, "upgrade")));
+	else if (strcmp(type, "stop") == 0)
+		control_stop(c, text_of(message, "why"));
+	else if (strcmp(type, "ping") == 0)
+		channel_send(channel, "pong", NULL, NULL, 0);
+	else if (strcmp(type, "freeze") == 0)
+		on_freeze(c);
+	else if (strcmp(type, "resume") == 0)
+		c->frozen = false;
+	else if (strcmp(type, "event") == 0)
+		on_event(c, message);
+}
+
+static void on_end(struct channel *channel)
+{
+	struct control *c = channel->user;
+
+	if (c->worker_n > 0)
+		event_emit(&c->io, CONF_LEVEL_ERROR, "supervisor_gone", NULL);
+	if (c->state != CONTROL_DRAINING)
+		on_drain(c, false);
+}
+
+/* -- what is reported -- */
+
+void orders_ask_sockets(struct control *c, json_t *addresses, uint32_t n)
+{
+	channel_send(&c->orders.channel, "bind",
+		json_pack("{s:I, s:o, s:i}", "seq", (json_int_t)++c->orders.bind_seq, "addresses", addresses,
+			"n", (int)n),
+		NULL, 0);
+}
+
+void orders_keep_sockets(struct control *c, json_t *addresses)
+{
+	channel_send(&c->orders.channel, "keep", json_pack("{s:o}", "addresses", addresses), NULL, 0);
+}
+
+void orders_ask_upgrade(struct control *c)
+{
+	channel_send(&c->orders.channel, "upgrade", NULL, NULL, 0);
+}
+
+void orders_tell_ready(struct control *c)
+{
+	channel_send(&c->orders.channel, "ready",
+		json_pack("{s:I}", "generation", (json_int_t)c->snapshot->generation), NULL, 0);
+	for (size_t i = 0; i < json_array_size(c->orders.events); i++)
+		on_event(c, json_array_get(c->orders.events, i));
+	json_decref(c->orders.events);
+	c->orders.events = NULL;
+}
+
+void orders_tell_failed(struct control *c, const char *why)
+{
+	channel_send(&c->orders.channel, "failed", json_pack("{s:s}", "error", why), NULL, 0);
+}
+
+void orders_tell_reloaded(struct control *c, const char *outcome, uint64_t generation)
+{
+	channel_send(&c->orders.channel, "reloaded",
+		json_pack("{s:I, s:s, s:I}", "seq", (json_int_t)c->orders.reload_running, "outcome", outcome,
+			"generation", (json_int_t)generation),
+		NULL, 0);
+}
+
+/* -- life -- */
+
+void orders_open(struct control *c)
+{
+	static const int numbers[] = {SIGPIPE, SIGXFSZ, SIGHUP, SIGUSR1, SIGUSR2, SIGINT, SIGTERM, SIGQUIT};
+
+	/* A limit of file size (SIGXFSZ) is a full disk: an error of write(). */
+	prctl(PR_SET_NAME, "weir"); /* started by descriptor, the kernel has called it after that */
+	for (size_t i = 0; i < COUNT_OF(numbers); i++)
+		signal(numbers[i], SIG_IGN);
+	c->orders.channel.user = c;
+	c->orders.channel.on_message = on_message;
+	c->orders.channel.on_end = on_end;
+	channel_open(&c->orders.channel, &c->loop, CHANNEL_FD);
+	channel_send(&c->orders.channel, "hello",
+		json_pack("{s:s, s:i, s:i}", "version", WEIR_VERSION, "manifest", SUPERVISOR_MANIFEST,
+			"manifest_oldest", SUPERVISOR_MANIFEST_OLDEST),
+		NULL, 0);
+}
+
+void orders_close(struct control *c)
+{
+	json_decref(c->orders.events);
+	json_decref(c->orders.state);
+	channel_close(&c->orders.channel);
+}

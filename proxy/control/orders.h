@@ -1,0 +1,38 @@
+/* control/orders.h - a worker process's end of the channel to its supervisor: what it is ordered to do, and what it reports.
+ *
+ * Signals go to the supervisor; here they are ignored, so that one sent to a whole process group or cgroup counts once. When the
+ * supervisor is gone for good nobody could reload or stop this process any more: it drains and ends. */
+#ifndef WEIR_CONTROL_ORDERS_H
+#define WEIR_CONTROL_ORDERS_H
+
+#include "control/channel.h"
+
+/* Version of what the supervisor writes for its successor; this program reads SUPERVISOR_MANIFEST_OLDEST to SUPERVISOR_MANIFEST. */
+#define SUPERVISOR_MANIFEST        1
+#define SUPERVISOR_MANIFEST_OLDEST 1
+
+struct control;
+struct listener_sockets;
+
+struct orders {
+	struct channel channel;
+	json_t *state; /* what the process before has handed over, until it is used; NULL: nothing */
+	json_t *events; /* told by the supervisor before logs were open; NULL: none */
+	uint64_t reload_asked, reload_running; /* numbers that the supervisor gave its orders to reload */
+	uint64_t bind_seq; /* of the last question for sockets */
+};
+
+/* On CHANNEL_FD. The order to begin comes when the loop runs. */
+void orders_open(struct control *c);
+void orders_close(struct control *c);
+/* Takes addresses, an array of texts as the configuration writes them; n sockets each. reload_bound() follows. */
+void orders_ask_sockets(struct control *c, json_t *addresses, uint32_t n);
+/* All other sockets may be closed, unless another process uses them. Takes addresses. */
+void orders_keep_sockets(struct control *c, json_t *addresses);
+/* Asks for an upgrade, as SIGUSR2 does. The outcome is an event, and "resume" or the order to drain. */
+void orders_ask_upgrade(struct control *c);
+void orders_tell_ready(struct control *c);
+void orders_tell_failed(struct control *c, const char *why);
+void orders_tell_reloaded(struct control *c, const char *outcome, uint64_t generation);
+
+#endif

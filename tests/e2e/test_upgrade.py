@@ -1,0 +1,306 @@
+"""SIGUSR2: another program takes over, and nobody who is connected notices; one that cannot changes nothing."""
+import os
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from support import edge as edge_module
+from support import http1, http2
+from support.answers import Stepwise, pattern
+from support.config import http, https, pool, site
+from support.load import Load
+from support.websocket import TEXT, OverHttp1, echo
+from support.wire import PATIENCE, eventually
+
+
+@pytest.fixture
+def shop(origin):
+    return origin("shop")
+
+
+@pytest.fixture
+def program(tmp_path):
+    """A copy of weir that may be replaced."""
+    path = tmp_path / "weir"
+    shutil.copy2(edge_module.WEIR, path)
+    return path
+
+
+def replace(program, content=None):
+    """Puts another file at that path: a copy of weir, or these bytes."""
+    new = program.with_suffix(".new")
+    if content is None:
+        shutil.copy2(edge_module.WEIR, new)
+    else:
+        new.write_bytes(content)
+        new.chmod(0o755)
+    new.rename(program)
+
+
+def upgrade(proxy, outcome="applied"):
+    """SIGUSR2, and the event that tells how it went."""
+    before = len(proxy.events("upgrade"))
+    proxy.signal(signal.SIGUSR2)
+    proxy._eventually(lambda: len(proxy.events("upgrade")) > before, "the upgrade's event")
+    event = proxy.events("upgrade")[-1]
+    assert event["outcome"] == outcome, event
+    return event
+
+
+def said(ws, text):
+    """Whether the WebSocket's echo comes back."""
+    ws.send(TEXT, text.encode())
+    return ws.receive() == (TEXT, text.encode())
+
+
+def program_of(pid):
+    return os.readlink(f"/proc/{pid}/exe")
+
+
+def test_the_new_program_serves_under_the_same_pid_and_the_old_one_ends(edge, shop, program):
+    proxy = edge(site(shop), program=program)
+    supervisor, old = proxy.pids()
+    address = proxy.address()
+    assert proxy.get("/").status == 200
+    replace(program)
+    event = upgrade(proxy)
+    assert event["old_pid"] == old and event["pid"] != old and event["version"] == event["from"]
+    eventually(lambda: proxy.worker_pids() == [event["pid"]], "the old process to end")
+    assert proxy.process.pid == supervisor and proxy.process.poll() is None
+    eventually(lambda: program_of(supervisor) == program_of(event["pid"]) == str(program), "the new program everywhere")
+    assert proxy.address() == address and proxy.get("/").body == b"shop"
+    assert Path(f"/proc/{supervisor}/comm").read_text().strip() == Path(f"/proc/{event['pid']}/comm").read_text().strip() == "weir"
+    assert not proxy.events("supervisor_stays") and not proxy.events("worker_died")
+
+
+def test_everything_works_after_an_upgrade(edge, shop, origin, program):
+    other = origin("other")
+    proxy = edge(site(shop, listeners={"http": http()}), program=program)
+    upgrade(proxy)
+    proxy.reload(site(other, listeners={"http": http(), "more": http()}))
+    proxy.wait_event("listening", listener="more")
+    with proxy.connect("more") as c:
+        assert c.get("/").body == b"other"
+    ready = len(proxy.events("ready"))
+    os.kill(proxy.worker_pid(), signal.SIGKILL)
+    proxy.wait_event("ready", n=ready + 1)
+    assert proxy.get("/").body == b"other"
+    proxy.signal(signal.SIGUSR1)
+    upgrade(proxy)
+    assert proxy.get("/").body == b"other"
+    proxy.stop()
+
+
+def test_generations_go_on_counting(edge, shop, program):
+    proxy = edge(site(shop), program=program)
+    before = proxy.reload(site(shop, limits={"header_count": 55}))["generation"]
+    upgrade(proxy)
+    assert proxy.events("ready")[-1]["generation"] == before + 1
+
+
+def test_upgrades_under_load_fail_no_request(edge, shop, program):
+    proxy = edge(site(shop), program=program)
+    with Load(proxy.address(), h1=2, h2=2) as load:
+        for _ in range(5):
+            load.wait_more(30)
+            replace(program)
+            upgrade(proxy)
+        load.wait_more(30)
+    assert not load.failures
+    eventually(lambda: len(proxy.worker_pids()) == 1, "the old processes to end")
+
+
+def test_slow_downloads_and_websockets_outlive_five_upgrades(edge, shop, program):
+    parts = [pattern(20_000, i * 20_000) for i in range(6)]
+    steps = [shop.on(f"/download/{i}", Stepwise(parts, length=120_000)) for i in range(6)]
+    shop.on("/ws", echo())
+    proxy = edge(site(shop), program=program)
+    downloads = [proxy.connect() for _ in range(3)] + [proxy.connect2() for _ in range(3)]
+    streams = []
+    for i, c in enumerate(downloads):
+        streams.append(c.send(http1.build("GET", f"/download/{i}")) if i < 3 else c.start(path=f"/download/{i}"))
+    sockets = [OverHttp1(proxy.connect(), "/ws") for _ in range(4)]
+    for n in range(5):
+        for s in steps:
+            s.step()
+        upgrade(proxy)
+        for ws in sockets:
+            assert said(ws, f"after {n}")
+    for s in steps:
+        s.step(2)
+    for i, c in enumerate(downloads):
+        r = c.response() if i < 3 else c.response(streams[i])
+        assert r.body == pattern(120_000)
+    for thing in downloads + sockets:
+        thing.close()
+    eventually(lambda: len(proxy.worker_pids()) == 1, "the old processes to end")
+
+
+def test_what_is_still_open_after_timeouts_upgrade_is_cut(edge, shop, program):
+    shop.on("/ws", echo())
+    proxy = edge(site(shop, timeouts={"upgrade": "200ms", "shutdown": "60s"}), program=program)
+    ws = OverHttp1(proxy.connect(), "/ws")
+    assert said(ws, "hello")
+    upgrade(proxy)
+    proxy.wait_event("stopping", why="timeouts.upgrade has passed")
+    try:
+        ws.rest()
+    except ConnectionResetError:
+        pass
+    eventually(lambda: len(proxy.worker_pids()) == 1, "the old process to end")
+    ws.close()
+
+
+def test_a_unix_listener_and_the_logs_are_shared_by_both(edge, shop, program):
+    steps = shop.on("/slow", Stepwise([b"a", b"b"], length=2))
+    proxy = edge(site(shop, listeners={"local": {"address": "unix:s"}}), program=program)
+    address = f"unix:{proxy.dir}/s"
+    inode = (proxy.dir / "s").stat().st_ino
+    with http1.Client(address) as slow:
+        slow.send(http1.build("GET", "/slow"))
+        steps.step()
+        upgrade(proxy)
+        with http1.Client(address) as c:
+            assert c.get("/new").status == 200
+        proxy.logged(path="/new")
+        steps.step(2)
+        assert slow.response().body == b"ab"
+    proxy.logged(path="/slow")
+    assert (proxy.dir / "s").stat().st_ino == inode
+    proxy.stop()
+    assert not (proxy.dir / "s").exists()
+
+
+def test_health_and_session_tickets_are_handed_over(edge, origin, refused_port, program, pki):
+    """A backend that is down stays down without being asked again first; a TLS session goes on."""
+    good = origin("good")
+    conf = site(pools={"blue": pool(good, refused_port)}, service={"health": {"tcp": {}, "interval": "60s", "rise": 1, "fall": 1}},
+        listeners={"https": https(pki.server("acme.test"))})
+    proxy = edge(conf, program=program)
+    proxy.wait_event("health", to="down")
+    proxy.wait_event("health", to="up")
+    before = len(proxy.events("health"))
+    host, port = proxy.address("https")
+    ask = ["openssl", "s_client", "-connect", f"{host}:{port}", "-servername", "acme.test", "-tls1_2"]
+    session = str(proxy.dir / "session")
+    assert b"New, TLSv1.2" in subprocess.run([*ask, "-sess_out", session], input=b"", capture_output=True, timeout=PATIENCE).stdout
+    upgrade(proxy)
+    assert b"Reused, TLSv1.2" in subprocess.run([*ask, "-sess_in", session], input=b"", capture_output=True, timeout=PATIENCE).stdout
+    for _ in range(6):
+        with proxy.connect("https", tls=pki.client_context(), sni="acme.test") as c:
+            assert c.get("/").body == b"good"
+    assert len(proxy.events("health")) == before
+
+
+# -- what fails --
+
+BAD = {
+    "garbage": b"\x7fELF, but not really",
+    "a script": b"#!/bin/sh\nexit 3\n",
+    "an empty file": b"",
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_program_that_cannot_run_changes_nothing(edge, shop, program, name):
+    proxy = edge(site(shop), program=program)
+    pids = proxy.pids()
+    replace(program, BAD[name])
+    event = upgrade(proxy, outcome="failed")
+    assert event["error"] and "upgrade failed" in proxy.stderr()
+    eventually(lambda: proxy.pids() == pids, "the old processes alone")
+    assert proxy.get("/").status == 200
+    # It is not started in place of one that dies, either.
+    ready = len(proxy.events("ready"))
+    os.kill(proxy.worker_pid(), signal.SIGKILL)
+    proxy.wait_event("ready", n=ready + 1)
+    assert proxy.get("/").status == 200
+    replace(program)
+    upgrade(proxy)
+    assert proxy.get("/").status == 200
+
+
+def test_a_missing_program_changes_nothing(edge, shop, program):
+    proxy = edge(site(shop), program=program)
+    program.unlink()
+    assert "No such file" in upgrade(proxy, outcome="failed")["error"]
+    assert proxy.get("/").status == 200
+
+
+def test_a_configuration_that_the_new_process_refuses_changes_nothing(edge, shop, program):
+    proxy = edge(site(shop), program=program)
+    proxy.configure("tenants: {broken: [")
+    event = upgrade(proxy, outcome="failed")
+    assert "weir.yaml" in event["error"]
+    assert proxy.get("/").status == 200
+    proxy.reload(site(shop, limits={"header_count": 61}))
+    upgrade(proxy)
+    assert proxy.get("/").status == 200
+
+
+def test_a_second_upgrade_meanwhile_is_refused_loudly(edge, shop, program):
+    proxy = edge(site(shop), program=program)
+    old = proxy.worker_pid()
+    os.kill(old, signal.SIGSTOP)  # it cannot say what it knows
+    proxy.signal(signal.SIGUSR2)
+    eventually(lambda: not signal_pending(proxy.process.pid, signal.SIGUSR2), "the first to begin")
+    proxy.signal(signal.SIGUSR2)
+    eventually(lambda: "refused: another upgrade is under way" in proxy.stderr(), "the refusal")
+    os.kill(old, signal.SIGCONT)
+    assert proxy.wait_event("upgrade", outcome="refused")["error"] == "another upgrade is under way"
+    proxy.wait_event("upgrade", outcome="applied")
+    assert proxy.get("/").status == 200
+
+
+def signal_pending(pid, number):
+    fields = dict(line.split(":\t") for line in Path(f"/proc/{pid}/status").read_text().splitlines() if ":\t" in line)
+    return bool(int(fields["ShdPnd"], 16) >> (number - 1) & 1)
+
+
+def test_a_reload_during_an_upgrade_reaches_the_one_that_stays(edge, shop, origin, program):
+    other = origin("other")
+    proxy = edge(site(shop), program=program)
+    old = proxy.worker_pid()
+    os.kill(old, signal.SIGSTOP)
+    proxy.signal(signal.SIGUSR2)
+    eventually(lambda: not signal_pending(proxy.process.pid, signal.SIGUSR2), "the upgrade to begin")
+    proxy.configure(site(other))
+    proxy.signal(signal.SIGHUP)
+    os.kill(old, signal.SIGCONT)
+    proxy.wait_event("upgrade", outcome="applied")
+    eventually(lambda: proxy.get("/").body == b"other", "the new configuration")
+
+
+def test_a_death_of_the_old_process_during_an_upgrade_is_no_outage(edge, shop, program):
+    proxy = edge(site(shop), program=program)
+    old = proxy.worker_pid()
+    os.kill(old, signal.SIGSTOP)
+    proxy.signal(signal.SIGUSR2)
+    eventually(lambda: not signal_pending(proxy.process.pid, signal.SIGUSR2), "the upgrade to begin")
+    os.kill(old, signal.SIGKILL)
+    proxy.wait_event("ready", n=2)
+    assert proxy.wait_event("upgrade", outcome="failed")
+    assert proxy.get("/").status == 200
+
+
+def test_sigterm_during_an_upgrade_stops_everything(edge, shop, program):
+    proxy = edge(site(shop), program=program)
+    os.kill(proxy.worker_pid(), signal.SIGSTOP)
+    proxy.signal(signal.SIGUSR2)
+    proxy.signal(signal.SIGTERM)
+    os.kill(proxy.worker_pid(), signal.SIGCONT)
+    assert proxy.wait_exit() == 0
+
+
+def test_many_at_once_become_one_or_are_refused(edge, shop, program):
+    proxy = edge(site(shop), program=program)
+    with Load(proxy.address(), h1=1, h2=1) as load:
+        for _ in range(50):
+            proxy.signal(signal.SIGUSR2)
+        eventually(lambda: proxy.events("upgrade"), "an upgrade")
+        load.wait_more(30)
+    assert not load.failures
+    assert proxy.get("/").status == 200
