@@ -2,8 +2,8 @@
  * is at its limit of requests comes free, until fewer are in flight than breaker.adaptive allows.
  *
  * One queue for each pool and worker, first come, first served: who comes while others wait waits behind them. No more than this
- * worker's part of breaker.pending, none longer than breaker.pending_timeout. Heads of requests are all that is kept meanwhile: the
- * clients' bodies wait where they are. */
+ * worker's part of breaker.pending, none longer than breaker.pending_timeout. What is kept of a request meanwhile is its head, and
+ * of its body what fits into EXCHANGE_WINDOW_UP. */
 #include <stdlib.h>
 #include "base/obj.h"
 #include "exchange/exchange.h"
@@ -22,7 +22,8 @@ static void on_serve(struct task *t)
 	struct queue *q = CONTAINER(t, struct queue, serve);
 	struct list *first;
 
-	while ((first = list_first(&q->exchanges))) {
+	/* Each once: who does not get the place after all goes to the end. */
+	for (uint32_t left = q->n; left > 0 && (first = list_first(&q->exchanges)); left--) {
 		struct exchange *x = CONTAINER(first, struct exchange, queued);
 
 		if (!attempt_has_place(x))

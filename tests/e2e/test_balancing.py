@@ -1,11 +1,14 @@
 """Which backend of a pool a request meets, for each `balance`, with priorities, and while a backend warms up."""
 import collections
+import subprocess
 import time
 
 import pytest
 
 from support.answers import reply
 from support.config import pool, site
+from support.process_origin import ProcessOrigin
+from support.wire import eventually
 
 
 @pytest.fixture
@@ -37,6 +40,21 @@ def test_shares_are_the_weights(edge, three, balance, slack):
     backends = [{"address": str(o), "weight": w} for o, w in zip(three, (5, 3, 2))]
     got = share(ask(edge(site(*backends, service={"balance": balance})), 600))
     assert got == pytest.approx({"a": 0.5, "b": 0.3, "c": 0.2}, abs=slack)
+
+
+@pytest.mark.parametrize("balance", ["round_robin", "random"])
+def test_over_100000_requests_and_two_workers_shares_are_within_a_percent(edge, started, balance):
+    backends = [ProcessOrigin(name) for name in "abc"]
+    started.extend(backends)
+    weights = (5, 3, 2)
+    proxy = edge(site(*[{"address": str(o), "weight": w} for o, w in zip(backends, weights)], service={"balance": balance}), workers=2)
+    subprocess.run(["h2load", "--h1", "-n", "100000", "-c", "50", "-H", ":authority: acme.test", proxy.url("/")], stdout=subprocess.DEVNULL, check=True)
+    eventually(lambda: len(proxy.access_lines()) >= 99_000, "the log to be written")  # its ring may overflow, and says so
+    log = b"\n".join(proxy.access_lines())
+    counts = [log.count(f'"backend":"{o}"'.encode()) for o in backends]
+    assert sum(counts) >= 99_000
+    for n, w in zip(counts, weights):
+        assert n / sum(counts) == pytest.approx(w / 10, abs=0.01)
 
 
 @pytest.mark.parametrize("by, headers, target", [

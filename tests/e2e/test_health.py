@@ -112,6 +112,20 @@ def test_the_body_is_searched_across_its_parts(edge, origin):
     assert wait_state(proxy, bad, "down")["reason"] == "check_body"
 
 
+@pytest.mark.parametrize("spoken", ["h2c", "h2 over TLS", "http1 over TLS"])
+def test_the_body_is_searched_over_every_protocol(edge, origin, pki, spoken):
+    def context():
+        return pki.server_context(pki.server("shop.test"), alpn=("h2" if spoken.startswith("h2") else "http/1.1",))
+    made = {"protocol": "h2c"} if spoken == "h2c" else {"tls": context()}
+    good, bad = origin("good", **made), origin("bad", **made)
+    good.on("/healthz", reply(200, pieces=[b"re", b"ady"]))
+    bad.on("/healthz", reply(200, b"read"))
+    service = {"protocol": "h2c"} if spoken == "h2c" else {"protocol": "auto", "tls": {"ca": pki.file, "server_name": "shop.test"}}
+    proxy = edge(checked(good, bad, check={"http": {"path": "/healthz", "body": "ready"}}, service=service))
+    wait_state(proxy, good, "up")
+    assert wait_state(proxy, bad, "down")["reason"] == "check_body"
+
+
 def test_a_body_that_never_ends_is_a_pass_all_the_same(edge, shop):
     shop.on("/healthz", answers.raw(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nx", then="hang"))
     proxy = edge(checked(shop, interval="300ms"))
@@ -177,6 +191,15 @@ def test_a_grpc_check_names_the_service_and_reads_the_answer(edge, origin):
     assert event["reason"] == "check_grpc" and event["detail"] == "NOT_SERVING"
     shop.always(serving(1))
     wait_state(proxy, shop, "up", n=2)
+
+
+def test_a_grpc_check_over_tls(edge, origin, pki):
+    shop = origin("shop", tls=pki.server_context(pki.server("shop.test"), alpn=("h2",)))
+    shop.always(serving(1))
+    proxy = edge(checked(shop, check={"grpc": {}}, service={"protocol": "h2", "tls": {"ca": pki.file, "server_name": "shop.test"}}))
+    wait_state(proxy, shop, "up")
+    shop.always(serving(2))
+    assert wait_state(proxy, shop, "down")["detail"] == "NOT_SERVING"
 
 
 GRPC = {

@@ -68,8 +68,6 @@ def test_when_all_are_at_their_limit_requests_wait_in_order(edge, shop):
         gate.open()
         assert [c.response(sid).status for sid in sids] == [200] * 6
     assert [r.target for r in shop.requests] == [f"/wait/{i}" for i in range(6)]
-    waited = [proxy.logged(path=f"/wait/{i}")["queue_ms"] for i in range(6)]
-    assert waited[0] == 0 and min(waited[1:]) > 0
 
 
 def test_the_queue_is_bounded_and_who_finds_it_full_is_told_why(edge, shop, ask):

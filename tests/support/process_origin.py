@@ -11,22 +11,25 @@ from support.wire import eventually
 class ProcessOrigin:
     """str(origin) is its address, which it keeps over start() and kill(). It answers /healthz with 200."""
 
-    def __init__(self, name):
-        self.name = name
-        with socket.create_server(("127.0.0.1", 0)) as s:
-            self.port = s.getsockname()[1]
+    def __init__(self, name, host="127.0.0.1", port=None, within=()):
+        """within: a command that runs another one somewhere else."""
+        self.name, self.host, self.port, self._within = name, host, port, within
+        if port is None:
+            with socket.create_server((host, 0)) as s:
+                self.port = s.getsockname()[1]
         self.process = None
         self.start()
 
     def __str__(self):
-        return f"127.0.0.1:{self.port}"
+        return f"{self.host}:{self.port}"
 
     def _accepts(self):
         with socket.socket() as s:
-            return s.connect_ex(("127.0.0.1", self.port)) == 0
+            s.settimeout(1)
+            return s.connect_ex((self.host, self.port)) == 0
 
     def start(self):
-        self.process = subprocess.Popen([WEIR, "demo-backend", "--listen", str(self), "--name", self.name], stdout=subprocess.DEVNULL,
+        self.process = subprocess.Popen([*self._within, WEIR, "demo-backend", "--listen", str(self), "--name", self.name], stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL, env={**os.environ, "TSAN_OPTIONS": "", "ASAN_OPTIONS": "detect_leaks=0"})
         eventually(self._accepts, f"{self.name} to listen on {self}")
 

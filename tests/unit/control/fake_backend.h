@@ -24,6 +24,7 @@ struct fake_backend {
 	int fds[FAKE_CONNS]; /* -1: free */
 	const char *script;
 	const char *answer;
+	size_t answer_n; /* its bytes; 0: it is a text */
 	size_t piece; /* the answer leaves in parts of this size; 0: whole */
 	unsigned accepted, asked;
 	char request[2048]; /* the last one */
@@ -86,14 +87,19 @@ static inline void fake_drop_all(struct fake_backend *f)
 		fake_drop(&f->fds[i], false);
 }
 
-static inline void fake_say(struct fake_backend *f, int fd, const char *text)
+static inline void fake_send(struct fake_backend *f, int fd, const char *text, size_t n)
 {
-	size_t n = strlen(text), piece = f->piece ? f->piece : n;
+	size_t piece = f->piece ? f->piece : n;
 
 	/* Nobody listens any more to an answer that came too late. */
 	for (size_t at = 0; at < n; at += piece)
 		if (send(fd, text + at, MIN(piece, n - at), MSG_NOSIGNAL) < 0)
 			return;
+}
+
+static inline void fake_say(struct fake_backend *f, int fd, const char *text)
+{
+	fake_send(f, fd, text, strlen(text));
 }
 
 static inline void fake_answer(struct fake_backend *f, int *fd)
@@ -123,7 +129,7 @@ static inline void fake_answer(struct fake_backend *f, int *fd)
 	case 'S':
 		break;
 	default:
-		fake_say(f, *fd, f->answer);
+		fake_send(f, *fd, f->answer, f->answer_n ? f->answer_n : strlen(f->answer));
 	}
 }
 

@@ -270,6 +270,117 @@ static void one_that_is_freed_says_nothing_more(void **state)
 	bench_free(&b);
 }
 
+/* -- over HTTP/2: frames as a backend would send them (RFC 9113 4.1, 6.5), stream 1 -- */
+
+#define SETTINGS \
+	"\0\0\0\x04\0\0\0\0\0" \
+	"\0\0\0\x04\x01\0\0\0\0"
+#define FRAME(n, type, flags) "\0\0" n type flags "\0\0\0\x01"
+#define END                   "\x01"
+#define END_HEADERS           "\x04"
+#define END_BOTH              "\x05"
+#define DATA                  "\0"
+#define HEADERS               "\x01"
+#define STATUS_200            "\x88" /* RFC 7541 A */
+#define STATUS_500            "\x8e"
+#define OK_HEAD               FRAME("\x01", HEADERS, END_HEADERS) STATUS_200
+
+#define ANSWERED_H2(b, bytes) answered_h2(b, bytes, sizeof(bytes) - 1)
+
+static enum reason answered_h2(struct bench *b, const char *bytes, size_t n)
+{
+	b->target.protocol = CONF_H2C;
+	b->backend.script = "-S"; /* once; what follows are acknowledgements */
+	b->backend.answer = bytes;
+	b->backend.answer_n = n;
+	return ask(b);
+}
+
+static void an_answer_over_h2_is_judged_alike(void **state)
+{
+	{
+		BENCH;
+		assert_int_equal(
+			ANSWERED_H2(&b, SETTINGS FRAME("\x01", HEADERS, END_BOTH) STATUS_200), REASON_NONE);
+		assert_int_equal(b.outcome.status, 200);
+		bench_free(&b);
+	}
+	{
+		BENCH;
+		assert_int_equal(ANSWERED_H2(&b, SETTINGS FRAME("\x01", HEADERS, END_BOTH) STATUS_500),
+			REASON_CHECK_STATUS);
+		bench_free(&b);
+	}
+}
+
+static void the_body_over_h2_is_found_in_any_pieces(void **state)
+{
+	for (size_t piece = 1; piece < 40; piece += 6) {
+		BENCH;
+		b.backend.piece = piece;
+		b.target.health.body = STR("ready");
+		assert_int_equal(ANSWERED_H2(&b, SETTINGS OK_HEAD FRAME("\x02", DATA, "\0") "re" FRAME(
+							 "\x03", DATA, END) "ady"),
+			REASON_NONE);
+		bench_free(&b);
+	}
+	{
+		BENCH;
+		b.target.health.body = STR("ready");
+		assert_int_equal(
+			ANSWERED_H2(&b, SETTINGS OK_HEAD FRAME("\x04", DATA, END) "read"), REASON_CHECK_BODY);
+		bench_free(&b);
+	}
+}
+
+static void what_is_no_answer_over_h2_fails(void **state)
+{
+	{
+		BENCH;
+		assert_int_equal(ANSWERED_H2(&b, SETTINGS "\0\0\x04\x03\0\0\0\0\x01\0\0\0\x02"),
+			REASON_UPSTREAM_RESET_STREAM);
+		bench_free(&b);
+	}
+	{
+		BENCH;
+		assert_int_equal(ANSWERED_H2(&b, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"),
+			REASON_UPSTREAM_H2_PROTOCOL);
+		bench_free(&b);
+	}
+}
+
+#define GRPC_TRAILERS(status) \
+	FRAME("\x0f", HEADERS, END_BOTH) \
+	"\0\x0b" \
+	"grpc-status" \
+	"\x01" status
+#define GRPC_ANSWER(serving) \
+	SETTINGS OK_HEAD FRAME("\x07", DATA, "\0") "\0\0\0\0\x02\x08" serving GRPC_TRAILERS("0")
+
+static void grpc_health_is_read_over_h2(void **state)
+{
+	{
+		BENCH;
+		b.target.health.kind = CONF_CHECK_GRPC;
+		assert_int_equal(ANSWERED_H2(&b, GRPC_ANSWER("\x01")), REASON_NONE);
+		bench_free(&b);
+	}
+	{
+		BENCH;
+		b.target.health.kind = CONF_CHECK_GRPC;
+		assert_int_equal(ANSWERED_H2(&b, GRPC_ANSWER("\x02")), REASON_CHECK_GRPC);
+		assert_string_equal(b.outcome.detail, "NOT_SERVING");
+		bench_free(&b);
+	}
+	{
+		BENCH;
+		b.target.health.kind = CONF_CHECK_GRPC;
+		assert_int_equal(ANSWERED_H2(&b, SETTINGS OK_HEAD GRPC_TRAILERS("5")), REASON_CHECK_GRPC);
+		assert_memory_equal(b.outcome.detail, "grpc-status 5", 13);
+		bench_free(&b);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -287,6 +398,10 @@ int main(void)
 		cmocka_unit_test(another_address_is_asked_over_another_connection),
 		cmocka_unit_test(want_of_descriptors_is_not_the_backends_fault),
 		cmocka_unit_test(one_that_is_freed_says_nothing_more),
+		cmocka_unit_test(an_answer_over_h2_is_judged_alike),
+		cmocka_unit_test(the_body_over_h2_is_found_in_any_pieces),
+		cmocka_unit_test(what_is_no_answer_over_h2_fails),
+		cmocka_unit_test(grpc_health_is_read_over_h2),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -150,6 +150,24 @@ static void every_balancer_comes_within_a_percent_of_the_weights(void **state)
 	}
 }
 
+#define WORKERS 8
+
+/* Each has a memory of its own, and gets requests as it happens. */
+static void many_workers_together_come_within_a_percent_too(void **state)
+{
+	(void)state;
+	for (size_t b = 0; b < COUNT_OF(all); b++) {
+		struct balance_state workers[WORKERS] = {0};
+		uint32_t got[BACKENDS] = {0};
+
+		for (uint32_t i = 0; i < PICKS; i++)
+			got[all[b]->pick(&workers[loop_random(&loop) % WORKERS], next_request())]++;
+		assert_by_weight(got, 5, 1, 2);
+		for (int w = 0; w < WORKERS; w++)
+			balance_state_free(&workers[w]);
+	}
+}
+
 static void least_request_shuns_the_busy(void **state)
 {
 	uint32_t got[BACKENDS];
@@ -517,6 +535,8 @@ int main(void)
 			many_workers_that_begin_anew_are_as_even_as_one, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			every_balancer_comes_within_a_percent_of_the_weights, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			many_workers_together_come_within_a_percent_too, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(least_request_shuns_the_busy, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			who_is_down_is_never_picked_and_all_down_is_nobody, set_up, tear_down),
