@@ -27,6 +27,8 @@ struct explanation {
 	struct explain_request *request; /* its arena also holds what is found */
 	const struct snapshot *snapshot;
 	const struct pool_now *now; /* by pool slot */
+	struct cookie_keys *keys;
+	bool keys_known; /* those of the running weir, as far as this machine knows */
 	const struct conf_listener *listener; /* NULL: none speaks the request's scheme */
 	bool listener_guessed; /* none has the request's port; it is the first of that scheme */
 	bool to_https; /* the listener redirects everything */

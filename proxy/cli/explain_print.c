@@ -105,6 +105,21 @@ static void print_route(const struct explanation *e)
 			STR_ARG(r->conf->redirect.to));
 }
 
+/* What of the request was not followed. */
+static void print_notes(const struct explanation *e)
+{
+	const struct service *s = service_of(e);
+	const struct head *head = &e->request->head;
+
+	if (e->split.chosen && e->split.why != SPLIT_OVERRIDE)
+		printf("            the request names a pool that takes nobody\n");
+	if (!e->keys_known &&
+		(cookie_value(head, s->pin_cookie).n || cookie_value(head, STR(SPLIT_COOKIE)).n))
+		printf("            its cookies cannot be checked here: there is no cookie_secret, and no "
+		       "key in "
+		       "state_dir\n");
+}
+
 static void print_pool(const struct explanation *e, const struct pool *p)
 {
 	const struct conf_policy *policy = &p->conf->policy;
@@ -113,7 +128,7 @@ static void print_pool(const struct explanation *e, const struct pool *p)
 	if (!e->split.pool)
 		printf(" %.4g%%", share_of(e, p));
 	if (now_of(e, p)->state != POOL_OPEN)
-		printf(" %s", conf_pool_state_names[now_of(e, p)->state]);
+		printf(", %s", conf_pool_state_names[now_of(e, p)->state]);
 	printf(", %s over %u backend%s, %s\n", conf_balance_name(policy->balance), p->n, p->n == 1 ? "" : "s",
 		conf_protocol_name(policy->protocol));
 	for (uint32_t i = 0; i < p->n; i++)
@@ -141,6 +156,7 @@ void explain_print_text(const struct explanation *e)
 		if (e->split.why == SPLIT_STABLE)
 			printf(" (%.4f of 1)", e->split.point);
 		putchar('\n');
+		print_notes(e);
 		for (uint32_t i = 0; i < s->n; i++)
 			if (is_candidate(e, &s->pools[i]))
 				print_pool(e, &s->pools[i]);
@@ -194,15 +210,9 @@ static json_t *json_pool(const struct explanation *e, const struct pool *p)
 
 static void json_service(const struct explanation *e, json_t *j)
 {
-	static const char *const why[] = {
-		[SPLIT_NONE] = "none",
-		[SPLIT_OVERRIDE] = "override",
-		[SPLIT_STABLE] = "stable",
-		[SPLIT_TURN] = "turn",
-	};
 	const struct service *s = service_of(e);
-	json_t *split = json_pack("{s:s, s:s}", "why", e->split.issue_id ? "new_user" : why[e->split.why],
-		"text", split_text(e));
+	json_t *split = json_pack("{s:s, s:s}", "why",
+		e->split.issue_id ? "new_user" : split_why_name(e->split.why), "text", split_text(e));
 	json_t *pools = json_array();
 
 	if (e->split.why == SPLIT_STABLE)
