@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include "base/obj.h"
+#include "control/cookie_secret.h"
 #include "exchange/explain/explain.h"
 
 struct explain_options {
@@ -33,6 +34,26 @@ static void print_document(json_t *j)
 	json_decref(j);
 }
 
+/* The configuration's, and weir's own if this user may read it; any, if there are none: then no cookie is believed. */
+static bool find_keys(struct explanation *e)
+{
+	const struct conf *c = e->snapshot->conf;
+	struct str secrets[COOKIE_SECRETS_MAX + 1];
+	char own[COOKIE_SECRET_CHARS + 1];
+	uint32_t n = 0;
+	bool known;
+
+	for (; n < c->cookie_secrets.n; n++)
+		secrets[n] = c->cookie_secrets.v[n];
+	if (c->state_dir.n && cookie_secret_read(c->state_dir.p, own))
+		secrets[n++] = str_of(own);
+	known = n > 0;
+	if (!known)
+		secrets[n++] = STR("nobody's");
+	e->keys = cookie_keys_new(secrets, n);
+	return known;
+}
+
 /* Takes the configuration. */
 static int explain(struct conf **c, struct explain_request *r, bool json)
 {
@@ -47,12 +68,14 @@ static int explain(struct conf **c, struct explain_request *r, bool json)
 	MUST(now);
 	for (uint32_t p = 0; p < snapshot->pool_n; p++)
 		now[snapshot->pools[p]->slot->number] = pool_now_of(snapshot->pools[p]->conf);
+	e.keys_known = find_keys(&e);
 	explain_find(&e);
 	if (json)
 		print_document(explain_json(&e));
 	else
 		explain_text(&e, stdout);
 	free(now);
+	cookie_keys_unref(e.keys);
 	snapshot_free(&snapshot);
 	backend_registry_free(&backends);
 	slots_free(&pool_slots);
@@ -163,8 +186,7 @@ const struct cli_command explain_command = {
 		"exit status: 0 something answers, 1 nothing does\n\n"
 		"  weir explain https://shop.acme.test/api/items\n"
 		"  weir explain http://acme.test/ -c weir.yaml -X POST -H 'X-Weir-Pool: green'\n"
-		"  weir explain http://acme.test/ -c weir.yaml -H 'Cookie: "
-		"weir_id=0123456789abcdef0123456789abcdef'",
+		"  weir explain http://acme.test/ -c weir.yaml -H 'Cookie: weir_id=...'",
 	.options = options,
 	.options_size = sizeof(struct explain_options),
 	.arguments = 1,

@@ -103,6 +103,9 @@ struct conf_split {
 	struct str override_header, override_cookie; /* empty: no override */
 	struct cidr *override_from; /* who may override; none listed: everybody */
 	uint32_t override_from_n;
+	bool by_host; /* some pool has hosts of its own */
+	uint32_t pin; /* ms that a user may stay away and come back to his pool; 0: no pins */
+	bool capacity; /* a pool's share is capped by what its healthy backends can carry */
 };
 
 enum conf_balance { CONF_ROUND_ROBIN, CONF_LEAST_REQUEST, CONF_RANDOM, CONF_HASH, CONF_EWMA };
@@ -217,6 +220,7 @@ struct conf_pool {
 	uint32_t weight; /* 0 to 1000000; shares are relative to the sum */
 	uint8_t state; /* enum pool_state: what it is in until it is told otherwise at run time */
 	bool spill; /* default true */
+	struct conf_strs hosts; /* of the tenant's: who asks for one of them chooses this pool */
 	struct conf_backend *backends;
 	uint32_t backend_n;
 	struct conf_policy policy;
@@ -341,6 +345,9 @@ struct conf_admin {
 	uint64_t digest; /* of what is written there; 0: nothing */
 };
 
+#define COOKIE_SECRET_MIN  16 /* characters: fewer can be guessed */
+#define COOKIE_SECRETS_MAX 7
+
 struct conf {
 	uint32_t refs; /* whoever reads it: snapshots, and who loaded it; control's to count */
 	struct arena arena;
@@ -352,6 +359,7 @@ struct conf {
 	struct conf_place workers_place;
 	struct str user, state_dir;
 	struct str zone; /* that this weir runs in; empty: none is preferred */
+	struct conf_strs cookie_secrets; /* the first signs; empty: weir makes one of its own */
 	struct conf_log log;
 	struct conf_admin admin;
 	struct conf_listener *listeners;

@@ -88,6 +88,44 @@ static const struct config_type type_workers = {
 	.parse = parse_workers,
 };
 
+static void each_secret(struct parse *p, const struct config_field *f, const struct node *e, void *obj)
+{
+	struct conf_strs *secrets = field_member(f, obj);
+	struct str s = e->kind == NODE_SCALAR && !node_is_null(e) ? node_str(e) : STR_NONE;
+
+	/* What was written is not for messages. */
+	if (e->kind != NODE_SCALAR || (s.n && s.n < COOKIE_SECRET_MIN))
+		parse_error(p, e,
+			"a \"cookie_secret\" needs at least %d characters, such as those of: openssl rand "
+			"-hex 32",
+			COOKIE_SECRET_MIN);
+	else if (s.n && secrets->n == COOKIE_SECRETS_MAX)
+		parse_error(p, e,
+			"\"cookie_secret\" has more than %d elements: take away those that nobody needs any "
+			"more",
+			COOKIE_SECRETS_MAX);
+	else if (s.n)
+		secrets->v[secrets->n++] = arena_str(&p->conf->arena, s);
+}
+
+/* Empty ones are left out: ${NAME:-} may be anywhere in the list. */
+static void parse_cookie_secret(
+	struct parse *p, const struct config_field *f, const struct node *v, void *obj)
+{
+	struct conf_strs *secrets = field_member(f, obj);
+
+	secrets->v = arena_array(&p->conf->arena, struct str, COOKIE_SECRETS_MAX);
+	parse_list(p, f, v, each_secret, obj);
+}
+
+static const struct config_type type_cookie_secret = {
+	.name = "text, or list of texts",
+	.expects = "a text, or a list of texts",
+	.schema = "{\"anyOf\": [{\"type\": \"string\"}, {\"type\": \"array\", \"items\": {\"type\": "
+		  "\"string\"}}]}",
+	.parse = parse_cookie_secret,
+};
+
 static void each_include(struct parse *p, const struct config_field *f, const struct node *e, void *obj)
 {
 	(void)obj;
@@ -147,6 +185,13 @@ static const struct config_field root_fields[] = {
 		"where this weir runs: backends that say the same `zone` are preferred while enough of them "
 		"are healthy",
 		NULLABLE),
+	{.key = "cookie_secret",
+		.type = &type_cookie_secret,
+		MEMBER(struct conf, cookie_secrets),
+		.doc = "what weir signs its cookies with, at least 16 characters, the same on every node; a "
+		       "list: the first "
+		       "signs, all are believed; empty: one is made and kept in `state_dir`, which no other "
+		       "node knows"},
 	OBJECT("log", struct conf, log, log_object, "where logs go"),
 	OBJECT("admin", struct conf, admin, admin_object, "how a running weir is talked to"),
 	MAP_OF("listeners", struct conf, listeners, listener_n, listener_object,

@@ -59,6 +59,16 @@ static const struct config_object override_object = {
 static const struct config_field split_fields[] = {
 	CUSTOM("sticky", type_sticky, struct conf_split, sticky, "what keeps a user in one pool",
 		.text = "none"),
+	DURATION("pin", struct conf_split, pin,
+		"a user keeps the pool that he was given, whatever becomes of the weights, until it is "
+		"draining or "
+		"closed or he has stayed away so long; 0: by the weights of the moment",
+		.dflt = 0),
+	BOOL("capacity", struct conf_split, capacity,
+		"a pool takes no more of its share than its healthy backends can carry: all of it down to "
+		"five in "
+		"seven of them, then in proportion",
+		.dflt = true),
 	WITHIN("override", override_object, "how testers choose a pool; null: they cannot", NULLABLE),
 	END,
 };
@@ -173,6 +183,9 @@ static const struct config_field pool_fields[] = {
 		"nobody, who "
 		"was pinned moves on; closed: the same, for good",
 		.dflt = POOL_OPEN),
+	STRINGS("hosts", struct conf_pool, hosts, type_host,
+		"some of the tenant's: who asks for one of them gets this pool whatever its weight, if "
+		"`split.override.from` lets him"),
 	BOOL("spill", struct conf_pool, spill, "with no healthy backend, give the pool's share to the others",
 		.dflt = true),
 	LIST_OF("backends", struct conf_pool, backends, backend_n, backend_object,
@@ -279,9 +292,44 @@ static void check_policies(
 		policy_check(p, v, &s->policy);
 }
 
+/* The pool that a host before this one stands for, or NULL. */
+static const struct conf_pool *host_taken(const struct conf_service *s, uint32_t pool, uint32_t host)
+{
+	struct str name = s->pools[pool].hosts.v[host];
+
+	for (uint32_t i = 0; i <= pool; i++)
+		for (uint32_t h = 0; h < (i == pool ? host : s->pools[i].hosts.n); h++)
+			if (str_eq(s->pools[i].hosts.v[h], name))
+				return &s->pools[i];
+	return NULL;
+}
+
+/* Each stands for one pool. That they are the tenant's is seen there. */
+static void take_hosts(struct parse *p, const struct node *pools, struct conf_service *s, uint32_t pool)
+{
+	struct conf_pool *own = &s->pools[pool];
+	const struct node *pool_at = node_get(pools, own->name), *at = node_get(pool_at, STR("hosts"));
+	const struct conf_pool *other;
+	const char *why;
+
+	for (uint32_t h = 0; h < own->hosts.n; h++) {
+		struct str *host = &own->hosts.v[h];
+
+		host_parse(&p->conf->arena, *host, host, &why);
+		if (str_find(*host, '*') < host->n)
+			parse_error(p, at, "%s cannot stand for one pool: write the whole host",
+				parse_quote(p, *host));
+		other = host_taken(s, pool, h);
+		if (other)
+			parse_error(p, at, "host %s stands for pool %s already", parse_quote(p, *host),
+				parse_quote(p, other->name));
+		s->split.by_host = true;
+	}
+}
+
 static void service_check(struct parse *p, const struct node *v, void *obj)
 {
-	const struct conf_service *s = obj;
+	struct conf_service *s = obj;
 	const struct node *pools = node_get(v, STR("pools"));
 
 	if (!pools || pools->kind != NODE_MAP)
@@ -295,6 +343,8 @@ static void service_check(struct parse *p, const struct node *v, void *obj)
 				parse_quote(p, node_str(k)));
 	}
 	check_policies(p, v, pools, s);
+	for (uint32_t i = 0; i < s->pool_n; i++)
+		take_hosts(p, pools, s, i);
 }
 
 const struct config_object service_object = {

@@ -322,6 +322,32 @@ static void check_route(
 				parse_quote(p, r->hosts.v[i]), parse_quote(p, t->name));
 }
 
+/* Nobody would ever come by a host that another tenant has, or none. */
+static void check_pool_hosts(
+	struct parse *p, const struct node *v, const struct conf_tenant *t, const struct conf_pool *pool)
+{
+	for (uint32_t i = 0; i < pool->hosts.n; i++) {
+		struct str host = pool->hosts.v[i];
+
+		if (str_find(host, '*') == host.n && !has_host(t, host))
+			parse_error(p, node_get(v, STR("hosts")),
+				"host %s of pool %s is none of tenant %s: list it there as well",
+				parse_quote(p, host), parse_quote(p, pool->name), parse_quote(p, t->name));
+	}
+}
+
+static void check_pools(struct parse *p, const struct node *v, const struct conf_tenant *t)
+{
+	for (uint32_t i = 0; i < t->service_n; i++) {
+		const struct conf_service *s = &t->services[i];
+		const struct node *pools =
+			node_get(node_get(node_get(v, STR("services")), s->name), STR("pools"));
+
+		for (uint32_t k = 0; k < s->pool_n; k++)
+			check_pool_hosts(p, node_get(pools, s->pools[k].name), t, &s->pools[k]);
+	}
+}
+
 static void add_implicit_route(struct parse *p, const struct node *v, struct conf_tenant *t)
 {
 	struct conf_route *r = arena_new(&p->conf->arena, struct conf_route);
@@ -339,6 +365,7 @@ static void tenant_check(struct parse *p, const struct node *v, void *obj)
 	struct conf_tenant *t = obj;
 	const struct node *routes = node_get(v, STR("routes"));
 
+	check_pools(p, v, t);
 	if (routes && routes->kind == NODE_LIST && routes->n) {
 		const struct node *e = routes->first;
 

@@ -373,6 +373,19 @@ static bool cannot_start(struct control *c)
 	return false;
 }
 
+/* Whether it will be needed is for this configuration and all later ones to say. */
+static void get_cookie_secret(struct control *c)
+{
+	char why[1024] = "";
+	enum cookie_secret_state state =
+		cookie_secret_get(c->first->state_dir.p, c->own_secret, why, sizeof(why));
+
+	if (state == COOKIE_SECRET_SET_ASIDE ||
+		(state == COOKIE_SECRET_LOST && c->first->cookie_secrets.n == 0))
+		event_emit(&c->io, CONF_LEVEL_WARNING, "cookie_secret",
+			json_pack("{s:b, s:s}", "kept", state != COOKIE_SECRET_LOST, "error", why));
+}
+
 static void on_files_changed(void *control)
 {
 	control_reload(control);
@@ -398,6 +411,7 @@ static bool begin(struct control *c)
 	io_thread_configure(&c->io, &c->first->log); /* the store has things to tell */
 	store_open(&c->store, c->first->state_dir.p);
 	store_wait(&c->store, c);
+	get_cookie_secret(c);
 	runtime_init(&c->runtime, c);
 	runtime_load(&c->runtime);
 	if (c->watches && !watch_init(&c->watch, &c->loop, on_files_changed, c))
@@ -449,6 +463,7 @@ static void tear_down(struct control *c)
 		snapshot_free(&c->snapshot);
 	cert_stores_free(&c->stores);
 	ticket_keys_unref(c->keys);
+	cookie_keys_unref(c->cookie_keys);
 	backend_registry_free(&c->backends);
 	slots_free(&c->pool_slots);
 	slots_free(&c->service_slots);

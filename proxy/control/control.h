@@ -4,6 +4,7 @@
 #define WEIR_CONTROL_CONTROL_H
 
 #include "control/admin/door.h"
+#include "control/cookie_secret.h"
 #include "control/discovery.h"
 #include "control/events.h"
 #include "control/health.h"
@@ -65,6 +66,8 @@ struct control {
 	uint64_t fingerprint; /* of the files it was made from */
 	struct cert_stores stores;
 	struct ticket_keys *keys;
+	char own_secret[COOKIE_SECRET_CHARS + 1];
+	struct cookie_keys *cookie_keys; /* of the current snapshot's configuration */
 	struct deadline key_rotation;
 	struct discovery discovery;
 	struct health_engine health;

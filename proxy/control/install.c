@@ -33,7 +33,21 @@ static void order_install(struct control *c, struct worker *w, bool members_only
 		order->listeners[i].store = c->stores.v[i] ? cert_store_ref(c->stores.v[i]) : NULL;
 	}
 	order->keys = ticket_keys_ref(c->keys);
+	order->cookie_keys = cookie_keys_ref(c->cookie_keys);
 	worker_install(w, order);
+}
+
+/* Weir's own secret is always believed: cookies of before the configuration named one are still good. */
+static void set_cookie_keys(struct control *c)
+{
+	const struct conf_strs *named = &c->snapshot->conf->cookie_secrets;
+	struct str secrets[COOKIE_SECRETS_MAX + 1];
+
+	for (uint32_t i = 0; i < named->n; i++)
+		secrets[i] = named->v[i];
+	secrets[named->n] = str_of(c->own_secret);
+	cookie_keys_unref(c->cookie_keys);
+	c->cookie_keys = cookie_keys_new(secrets, named->n + 1);
 }
 
 void install_begin(struct control *c, struct conf **conf, struct module_set *modules, uint64_t generation)
@@ -46,6 +60,8 @@ void install_begin(struct control *c, struct conf **conf, struct module_set *mod
 	c->snapshot->workers_left = c->worker_n;
 	c->snapshots_alive++;
 	rebuild_answered_by(&c->rebuild, c->serial);
+	if (!members_only)
+		set_cookie_keys(c);
 	health_follow(&c->health, c->snapshot);
 	outlier_follow(&c->outliers, c->snapshot);
 	handover_load(c, c->orders.state);

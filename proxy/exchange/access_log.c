@@ -69,6 +69,7 @@ GETTER(listener) { return text_value(s->x->entry->conf.name); }
 GETTER(tenant) { return text_value(s->x->tenant ? s->x->tenant->conf->name : STR_NONE); }
 GETTER(service) { return text_value(s->x->service ? s->x->service->conf->name : STR_NONE); }
 GETTER(pool) { return text_value(s->x->pool ? s->x->pool->conf->name : STR_NONE); }
+GETTER(split) { return text_value(s->x->pool ? str_of(split_why_name((enum split_why)s->x->pool_why)) : STR_NONE); }
 GETTER(backend) { return text_value(s->x->backend ? s->x->backend->address : STR_NONE); }
 GETTER(route) { return text_value(s->x->route ? s->x->route->conf->path : STR_NONE); }
 GETTER(method) { return text_value(s->x->request.method); }
@@ -110,6 +111,7 @@ static const struct {
 	{STR("tenant"), KIND_TEXT, get_tenant},
 	{STR("service"), KIND_TEXT, get_service},
 	{STR("pool"), KIND_TEXT, get_pool},
+	{STR("split"), KIND_TEXT, get_split},
 	{STR("backend"), KIND_TEXT, get_backend},
 	{STR("route"), KIND_TEXT, get_route},
 	{STR("method"), KIND_TEXT, get_method},

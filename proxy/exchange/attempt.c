@@ -116,33 +116,41 @@ const struct backend *attempt_pick(struct exchange *x)
 /* The one that a module chose, if it can take the request. */
 static const struct pool *wanted_pool(const struct exchange *x)
 {
-	for (uint32_t i = 0; i < x->service->n; i++)
-		if (str_eq(x->service->pools[i].conf->name, x->modules->pool) &&
-			pool_usable(x, &x->service->pools[i]))
-			return &x->service->pools[i];
-	return NULL;
+	const struct pool *pool = service_pool(x->service, x->modules->pool);
+
+	return pool && edge_now(x->edge, pool)->state <= POOL_PINNED && pool_usable(x, pool) ? pool : NULL;
 }
 
 static void split(struct exchange *x)
 {
-	struct split_state *state = &x->edge->split[x->service->slot->number];
+	struct edge *e = x->edge;
 	const struct split_request rq = {
-		x->service, x->edge->now, &x->request, &x->client_addr, pool_usable, x};
-	struct split_result result = split_pick(state, x->edge->loop, &rq);
+		.service = x->service,
+		.now = e->now,
+		.head = &x->request,
+		.client = &x->client_addr,
+		.keys = e->cookie_keys,
+		.now_s = x->service->pin_cookie.n ? edge_wall_us(e, e->loop->now_us) / 1000000 : 0,
+		.usable = pool_usable,
+		.ctx = x,
+	};
+	struct split_result result = split_pick(&e->split[x->service->slot->number], e->loop, &rq);
 	const struct pool *wanted = x->modules && x->modules->pool.n ? wanted_pool(x) : NULL;
 
-	if (wanted) {
-		x->pool = wanted;
-		x->pool_why = SPLIT_MODULE;
-		return;
-	}
-	if (result.issue_id) {
+	if (wanted && result.why != SPLIT_OVERRIDE)
+		result = (struct split_result){.pool = wanted, .why = SPLIT_MODULE, .chosen = result.chosen};
+	if (result.issue_id && !result.id.n && !x->sticky_id.n) {
 		x->sticky_id = (struct str){arena_bytes(&x->arena, SPLIT_ID_CHARS), SPLIT_ID_CHARS};
-		split_new_id(x->edge->loop, (char *)(uintptr_t)x->sticky_id.p);
-		result = split_pick_id(&rq, x->sticky_id);
+		split_new_id(e->loop, (char *)(uintptr_t)x->sticky_id.p);
+	} else if (result.issue_id && result.id.n) {
+		x->sticky_id = result.id;
 	}
+	if (result.issue_id && !result.id.n)
+		split_place(&rq, x->sticky_id, &result);
 	x->pool = result.pool;
 	x->pool_why = (uint8_t)result.why;
+	x->issue_pin = result.issue_pin;
+	x->chose_pool = result.chosen;
 }
 
 /* Is a backend of this pool about to be checked for the first time? One that has left the configuration meanwhile is not. */

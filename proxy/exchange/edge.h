@@ -53,6 +53,7 @@ struct edge {
 	uint32_t now_n;
 	struct pool_traffic *traffic; /* by pool slot */
 	uint32_t traffic_n;
+	struct cookie_keys *cookie_keys; /* for now; a reference */
 	struct split_state *split; /* by service slot */
 	uint32_t split_n;
 	struct list exchanges; /* all that live */

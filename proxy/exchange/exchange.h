@@ -83,6 +83,8 @@ struct exchange {
 	const struct service *service;
 	const struct pool *pool;
 	const struct backend *backend;
+	bool issue_pin; /* the answer pins the client to its pool */
+	bool chose_pool; /* the client did, whether or not it got it: the answer says which it was */
 	struct str sticky_id; /* weir_id to be issued with the answer; empty: none */
 	const struct backend
 		*stuck_to; /* whom the client's cookie names (stick); NULL: nobody of this pool */

@@ -4,10 +4,12 @@
  * backend can rely on it. */
 #include "base/obj.h"
 #include "exchange/exchange.h"
+#include "route/pin.h"
 
 #define VIA_NAME        "weir"
 #define VIA_LOOP        8 /* as often through this proxy, and it is a loop */
 #define SUBJECT_DEFAULT "X-Client-Cert-Subject"
+#define POOL_HEADER     "x-weir-pool" /* who has answered, for those who chose */
 
 /* Lines for an HTTP/1 head in one run of bytes, each also a field: a neighbourly block that the writer copies at once. */
 struct lines {
@@ -306,12 +308,34 @@ void forward_request(struct exchange *x)
 
 /* -- the answer -- */
 
-static void add_sticky_cookie(struct exchange *x, struct fields *fs)
+static void add_cookie(
+	struct exchange *x, struct fields *fs, struct str name, struct str value, uint32_t age_s)
 {
 	fields_add(&x->arena, fs, FIELD_SET_COOKIE, STR("set-cookie"),
-		arena_fmt(&x->arena,
-			SPLIT_COOKIE "=" STR_FMT "; Path=/; Max-Age=31536000; HttpOnly; SameSite=Lax%s",
-			STR_ARG(x->sticky_id), x->tls_version ? "; Secure" : ""));
+		arena_fmt(&x->arena, STR_FMT "=" STR_FMT "; Path=/; Max-Age=%u; HttpOnly; SameSite=Lax%s",
+			STR_ARG(name), STR_ARG(value), age_s, x->tls_version ? "; Secure" : ""));
+}
+
+static void add_sticky_cookie(struct exchange *x, struct fields *fs)
+{
+	char text[SPLIT_ID_CHARS + 1 + COOKIE_SIGNATURE];
+	struct text t = text_in(text, sizeof(text));
+	char signature[COOKIE_SIGNATURE];
+
+	cookie_sign(x->edge->cookie_keys, STR(SPLIT_COOKIE), x->sticky_id, signature);
+	text_put(&t, x->sticky_id);
+	text_char(&t, '.');
+	text_put(&t, (struct str){signature, sizeof(signature)});
+	add_cookie(x, fs, STR(SPLIT_COOKIE), text_str(&t), SPLIT_COOKIE_AGE_S);
+}
+
+static void add_pin(struct exchange *x, struct fields *fs)
+{
+	char text[PIN_TEXT_MAX];
+	struct str value = pin_write(x->edge->cookie_keys, x->service, x->pool,
+		edge_wall_us(x->edge, x->edge->loop->now_us) / 1000000, text);
+
+	add_cookie(x, fs, x->service->pin_cookie, value, pin_age(x->service));
 }
 
 /* The client is told anew whenever it was served by another backend than its cookie names. */
@@ -354,5 +378,11 @@ void forward_response(struct exchange *x, struct head *to, const struct head *fr
 		add_sticky_cookie(x, fs);
 	if (x->pool->tokens && x->stuck_to != x->backend)
 		add_stick_cookie(x, fs);
+	if (x->issue_pin)
+		add_pin(x, fs);
+	if (x->chose_pool) {
+		fields_remove_name(fs, STR(POOL_HEADER));
+		fields_add(a, fs, FIELD_OTHER, STR(POOL_HEADER), x->pool->conf->name);
+	}
 	apply(x, to, &x->route->conf->response_headers);
 }

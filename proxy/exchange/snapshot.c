@@ -4,6 +4,7 @@
 #include "base/obj.h"
 #include "exchange/tally.h"
 #include "upstream/stick.h"
+#include "route/pin.h"
 
 /* Only where some are in weir's zone and some are not is there anything to prefer. */
 static const bool *mark_zone(struct snapshot *s, const struct conf_backend *backends, uint32_t n)
@@ -86,6 +87,8 @@ static void service_build(struct snapshot *s, const struct snapshot_parts *parts
 	service->slot = slot_acquire(s->service_slots, key);
 	tallies_attach(s->service_slots, service->slot, s->backends->worker_n);
 	service->n = conf->pool_n;
+	if (conf->split.pin)
+		service->pin_cookie = arena_fmt(&s->arena, PIN_COOKIE STR_FMT, STR_ARG(conf->name));
 	service->pools = arena_array(&s->arena, struct pool, conf->pool_n);
 	for (uint32_t i = 0; i < conf->pool_n; i++) {
 		service->pools[i].index = i;

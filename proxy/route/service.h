@@ -9,6 +9,16 @@ struct service {
 	struct slot *slot; /* its key is "acme/shop"; where workers keep their split state */
 	uint32_t n;
 	struct pool *pools; /* in declared order */
+	struct str pin_cookie; /* the name of its pins; empty: no pins */
 };
+
+/* The pool of that name, or NULL. */
+static inline const struct pool *service_pool(const struct service *service, struct str name)
+{
+	for (uint32_t i = 0; i < service->n; i++)
+		if (str_eq(service->pools[i].conf->name, name))
+			return &service->pools[i];
+	return NULL;
+}
 
 #endif

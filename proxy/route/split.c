@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include "base/map.h"
 #include "base/obj.h"
+#include "route/pin.h"
+#include "route/router.h"
 
 #define SKIP_MAX 4096 /* of the first round of turns: a moment's work */
 
@@ -12,6 +14,7 @@ const char *split_why_text(enum split_why why)
 		[SPLIT_NONE] = "no pool can take it",
 		[SPLIT_OVERRIDE] = "the request names the pool",
 		[SPLIT_MODULE] = "a module chose the pool",
+		[SPLIT_PIN] = "the user was given this pool before",
 		[SPLIT_STABLE] = "the user's place among the weights",
 		[SPLIT_TURN] = "its turn by weight",
 	};
@@ -19,29 +22,24 @@ const char *split_why_text(enum split_why why)
 	return text[why];
 }
 
+const char *split_why_name(enum split_why why)
+{
+	static const char *const names[] = {
+		[SPLIT_NONE] = "none",
+		[SPLIT_OVERRIDE] = "override",
+		[SPLIT_MODULE] = "module",
+		[SPLIT_PIN] = "pin",
+		[SPLIT_STABLE] = "stable",
+		[SPLIT_TURN] = "turn",
+	};
+
+	return names[why];
+}
+
 void split_state_free(struct split_state *state)
 {
 	free(state->turns);
 	*state = (struct split_state){0};
-}
-
-struct str cookie_value(const struct head *head, struct str name)
-{
-	for (uint32_t i = 0; i < head->fields.n; i++) {
-		struct str rest = field_value(&head->fields.v[i]);
-
-		if (head->fields.v[i].id != FIELD_COOKIE)
-			continue;
-		while (rest.n) {
-			struct str pair = str_trim(str_head(rest, str_find(rest, ';')));
-			size_t equals = str_find(pair, '=');
-
-			rest = str_skip(rest, str_find(rest, ';') + 1);
-			if (str_eq(str_head(pair, equals), name))
-				return str_skip(pair, equals + 1);
-		}
-	}
-	return STR_NONE;
 }
 
 static struct str header_value(const struct head *head, struct str name)
@@ -64,30 +62,93 @@ static const struct pool_now *now_of(const struct split_request *rq, uint32_t i)
 	return &rq->now[rq->service->pools[i].slot->number];
 }
 
-static const struct pool *overridden(const struct split_request *rq)
+static bool takes(const struct split_request *rq, const struct pool *pool)
+{
+	return rq->now[pool->slot->number].state <= POOL_PINNED;
+}
+
+/* Would a request be better off elsewhere for now? */
+static bool spills(const struct split_request *rq, const struct pool *pool)
+{
+	return pool->conf->spill && !rq->usable(rq->ctx, pool);
+}
+
+/* -- 1: who chooses for himself -- */
+
+static const struct pool *pool_of_host(const struct split_request *rq)
+{
+	struct str host = authority_host(rq->head->authority);
+
+	for (uint32_t i = 0; i < rq->service->n; i++) {
+		const struct conf_strs *hosts = &rq->service->pools[i].conf->hosts;
+
+		for (uint32_t h = 0; h < hosts->n; h++)
+			if (str_eq(hosts->v[h], host))
+				return &rq->service->pools[i];
+	}
+	return NULL;
+}
+
+/* The most explicit goes first: a header is sent on purpose, a cookie may be forgotten. */
+static const struct pool *choice(const struct split_request *rq)
 {
 	const struct conf_split *split = &rq->service->conf->split;
+	const struct pool *pool;
 	struct str name = STR_NONE;
 
 	if (split->override_header.n)
 		name = header_value(rq->head, split->override_header);
+	if (!name.n && split->by_host && (pool = pool_of_host(rq)))
+		return pool;
 	if (!name.n && split->override_cookie.n)
 		name = cookie_value(rq->head, split->override_cookie);
-	if (!name.n || !may_override(split, rq->client))
-		return NULL;
-	for (uint32_t i = 0; i < rq->service->n; i++)
-		if (str_eq(rq->service->pools[i].conf->name, name))
-			return now_of(rq, i)->state <= POOL_PINNED ? &rq->service->pools[i] : NULL;
-	return NULL;
+	return name.n ? service_pool(rq->service, name) : NULL;
 }
+
+static bool overridden(const struct split_request *rq, struct split_result *result)
+{
+	const struct pool *pool = choice(rq);
+
+	if (!pool || !may_override(&rq->service->conf->split, rq->client))
+		return false;
+	result->chosen = true;
+	if (!takes(rq, pool))
+		return false;
+	result->pool = pool;
+	result->why = SPLIT_OVERRIDE;
+	return true;
+}
+
+/* -- 2: who has been given a pool -- */
+
+static bool pinned(const struct split_request *rq, struct split_result *result)
+{
+	struct pin pin = {0};
+
+	if (!rq->service->pin_cookie.n)
+		return false;
+	pin = pin_read(rq->keys, rq->service, rq->head, rq->now_s);
+	if (!pin.pool || !takes(rq, pin.pool)) {
+		result->issue_pin = true;
+		return false;
+	}
+	/* While his pool is down another one helps out, but does not keep him: when a blip of blue is over, green has not got everybody. */
+	if (spills(rq, pin.pool))
+		return false;
+	result->pool = pin.pool;
+	result->why = SPLIT_PIN;
+	result->issue_pin = pin.renew;
+	return true;
+}
+
+/* -- 3: who can be told apart -- */
 
 /* The share that counts for this request: an unusable pool leaves its own to the others, unless it is told not to spill. */
 static uint64_t share_of(const struct split_request *rq, uint32_t i)
 {
-	const struct pool *pool = &rq->service->pools[i];
 	uint64_t share = pool_share(now_of(rq, i));
 
-	return share && (!pool->conf->spill || rq->usable(rq->ctx, pool)) ? share : 0;
+	return share && !spills(rq, &rq->service->pools[i]) ? share : 0;
 }
 
 static uint64_t share_sum(const struct split_request *rq)
@@ -99,26 +160,37 @@ static uint64_t share_sum(const struct split_request *rq)
 	return sum;
 }
 
-struct split_result split_pick_id(const struct split_request *rq, struct str id)
+void split_place(const struct split_request *rq, struct str id, struct split_result *result)
 {
-	struct split_result result = {.why = SPLIT_STABLE, .id = id};
 	struct str key = rq->service->slot->key;
 	uint64_t hash = hash_bytes(id.p, id.n, hash_bytes(key.p, key.n, 0)), sum = share_sum(rq), at;
 
-	result.point = (double)(hash >> 11) / (double)(1ull << 53);
+	result->id = id;
+	result->why = SPLIT_NONE;
+	result->point = (double)(hash >> 11) / (double)(1ull << 53);
 	at = (uint64_t)(((unsigned __int128)hash * sum) >> 64);
 	for (uint32_t i = 0; i < rq->service->n && sum; i++) {
 		uint64_t share = share_of(rq, i);
 
 		if (at < share) {
-			result.pool = &rq->service->pools[i];
-			return result;
+			result->pool = &rq->service->pools[i];
+			result->why = SPLIT_STABLE;
+			return;
 		}
 		at -= share;
 	}
-	result.why = SPLIT_NONE;
-	return result;
 }
+
+/* The id that weir gave him; result->issue_id when there is none, or when it is to be signed anew. */
+static struct str issued_id(const struct split_request *rq, struct split_result *result)
+{
+	struct str cookie = cookie_value(rq->head, STR(SPLIT_COOKIE)), id = STR_NONE;
+
+	result->issue_id = cookie.n == 0 || cookie_verify(rq->keys, STR(SPLIT_COOKIE), cookie, &id) != 0;
+	return id.n == SPLIT_ID_CHARS ? id : STR_NONE;
+}
+
+/* -- 4: who cannot -- */
 
 /* Whose turn it is, or UINT32_MAX. all: whoever is usable. */
 static uint32_t advance(struct split_state *state, const struct split_request *rq, bool all)
@@ -197,32 +269,34 @@ static const struct pool *turn_of(struct split_state *state, struct loop *l, con
 struct split_result split_pick(struct split_state *state, struct loop *l, const struct split_request *rq)
 {
 	const struct conf_split *split = &rq->service->conf->split;
-	struct split_result result = {.pool = overridden(rq), .why = SPLIT_OVERRIDE};
+	struct split_result result = {0};
 	char ip[ADDR_TEXT_MAX];
+	struct str id = STR_NONE;
 
-	if (result.pool)
+	if (overridden(rq, &result) || pinned(rq, &result))
 		return result;
 	switch ((enum conf_sticky)split->sticky) {
 	case CONF_STICKY_COOKIE:
-		result.id = cookie_value(rq->head, STR(SPLIT_COOKIE));
-		if (result.id.n)
-			return split_pick_id(rq, result.id);
-		result.issue_id = true;
-		return result;
+		id = issued_id(rq, &result);
+		if (!id.n)
+			return result;
+		break;
 	case CONF_STICKY_HEADER:
-		result.id = header_value(rq->head, split->sticky_header);
-		if (result.id.n)
-			return split_pick_id(rq, result.id);
+		id = header_value(rq->head, split->sticky_header);
 		break;
 	case CONF_STICKY_IP:
-		result = split_pick_id(rq, addr_ip_text(rq->client, ip));
+		split_place(rq, addr_ip_text(rq->client, ip), &result);
 		result.id = STR_NONE;
 		return result;
 	case CONF_STICKY_NONE:
 		break;
 	}
+	if (id.n) {
+		split_place(rq, id, &result);
+		return result;
+	}
 	result.pool = turn_of(state, l, rq);
-	result.why = !result.pool ? SPLIT_NONE : SPLIT_TURN;
+	result.why = result.pool ? SPLIT_TURN : SPLIT_NONE;
 	return result;
 }
 

@@ -135,6 +135,8 @@ void install_deliver(struct mail *m, void *receiver)
 	w->conn_max = conf->limits.connections / order->workers;
 	w->edge.memory_max = conf->limits.memory / order->workers;
 	w->edge.lag_max_us = (uint32_t)MIN(conf->limits.loop_lag * 1000ull, UINT32_MAX);
+	cookie_keys_unref(w->edge.cookie_keys);
+	w->edge.cookie_keys = order->cookie_keys;
 	set_log(w, conf);
 	visit_pools(w, order);
 	use_snapshot(w, s, order->workers);
@@ -178,6 +180,7 @@ void install_free(struct worker *w)
 	free(e->balance);
 	free(e->traffic);
 	free(e->now);
+	cookie_keys_unref(e->cookie_keys);
 	free(e->split);
 	if (e->use)
 		module_locals_free(&e->use->modules);

@@ -118,6 +118,7 @@ struct worker_install {
 	struct worker_listener *listeners;
 	uint32_t listener_n;
 	struct ticket_keys *keys; /* a reference for this worker */
+	struct cookie_keys *cookie_keys; /* likewise; it goes on to the edge */
 };
 
 /* New addresses of a dns: backend. malloc'ed; the worker frees it. */

@@ -8,12 +8,14 @@ import pytest
 
 from support import edge as edge_module
 from support.config import http, https, pool, site
+from support.cookies import weir_id
 from support.edge import ROOT, run
 from support.http1 import Client
 from support.http2 import Client as Client2
 from support.websocket import BINARY, OverHttp1, OverHttp2, PING, PONG, TEXT
 from support.wire import PATIENCE
 
+EXPLAIN_SECRET = "a secret for those who explain"
 COMMANDS = ["run", "check", "explain", "status", "events", "reload", "stop", "schema", "demo-backend"]
 
 
@@ -114,7 +116,7 @@ def explained(conf):
               {"exact": "/api/x", "service": "api", "headers": {"X-Beta": "1"}}, {"regex": "^/v[0-9]/.*", "service": "api"},
               {"path": "/api", "service": "api", "hosts": ["beta.acme.test"]}]
     path = conf(site(services={"shop": {"pools": {"blue": {**backends, "weight": 90}, "green": {**backends, "weight": 30}}, "split": {"sticky": "cookie"}},
-                               "api": {"pools": {"only": backends}}}, routes=routes,
+                               "api": {"pools": {"only": backends}}}, routes=routes, cookie_secret=EXPLAIN_SECRET,
         listeners={"http": http(address="127.0.0.1:8080"), "old": http(address="127.0.0.1:8081", redirect_https=True)}))
 
     def ask(url, *args):
@@ -147,7 +149,7 @@ def test_explain_says_why_a_route_wins(explained, args, route, why):
 
 
 def test_explain_knows_a_user_by_the_cookie_and_a_newcomer_by_shares(explained):
-    _, known = explained("http://acme.test/", "-H", "Cookie: a=b; weir_id=0123456789abcdef0123456789abcdef")
+    _, known = explained("http://acme.test/", "-H", "Cookie: a=b; " + weir_id(EXPLAIN_SECRET, 7))
     assert known["split"]["why"] == "stable" and 0 <= known["split"]["point"] < 1
     assert known["pool"] == ("blue" if known["split"]["point"] < 0.75 else "green")
     _, new = explained("http://acme.test/")

@@ -4,6 +4,7 @@ import http.cookies
 
 import pytest
 
+from support import cookies
 from support.answers import Gate, reply
 from support.config import pool, site
 from support.http1 import build
@@ -111,6 +112,145 @@ def test_without_override_the_header_means_nothing(edge, blue, green):
     assert edge(split(blue, green, (100, 0))).get("/", {"X-Weir-Pool": "green"}).body == b"blue"
 
 
+SECRET = "a secret that all nodes know"
+
+
+def cookies_of(answer):
+    """Those that an answer gives, by name."""
+    jar = http.cookies.SimpleCookie()
+    for value in answer.headers.all("set-cookie"):
+        jar.load(value)
+    return jar
+
+
+def test_a_pools_own_host_reaches_it_for_those_who_may(edge, blue, green):
+    conf = split(blue, green, (100, 0), override={"from": ["127.0.0.0/8"]})
+    pools = conf["tenants"]["acme"]["services"]["shop"]["pools"]
+    pools["green"]["hosts"] = ["Green.acme.test"]
+    proxy = edge(conf)
+    seen = proxy.get("/", {"Host": "green.acme.test:80"})
+    assert seen.body == b"green" and seen.header("x-weir-pool") == "green"
+    assert proxy.logged(pool="green")["split"] == "override"
+    assert proxy.get("/").body == b"blue"
+    conf["tenants"]["acme"]["services"]["shop"]["split"]["override"] = {"from": ["192.0.2.0/24"]}
+    proxy.reload(conf)
+    refused = proxy.get("/", {"Host": "green.acme.test"})
+    assert refused.body == b"blue" and not refused.header("x-weir-pool")
+
+
+def test_who_chooses_in_vain_is_told_who_answered(edge, blue, green):
+    conf = split(blue, green, (100, 0), override={"header": "X-Weir-Pool"})
+    conf["tenants"]["acme"]["services"]["shop"]["pools"]["green"]["state"] = "closed"
+    proxy = edge(conf)
+    answer = proxy.get("/", {"X-Weir-Pool": "green"})
+    assert answer.body == b"blue" and answer.header("x-weir-pool") == "blue"
+    assert not proxy.get("/").header("x-weir-pool")
+
+
+def pinning(blue, green, weights, state="open", **more):
+    conf = split(blue, green, weights, pin="1h", **more)
+    conf["tenants"]["acme"]["services"]["shop"]["pools"]["blue"]["state"] = state
+    return {**conf, "cookie_secret": SECRET}
+
+
+def test_a_pinned_user_stays_until_his_pool_drains_and_then_moves_once(edge, blue, green):
+    proxy = edge(pinning(blue, green, (100, 0)))
+    pin = cookies_of(proxy.get("/"))["weir_pin_shop"]
+    assert pin.value.startswith("blue.") and pin["max-age"] == "3600" and pin["httponly"] and pin["samesite"] == "Lax"
+    mine = {"Cookie": f"weir_pin_shop={pin.value}"}
+    for weights, state in (((50, 50), "open"), ((0, 100), "open"), ((100, 0), "pinned")):
+        proxy.reload(pinning(blue, green, weights, state))
+        answers = [proxy.get("/", mine) for _ in range(4)]
+        assert {a.body for a in answers} == {b"blue"} and not any(a.header("set-cookie") for a in answers)
+    assert proxy.logged(split="pin")["pool"] == "blue"
+    proxy.reload(pinning(blue, green, (100, 100), "draining"))
+    moved = proxy.get("/", mine)
+    assert moved.body == b"green"
+    mine = {"Cookie": f"weir_pin_shop={cookies_of(moved)['weir_pin_shop'].value}"}
+    proxy.reload(pinning(blue, green, (100, 0), "open"))
+    assert proxy.get("/", mine).body == b"green"
+
+
+def test_a_pin_that_ends_soon_is_given_anew(edge, blue, green):
+    proxy = edge(pinning(blue, green, (0, 100)))
+    answer = proxy.get("/", {"Cookie": cookies.weir_pin(SECRET, "acme/shop", "blue", 1000)})
+    assert answer.body == b"blue" and cookies_of(answer)["weir_pin_shop"].value.startswith("blue.")
+    over = proxy.get("/", {"Cookie": cookies.weir_pin(SECRET, "acme/shop", "blue", -1)})
+    assert over.body == b"green" and cookies_of(over)["weir_pin_shop"].value.startswith("green.")
+
+
+def test_nobody_pins_himself(edge, blue, green):
+    proxy = edge(pinning(blue, green, (0, 100)))
+    for forged in (cookies.weir_pin("another secret that is no good", "acme/shop", "blue"), cookies.weir_pin(SECRET, "acme/shop", "blue")[:-1],
+                   "weir_pin_shop=blue", "weir_pin_shop=", "weir_pin_shop=blue.99999999999." + "0" * 32):
+        answer = proxy.get("/", {"Cookie": forged})
+        assert answer.body == b"green" and cookies_of(answer)["weir_pin_shop"].value.startswith("green.")
+
+
+def test_an_override_goes_before_a_pin_and_gives_none(edge, blue, green):
+    """A tester who has once been given blue still reaches green, and is no green user afterwards."""
+    proxy = edge(pinning(blue, green, (100, 0), override={"header": "X-Weir-Pool"}))
+    pin = cookies.weir_pin(SECRET, "acme/shop", "blue")
+    answer = proxy.get("/", {"X-Weir-Pool": "green", "Cookie": pin})
+    assert answer.body == b"green" and not answer.header("set-cookie")
+    assert proxy.get("/", {"Cookie": pin}).body == b"blue"
+
+
+def test_an_id_that_weir_did_not_sign_is_replaced(edge, blue, green):
+    proxy = edge({**split(blue, green, (50, 50), "cookie"), "cookie_secret": SECRET})
+    for value in ("0123456789abcdef0123456789abcdef", cookies.weir_id("somebody else's secret", 1).split("=")[1], "", "a b"):
+        given = cookies_of(proxy.get("/", {"Cookie": f"weir_id={value}"}))["weir_id"].value
+        assert given != value and cookies.signed(SECRET, "weir_id", given.split(".")[0]) == given
+    assert not proxy.get("/", {"Cookie": cookies.weir_id(SECRET, 1)}).header("set-cookie")
+
+
+def test_a_secret_is_replaced_without_anybody_moving(edge, blue, green):
+    old, new = "the secret of last year", "the secret of this year"
+    conf = split(blue, green, (50, 50), "cookie")
+    proxy = edge({**conf, "cookie_secret": old})
+    users = [{"Cookie": cookies.weir_id(old, i)} for i in range(20)]
+    before = [proxy.get("/", u).body for u in users]
+    proxy.reload({**conf, "cookie_secret": [new, old]})
+    answers = [proxy.get("/", u) for u in users]
+    assert [a.body for a in answers] == before
+    renewed = [{"Cookie": f"weir_id={cookies_of(a)['weir_id'].value}"} for a in answers]
+    assert [r["Cookie"] for r in renewed] == [cookies.weir_id(new, i) for i in range(20)]
+    proxy.reload({**conf, "cookie_secret": new})
+    assert [proxy.get("/", u).body for u in renewed] == before
+
+
+def test_without_a_secret_weir_keeps_one_of_its_own(edge, blue, green, tmp_path):
+    conf = {**split(blue, green, (50, 50), "cookie"), "state_dir": str(tmp_path / "state")}
+    first = edge(conf)
+    mine = {"Cookie": f"weir_id={cookies_of(first.get('/'))['weir_id'].value}"}
+    body = first.get("/", mine).body
+    key = tmp_path / "state" / "cookie.key"
+    assert key.stat().st_mode & 0o777 == 0o600 and len(key.read_text().strip()) == 64
+    first.stop()
+    for keys in (conf, {**conf, "cookie_secret": SECRET}):  # a secret that is named later does not make the others worthless
+        again = edge(keys)
+        assert again.get("/", mine).body == body
+        again.stop()
+
+
+def test_a_damaged_key_is_set_aside_and_told(edge, blue, green, tmp_path):
+    (tmp_path / "cookie.key").write_text("not a key")
+    proxy = edge({**split(blue, green, (50, 50), "cookie"), "state_dir": str(tmp_path)})
+    assert proxy.wait_event("cookie_secret")["kept"]
+    assert (tmp_path / "cookie.key.bad").read_text() == "not a key"
+    assert len((tmp_path / "cookie.key").read_text().strip()) == 64
+
+
+def test_a_key_that_cannot_be_kept_is_told_where_it_matters(edge, blue, green, tmp_path):
+    (tmp_path / "file").write_text("")
+    conf = {**split(blue, green, (50, 50), "cookie"), "state_dir": str(tmp_path / "file" / "below")}
+    proxy = edge(conf)
+    assert not proxy.wait_event("cookie_secret")["kept"]
+    value = cookies_of(proxy.get("/"))["weir_id"].value
+    assert not proxy.get("/", {"Cookie": f"weir_id={value}"}).header("set-cookie")
+    assert not edge({**conf, "cookie_secret": SECRET}).events("cookie_secret")
+
+
 def test_a_cookie_is_issued_once_and_keeps_its_user_in_one_pool(edge, blue, green):
     proxy = edge(split(blue, green, (50, 50), "cookie"))
     for _ in range(10):
@@ -135,13 +275,13 @@ def test_one_address_stays_in_one_pool(edge, blue, green):
 def test_raising_a_weight_moves_users_only_towards_it(edge, blue, green, sticky):
     """Monotone: at each step, who was in green stays there, and nobody goes back to blue."""
     def who(i):
-        return {"X-User": f"user-{i}"} if sticky != "cookie" else {"Cookie": f"weir_id={i:032x}"}
-    proxy = edge(split(blue, green, (100, 0), sticky))
+        return {"X-User": f"user-{i}"} if sticky != "cookie" else {"Cookie": cookies.weir_id(SECRET, i)}
+    proxy = edge({**split(blue, green, (100, 0), sticky), "cookie_secret": SECRET})
     before = ask(proxy, 500, who)
     assert set(before) == {"blue"}
     share = 0
     for percent in (1, 5, 25, 50, 100):
-        proxy.reload(split(blue, green, (100 - percent, percent), sticky))
+        proxy.reload({**split(blue, green, (100 - percent, percent), sticky), "cookie_secret": SECRET})
         now = ask(proxy, 500, who)
         assert not [i for i in range(500) if before[i] == "green" and now[i] == "blue"], f"users went back at {percent} %"
         assert now.count("green") >= share
@@ -150,13 +290,15 @@ def test_raising_a_weight_moves_users_only_towards_it(edge, blue, green, sticky)
     assert set(before) == {"green"}
 
 
-def test_every_node_decides_alike(edge, blue, green):
-    """No shared state: two processes and any number of workers place a user in the same pool."""
+@pytest.mark.parametrize("sticky", ["header:X-User", "cookie"])
+def test_every_node_and_worker_decides_alike(edge, blue, green, sticky):
+    """No shared state: two processes of two workers each place a thousand users in the same pools."""
     def who(i):
-        return {"X-User": f"user-{i}"}
-    conf = split(blue, green, (50, 50), "header:X-User")
-    one, two = edge(conf, workers=1), edge(conf, workers=3)
-    assert ask(one, 200, who) == ask(two, 200, who)
+        return {"X-User": f"user-{i}"} if sticky != "cookie" else {"Cookie": cookies.weir_id(SECRET, i)}
+    conf = {**split(blue, green, (70, 30), sticky), "cookie_secret": SECRET}
+    placed = [ask(edge(conf, workers=2), 1_000, who) for _ in range(2)]
+    placed += [ask(edge(conf, workers=1), 1_000, who)]
+    assert placed[0] == placed[1] == placed[2] and abs(placed[0].count("green") - 300) < 60
 
 
 def test_the_point_belongs_to_the_service_not_to_the_user_alone(edge, blue, green):

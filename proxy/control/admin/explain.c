@@ -28,7 +28,12 @@ static void answer(struct admin_request *rq, struct explain_request *r)
 {
 	const struct control *c = rq->control;
 	struct pool_now *now = calloc(c->pool_slots.n + 1, sizeof(*now));
-	struct explanation e = {.request = r, .snapshot = c->snapshot, .now = now, .live = true};
+	struct explanation e = {.request = r,
+		.snapshot = c->snapshot,
+		.now = now,
+		.keys = c->cookie_keys,
+		.keys_known = true,
+		.live = true};
 
 	MUST(now);
 	for (uint32_t p = 0; p < c->snapshot->pool_n; p++)

@@ -29,6 +29,8 @@ struct explanation {
 	const struct snapshot *snapshot;
 	const struct pool_now *now; /* by pool slot */
 	bool live; /* the health of the backends is known: it is weir itself who explains */
+	struct cookie_keys *keys;
+	bool keys_known; /* those of the running weir, as far as this machine knows */
 	const struct conf_listener *listener; /* NULL: none speaks the request's scheme */
 	bool listener_guessed; /* none has the request's port; it is the first of that scheme */
 	bool to_https; /* the listener redirects everything */
@@ -46,7 +48,7 @@ bool explain_request_parse(struct explain_request *r, const char *url, const cha
 	const char *const *headers, uint32_t header_n, const char *ip, char *err, size_t err_n);
 void explain_request_free(struct explain_request *r);
 
-/* find.c: everything of e but request, snapshot, now and live, which are set by the caller. */
+/* find.c: everything of e but request, snapshot, now, live and the keys, which are set by the caller. */
 void explain_find(struct explanation *e);
 
 /* tell.c: in words, and as a document. */

@@ -1,5 +1,6 @@
 #include "exchange/explain/explain.h"
 
+#include <time.h>
 #include "base/obj.h"
 #include "route/match.h"
 #include "route/path.h"
@@ -157,16 +158,21 @@ static void find_pool(struct explanation *e)
 		.now = e->now,
 		.head = &e->request->head,
 		.client = &e->request->client,
+		.keys = e->keys,
+		.now_s = (uint64_t)time(NULL),
 		.usable = pool_usable,
 		.ctx = e,
 	};
 	struct split_state state = {0};
+	bool new_user;
 	struct loop loop = {.rng = {1}}; /* a turn begins at random, and is not told */
 
 	e->split = split_pick(&state, &loop, &rq);
 	split_state_free(&state);
-	e->found = e->split.pool || e->split.issue_id;
-	if (e->split.issue_id || e->split.why == SPLIT_TURN) {
+	new_user = e->split.issue_id && !e->split.id.n;
+	e->found = e->split.pool || new_user;
+	e->split.issue_id = new_user;
+	if (new_user || e->split.why == SPLIT_TURN) {
 		e->split.pool = NULL;
 		e->split.why = SPLIT_TURN;
 	}

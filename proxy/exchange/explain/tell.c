@@ -115,6 +115,22 @@ static void print_route(FILE *f, const struct explanation *e)
 			STR_ARG(r->conf->redirect.to));
 }
 
+/* What of the request was not followed. */
+static void print_notes(FILE *f, const struct explanation *e)
+{
+	const struct service *s = service_of(e);
+	const struct head *head = &e->request->head;
+
+	if (e->split.chosen && e->split.why != SPLIT_OVERRIDE)
+		fprintf(f, "            the request names a pool that takes nobody\n");
+	if (!e->keys_known &&
+		(cookie_value(head, s->pin_cookie).n || cookie_value(head, STR(SPLIT_COOKIE)).n))
+		fprintf(f,
+			"            its cookies cannot be checked here: there is no cookie_secret, and no "
+			"key in "
+			"state_dir\n");
+}
+
 static void print_pool(FILE *f, const struct explanation *e, const struct pool *p)
 {
 	const struct conf_policy *policy = &p->conf->policy;
@@ -151,6 +167,7 @@ void explain_text(const struct explanation *e, FILE *f)
 		if (e->split.why == SPLIT_STABLE)
 			fprintf(f, " (%.4f of 1)", e->split.point);
 		putc('\n', f);
+		print_notes(f, e);
 		for (uint32_t i = 0; i < s->n; i++)
 			if (is_candidate(e, &s->pools[i]))
 				print_pool(f, e, &s->pools[i]);
@@ -205,15 +222,9 @@ static json_t *json_pool(const struct explanation *e, const struct pool *p)
 
 static void json_service(const struct explanation *e, json_t *j)
 {
-	static const char *const why[] = {
-		[SPLIT_NONE] = "none",
-		[SPLIT_OVERRIDE] = "override",
-		[SPLIT_STABLE] = "stable",
-		[SPLIT_TURN] = "turn",
-	};
 	const struct service *s = service_of(e);
-	json_t *split = json_pack("{s:s, s:s}", "why", e->split.issue_id ? "new_user" : why[e->split.why],
-		"text", split_text(e));
+	json_t *split = json_pack("{s:s, s:s}", "why",
+		e->split.issue_id ? "new_user" : split_why_name(e->split.why), "text", split_text(e));
 	json_t *pools = json_array();
 
 	if (e->split.why == SPLIT_STABLE)

@@ -188,6 +188,30 @@ static void admin_stays_at_home_without_tls_and_tokens(void **state)
 		"c.yaml:2:8: a token with a \"subject\" needs \"client_ca\" in \"tls\"\n");
 }
 
+static void a_cookie_secret_is_long_enough_and_is_not_told(void **state)
+{
+	(void)state;
+	says(LISTEN "cookie_secret: hunter2\n", "c.yaml:2:16: a \"cookie_secret\" needs at least 16 "
+						"characters, such as those of: openssl rand -hex "
+						"32\n");
+	says(LISTEN "cookie_secret: [\"\", 0123456789abcdef, short]\n",
+		"c.yaml:2:39: a \"cookie_secret\" needs at least 16 characters, such as those of: openssl "
+		"rand -hex "
+		"32\n");
+}
+
+static void a_host_of_a_pool_is_the_tenants_and_stands_for_it_alone(void **state)
+{
+	(void)state;
+	says(SERVICE("pools: {a: {weight: 1, backends: [\"127.0.0.1:1\"], hosts: [b.test]}}"),
+		"c.yaml:3:58: host \"b.test\" of pool \"a\" is none of tenant \"acme\": list it there as "
+		"well\n");
+	says(SERVICE("pools: {a: {weight: 1, backends: [\"127.0.0.1:1\"], hosts: [a.test, A.test]}}"),
+		"c.yaml:3:58: host \"a.test\" stands for pool \"a\" already\n");
+	says(SERVICE("pools: {a: {weight: 1, backends: [\"127.0.0.1:1\"], hosts: \"*.test\"}}"),
+		"c.yaml:3:58: \"*.test\" cannot stand for one pool: write the whole host\n");
+}
+
 static void hosts_are_checked_and_belong_to_one_tenant(void **state)
 {
 	(void)state;
@@ -349,6 +373,8 @@ int main(void)
 		cmocka_unit_test(addresses_are_numbers_unless_they_say_dns),
 		cmocka_unit_test(listeners_must_make_sense),
 		cmocka_unit_test(admin_stays_at_home_without_tls_and_tokens),
+		cmocka_unit_test(a_cookie_secret_is_long_enough_and_is_not_told),
+		cmocka_unit_test(a_host_of_a_pool_is_the_tenants_and_stands_for_it_alone),
 		cmocka_unit_test(hosts_are_checked_and_belong_to_one_tenant),
 		cmocka_unit_test(services_need_pools_and_pools_a_share),
 		cmocka_unit_test(what_policies_say_must_fit_together),

@@ -190,6 +190,7 @@ static inline void house_install(struct house *h, const struct house_tls *tls)
 		.socket = listener_sockets_adopt(&h->sockets, conf->listeners[0].socket_key, &fd, 1),
 		.store = conf->listeners[0].has_tls ? cert_store_ref(tls->store) : NULL};
 	order->keys = ticket_keys_ref(h->keys);
+	order->cookie_keys = cookie_keys_new(&STR("a secret for tests alone"), 1);
 	worker_install(&h->worker, order);
 	loop_once(&h->worker.loop, 0);
 	h->gate = CONTAINER(list_first(&h->worker.gates), struct gate, link);

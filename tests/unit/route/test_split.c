@@ -1,5 +1,7 @@
 /* route/split.h: the split rule. */
 #include "unit.h"
+#include "base/obj.h"
+#include "route/pin.h"
 #include "route/split.h"
 
 #define REQUESTS 100000
@@ -13,7 +15,10 @@ static struct slot pool_slots[2] = {{.number = 0}, {.number = 1}};
 static struct pool pools[2] = {{.conf = &pool_confs[0], .slot = &pool_slots[0]},
 	{.conf = &pool_confs[1], .slot = &pool_slots[1], .index = 1}};
 static struct pool_now now[2];
-static const struct service service = {.conf = &conf, .slot = &slot, .n = 2, .pools = pools};
+static struct cookie_keys *keys;
+static uint64_t now_s;
+static struct service service = {.conf = &conf, .slot = &slot, .n = 2, .pools = pools};
+static const struct str secrets[] = {{"the first secret", 16}, {"another secret", 14}};
 static bool down[2];
 static struct addr client;
 
@@ -31,6 +36,9 @@ static int set_up(void **state)
 	now[0] = (struct pool_now){90, POOL_WHOLE, POOL_OPEN};
 	now[1] = (struct pool_now){10, POOL_WHOLE, POOL_OPEN};
 	pool_confs[0].spill = pool_confs[1].spill = true;
+	service.pin_cookie = STR_NONE;
+	keys = cookie_keys_new(secrets, 1);
+	now_s = 1790000000;
 	addr_parse_ip(&client, STR("192.0.2.1"));
 	return loop_init(&loop) ? 0 : -1;
 }
@@ -38,8 +46,21 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
 	(void)state;
+	cookie_keys_unref(keys);
 	loop_free(&loop);
 	return 0;
+}
+
+static char cookie[256];
+static struct str host;
+
+/* "NAME=VALUE.SIGNATURE" */
+static void cookie_of(const struct cookie_keys *k, const char *purpose, const char *name, const char *value)
+{
+	char signature[COOKIE_SIGNATURE];
+
+	cookie_sign(k, str_of(purpose), str_of(value), signature);
+	snprintf(cookie, sizeof(cookie), "%s=%s.%.*s", name, value, COOKIE_SIGNATURE, signature);
 }
 
 static struct split_result pick(struct split_state *state, const char *header, const char *value)
@@ -49,8 +70,14 @@ static struct split_result pick(struct split_state *state, const char *header, c
 		.value = value,
 		.value_len = (uint32_t)(value ? strlen(value) : 0),
 		.id = header && strcmp(header, "cookie") == 0 ? FIELD_COOKIE : FIELD_OTHER};
-	const struct head head = {.fields = {header ? &field : NULL, header ? 1 : 0, 1}};
-	const struct split_request rq = {&service, now, &head, &client, is_usable, NULL};
+	const struct head head = {.authority = host, .fields = {header ? &field : NULL, header ? 1 : 0, 1}};
+	const struct split_request rq = {.service = &service,
+		.now = now,
+		.head = &head,
+		.client = &client,
+		.keys = keys,
+		.now_s = now_s,
+		.usable = is_usable};
 
 	return split_pick(state, &loop, &rq);
 }
@@ -230,10 +257,194 @@ static void a_client_without_the_cookie_is_given_one(void **state)
 	conf.split.sticky = CONF_STICKY_COOKIE;
 	r = pick(&fresh, NULL, NULL);
 	assert_true(r.issue_id);
-	r = pick(&fresh, "cookie", "weir_id=0123456789abcdef");
+	cookie_of(keys, "weir_id", "weir_id", "0123456789abcdef0123456789abcdef");
+	r = pick(&fresh, "cookie", cookie);
 	assert_false(r.issue_id);
 	assert_non_null(r.pool);
 	assert_int_equal(r.why, SPLIT_STABLE);
+	split_state_free(&fresh);
+}
+
+static void an_id_that_weir_has_not_signed_is_no_id(void **state)
+{
+	static const char *const strange[] = {"weir_id=0123456789abcdef0123456789abcdef",
+		"weir_id=", "weir_id=.",
+		"weir_id=0123456789abcdef0123456789abcdef.0123456789abcdef0123456789abcdef",
+		"weir_id=.0123456789abcdef0123456789abcdef"};
+	struct split_state fresh = {0};
+
+	(void)state;
+	conf.split.sticky = CONF_STICKY_COOKIE;
+	for (size_t i = 0; i < COUNT_OF(strange); i++) {
+		struct split_result r = pick(&fresh, "cookie", strange[i]);
+
+		assert_true(r.issue_id);
+		assert_int_equal(r.id.n, 0);
+	}
+	/* Signed, but as something else; and one bit off. */
+	cookie_of(keys, "acme/shop", "weir_id", "0123456789abcdef0123456789abcdef");
+	assert_true(pick(&fresh, "cookie", cookie).issue_id);
+	cookie_of(keys, "weir_id", "weir_id", "0123456789abcdef0123456789abcdef");
+	cookie[10] ^= 1;
+	assert_true(pick(&fresh, "cookie", cookie).issue_id);
+	split_state_free(&fresh);
+}
+
+static void a_former_key_is_believed_and_replaced(void **state)
+{
+	struct cookie_keys *old = cookie_keys_new(&secrets[1], 1), *both = cookie_keys_new(secrets, 2);
+	struct split_state fresh = {0};
+	struct split_result r;
+
+	(void)state;
+	conf.split.sticky = CONF_STICKY_COOKIE;
+	cookie_of(old, "weir_id", "weir_id", "0123456789abcdef0123456789abcdef");
+	assert_int_equal(pick(&fresh, "cookie", cookie).id.n, 0);
+	cookie_keys_unref(keys);
+	keys = both;
+	r = pick(&fresh, "cookie", cookie);
+	assert_int_equal(r.why, SPLIT_STABLE);
+	assert_int_equal(r.id.n, SPLIT_ID_CHARS);
+	assert_true(r.issue_id);
+	cookie_keys_unref(old);
+	split_state_free(&fresh);
+}
+
+/* -- pins -- */
+
+static void pin_to(int pool)
+{
+	char text[PIN_TEXT_MAX];
+	struct str value = pin_write(keys, &service, &pools[pool], now_s, text);
+
+	snprintf(cookie, sizeof(cookie), "weir_pin_shop=" STR_FMT, STR_ARG(value));
+}
+
+static void with_pins(void)
+{
+	service.pin_cookie = STR("weir_pin_shop");
+	conf.split.pin = 3600 * 1000;
+}
+
+static void who_is_new_gets_a_pin(void **state)
+{
+	struct split_state fresh = {0};
+	struct split_result r;
+
+	(void)state;
+	with_pins();
+	r = pick(&fresh, NULL, NULL);
+	assert_int_equal(r.why, SPLIT_TURN);
+	assert_true(r.issue_pin);
+	split_state_free(&fresh);
+}
+
+static void a_pin_holds_whatever_the_weights_until_its_pool_drains(void **state)
+{
+	struct split_state fresh = {0};
+	struct split_result r;
+
+	(void)state;
+	with_pins();
+	pin_to(1);
+	for (uint8_t s = POOL_OPEN; s < POOL_STATES; s++) {
+		now[1].state = s;
+		now[1].weight = 0;
+		r = pick(&fresh, "cookie", cookie);
+		assert_int_equal(r.why, s <= POOL_PINNED ? SPLIT_PIN : SPLIT_TURN);
+		assert_ptr_equal(r.pool, &pools[s <= POOL_PINNED]);
+		assert_int_equal(r.issue_pin, s > POOL_PINNED);
+	}
+	split_state_free(&fresh);
+}
+
+static void a_pin_is_not_lost_when_another_pool_helps_out(void **state)
+{
+	struct split_state fresh = {0};
+	struct split_result r;
+
+	(void)state;
+	with_pins();
+	pin_to(1);
+	down[1] = true;
+	r = pick(&fresh, "cookie", cookie);
+	assert_ptr_equal(r.pool, &pools[0]);
+	assert_false(r.issue_pin);
+	pool_confs[1].spill = false;
+	assert_ptr_equal(pick(&fresh, "cookie", cookie).pool, &pools[1]);
+	split_state_free(&fresh);
+}
+
+static void a_pin_is_renewed_in_its_second_half_and_ends(void **state)
+{
+	struct split_state fresh = {0};
+
+	(void)state;
+	with_pins();
+	now[1].weight = 0;
+	pin_to(1);
+	now_s += 1799;
+	assert_false(pick(&fresh, "cookie", cookie).issue_pin);
+	now_s += 2;
+	assert_true(pick(&fresh, "cookie", cookie).issue_pin);
+	assert_int_equal(pick(&fresh, "cookie", cookie).why, SPLIT_PIN);
+	now_s += 1799;
+	assert_int_equal(pick(&fresh, "cookie", cookie).why, SPLIT_TURN);
+	/* Given when pins lasted longer. */
+	now_s -= 3600;
+	conf.split.pin = 60 * 1000;
+	assert_true(pick(&fresh, "cookie", cookie).issue_pin);
+	split_state_free(&fresh);
+}
+
+static void a_pin_that_is_forged_or_of_another_service_or_pool_is_none(void **state)
+{
+	struct split_state fresh = {0};
+
+	(void)state;
+	with_pins();
+	now[1].weight = 0;
+	pin_to(1);
+	cookie[14] = 'b';
+	assert_int_equal(pick(&fresh, "cookie", cookie).why, SPLIT_TURN);
+	cookie_of(keys, "acme/other", "weir_pin_shop", "green.1790000100");
+	assert_int_equal(pick(&fresh, "cookie", cookie).why, SPLIT_TURN);
+	cookie_of(keys, "acme/shop", "weir_pin_shop", "purple.1790000100");
+	assert_int_equal(pick(&fresh, "cookie", cookie).why, SPLIT_TURN);
+	cookie_of(keys, "acme/shop", "weir_pin_shop", "1790000100");
+	assert_int_equal(pick(&fresh, "cookie", cookie).why, SPLIT_TURN);
+	cookie_of(keys, "acme/shop", "weir_pin_shop", "green.1790000100");
+	assert_int_equal(pick(&fresh, "cookie", cookie).why, SPLIT_PIN);
+	split_state_free(&fresh);
+}
+
+/* -- a pool's own host -- */
+
+static void a_pool_is_reached_by_its_host_and_a_header_goes_before(void **state)
+{
+	struct str hosts[] = {STR("green.acme.test")};
+	struct split_state fresh = {0};
+	struct split_result r;
+
+	(void)state;
+	conf.split.by_host = true;
+	conf.split.override_header = STR("X-Weir-Pool");
+	pool_confs[1].hosts = (struct conf_strs){hosts, 1};
+	now[1].weight = 0;
+	host = STR("green.acme.test:8080");
+	r = pick(&fresh, NULL, NULL);
+	assert_ptr_equal(r.pool, &pools[1]);
+	assert_int_equal(r.why, SPLIT_OVERRIDE);
+	assert_true(r.chosen);
+	assert_ptr_equal(pick(&fresh, "X-Weir-Pool", "blue").pool, &pools[0]);
+	now[1].state = POOL_CLOSED;
+	r = pick(&fresh, NULL, NULL);
+	assert_ptr_equal(r.pool, &pools[0]);
+	assert_true(r.chosen);
+	host = STR("acme.test");
+	assert_false(pick(&fresh, NULL, NULL).chosen);
+	pool_confs[1].hosts = (struct conf_strs){0};
+	host = STR_NONE;
 	split_state_free(&fresh);
 }
 
@@ -256,6 +467,19 @@ int main(void)
 			users_only_ever_move_towards_the_raised_pool, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(an_override_wins_where_it_is_allowed, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_client_without_the_cookie_is_given_one, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(an_id_that_weir_has_not_signed_is_no_id, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_former_key_is_believed_and_replaced, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(who_is_new_gets_a_pin, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			a_pin_holds_whatever_the_weights_until_its_pool_drains, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			a_pin_is_not_lost_when_another_pool_helps_out, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			a_pin_is_renewed_in_its_second_half_and_ends, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			a_pin_that_is_forged_or_of_another_service_or_pool_is_none, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			a_pool_is_reached_by_its_host_and_a_header_goes_before, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
