@@ -228,6 +228,16 @@ struct conf *conf_load_text(const char *name, struct str text, struct conf_repor
 	return finish(&p);
 }
 
+struct conf *load_text_as(
+	const struct config_object *o, const char *name, struct str text, struct conf_report *report)
+{
+	struct parse p;
+
+	begin(&p, name, report);
+	read_text(&p, o, 0, text);
+	return finish(&p);
+}
+
 struct conf *conf_load(const char *path, struct conf_report *report)
 {
 	struct arena bytes;

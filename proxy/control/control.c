@@ -326,6 +326,11 @@ static bool start_threads(struct control *c)
 	return io_thread_start(&c->io);
 }
 
+static void on_members_changed(void *ctx)
+{
+	control_rebuild(ctx, NULL, NULL);
+}
+
 static bool set_up(struct control *c)
 {
 	raise_descriptor_limit();
@@ -339,6 +344,8 @@ static bool set_up(struct control *c)
 	event_add(c->box_event, NULL);
 	event_add(c->signal_event, NULL);
 	c->stop_deadline.fire = on_stop_deadline;
+	if (!discovery_init(&c->discovery, &c->loop, &c->io, on_members_changed, c))
+		return false;
 	c->keys = ticket_keys_rotate(NULL);
 	arm_key_rotation(c);
 	event_ring_init(&c->events, &c->loop);
@@ -365,6 +372,7 @@ static void tear_down(struct control *c)
 	mailbox_deliver(&c->box, c); /* its last events */
 	event_ring_free(&c->events);
 	reload_log_free(&c->reloads);
+	discovery_close(&c->discovery);
 	for (uint32_t i = 0; i < c->worker_n; i++)
 		worker_free(&c->workers[i]);
 	listener_sockets_free(&c->sockets, false);
@@ -398,7 +406,6 @@ int control_run(const struct control_options *options)
 		return 1;
 	}
 	metrics_init(&c.metrics);
-	discovery_init(&c.discovery, &c.loop, &c.io, c.workers, c.worker_n);
 	health_init(&c.health, &c.loop, &c.io, c.workers, c.worker_n);
 	publish_init(&c.publisher, c.workers, c.worker_n);
 	c.roster = roster_source_of(&c);

@@ -28,6 +28,7 @@ struct health {
 	struct check *check;
 	const struct conf_health *conf; /* the current snapshot's */
 	const struct pool *pool; /* the current snapshot's */
+	const struct conf_backend *member; /* the current snapshot's */
 	uint64_t serial; /* of the snapshot that last named it */
 	bool joins; /* new in a pool that serves already: warms up with its first pass */
 	uint32_t streak; /* results in a row that speak against the present state */
@@ -35,7 +36,6 @@ struct health {
 	uint16_t status; /* of the last answer; 0: none */
 	uint32_t duration_us; /* of the last probe */
 	uint64_t since_ms; /* in this state, on control's clock */
-	struct addr addr; /* what a dns: name has become; ADDR_NONE: not resolved yet */
 };
 
 struct health_engine {
@@ -57,8 +57,6 @@ void health_init(struct health_engine *e, struct loop *l, struct io_thread *io, 
 /* Checks exactly what this snapshot says. Before the snapshot goes to the workers, so that they never see a new
  * backend that nobody has checked. */
 void health_follow(struct health_engine *e, struct snapshot *s);
-/* A name has been resolved: the address is checked now. */
-void health_set_addr(struct backend *b, const struct addr *addr);
 void health_free(struct health_engine *e);
 
 const char *backend_state_name(enum backend_state state);

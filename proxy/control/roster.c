@@ -4,9 +4,10 @@
 
 static struct roster members(void *ctx, struct str pool_key, const struct conf_pool *conf)
 {
-	(void)ctx;
+	struct control *c = ctx;
+
 	(void)pool_key;
-	return (struct roster){conf->backends, conf->backend_n, POOL_KNOWN};
+	return discovery_expand(&c->discovery, conf->backends, conf->backend_n);
 }
 
 struct roster_source roster_source_of(struct control *c)
