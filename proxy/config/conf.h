@@ -192,13 +192,19 @@ struct conf_policy {
 
 #define CONF_PRIORITIES 8
 
+/* What a backend's address says: itself, or by what addresses are found. */
+enum conf_source { CONF_ADDRESS, CONF_DNS, CONF_SRV, CONF_FILE };
+
 struct conf_backend {
 	struct str
 		address; /* as written, the key of its identity: "127.0.0.1:9001", "[::1]:80", "dns:name:80", "unix:/path" */
-	struct addr addr; /* family ADDR_NONE: a dns: name that has to be resolved; ADDR_UNIX: unix_path */
-	struct str host; /* of dns: */
+	uint8_t kind; /* enum conf_source */
+	struct addr addr; /* CONF_ADDRESS; ADDR_UNIX: unix_path */
+	struct str
+		host; /* the name that it was found by: of dns: and srv:, and of the addresses that come of them */
 	uint16_t port;
 	struct str unix_path;
+	struct str file; /* CONF_FILE */
 	uint32_t weight; /* 1 to 1000, default 1 */
 	uint32_t priority; /* below CONF_PRIORITIES; the lowest with a usable backend takes all */
 	uint32_t requests; /* in flight to it; 0: breaker.backend_requests */
@@ -306,6 +312,13 @@ struct conf_tenant {
 };
 
 /* -- the rest -- */
+struct conf_resolver {
+	struct addr *servers; /* of DNS, in the order in which they are asked */
+	uint32_t server_n; /* 0: those of /etc/resolv.conf */
+	uint32_t timeout; /* ms, of the first attempt; further ones wait longer */
+	uint32_t attempts; /* for each server */
+};
+
 enum conf_log_format { CONF_LOG_OFF, CONF_LOG_JSON, CONF_LOG_COMBINED, CONF_LOG_LOGFMT };
 enum conf_log_level { CONF_LEVEL_DEBUG, CONF_LEVEL_INFO, CONF_LEVEL_WARNING, CONF_LEVEL_ERROR };
 
@@ -367,8 +380,11 @@ struct conf {
 	struct conf_timeouts timeouts;
 	struct conf_limits limits;
 	struct conf_modules modules;
+	struct conf_resolver resolver;
 	struct conf_tenant *tenants;
 	uint32_t tenant_n;
+	struct conf_backend *listed; /* of a file: list (config/backend_list.h) */
+	uint32_t listed_n;
 	struct map
 		hosts; /* every tenant's hosts, lower case, wildcards as written -> struct conf_tenant; duplicates were errors */
 };

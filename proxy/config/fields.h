@@ -6,6 +6,8 @@
 
 /* fields_root.c */
 extern const struct config_object root_object, included_object, timeouts_object, limits_object;
+/* fields_resolver.c */
+extern const struct config_object resolver_object;
 /* fields_log.c, fields_admin.c */
 extern const struct config_object log_object, admin_object;
 /* fields_listener.c */
@@ -15,7 +17,7 @@ extern const struct config_object tenant_object;
 /* fields_route.c */
 extern const struct config_object route_object;
 /* fields_service.c */
-extern const struct config_object service_object;
+extern const struct config_object service_object, backend_object;
 /* The backends of a pool and nothing else of it, for those that come at run time. */
 extern const struct config_object members_object;
 /* fields_policy.c: the rows that a service and a pool have in common */

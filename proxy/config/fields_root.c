@@ -198,6 +198,7 @@ static const struct config_field root_fields[] = {
 		"the addresses that clients connect to", REQUIRED),
 	OBJECT("timeouts", struct conf, timeouts, timeouts_object, "how long weir waits"),
 	OBJECT("limits", struct conf, limits, limits_object, "what weir accepts"),
+	OBJECT("resolver", struct conf, resolver, resolver_object, "who resolves the names of backends"),
 	TENANTS,
 	{.key = "include",
 		.type = &type_include,

@@ -1,4 +1,5 @@
 #include "base/obj.h"
+#include "config/backend_address.h"
 #include "config/fields.h"
 
 /* -- split -- */
@@ -84,58 +85,51 @@ static const struct config_object split_object = {
 
 /* -- backends -- */
 
-/* "NAME:PORT" */
-static bool name_and_port(struct str s, struct str *host, uint16_t *port)
+/* Relative paths are beside the file that names them; the address keeps the text, which is what messages show. */
+static void place_path(struct parse *p, const struct node *v, size_t prefix, struct str *path)
 {
-	size_t colon = str_find(s, ':');
-	uint64_t n;
+	struct node rest = *v;
 
-	*host = str_head(s, colon);
-	for (size_t i = 0; i < host->n; i++) {
-		char c = str_lower_char(host->p[i]);
-
-		if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && c != '-' && c != '_' &&
-			(c != '.' || i == 0))
-			return false;
-	}
-	if (host->n == 0 || host->n > 253 || !str_to_u64(str_skip(s, colon + 1), &n) || n < 1 || n > 65535)
-		return false;
-	*port = (uint16_t)n;
-	return true;
+	rest.text += prefix;
+	rest.n -= (uint32_t)prefix;
+	*path = parse_path(p, &rest);
 }
 
 static void parse_backend_address(
 	struct parse *p, const struct config_field *f, const struct node *v, void *obj)
 {
 	struct conf_backend *b = obj;
-	struct str s = v->kind == NODE_SCALAR ? node_str(v) : STR_NONE, host;
-	uint16_t port;
+	const char *why;
 
-	if (str_starts(s, STR("dns:")) && name_and_port(str_skip(s, 4), &host, &port)) {
-		b->address = arena_str(&p->conf->arena, s);
-		b->host = arena_str(&p->conf->arena, host);
-		b->port = port;
-	} else if (!addr_parse(&b->addr, s) && name_and_port(s, &host, &port)) {
-		parse_error(p, v, "\"address\" has a name that has to be resolved: write dns:" STR_FMT,
-			STR_ARG(s));
-	} else if (parse_address(p, f, v, &b->address, &b->addr, &b->unix_path)) {
-		b->port = b->addr.port;
-		if (b->addr.family != ADDR_UNIX && b->port == 0)
-			parse_error(p, v, "port 0 of %s: nobody can be reached there", parse_quote(p, s));
+	if (v->kind != NODE_SCALAR || v->n == 0) {
+		parse_bad(p, f, v, f->type->expects);
+		return;
 	}
+	if (str_starts(node_str(v), STR("unix:"))) {
+		parse_address(p, f, v, &b->address, &b->addr, &b->unix_path);
+		return;
+	}
+	if (!backend_address_parse(&p->conf->arena, node_str(v), b, &why)) {
+		parse_error(p, v, "\"address\": %s %s", parse_quote(p, node_str(v)), why);
+		return;
+	}
+	if (b->kind == CONF_FILE)
+		place_path(p, v, strlen("file:"), &b->file);
 }
 
 static const struct config_type type_backend_address = {
 	.name = "address",
-	.expects = "an address and port such as 10.0.0.1:8080 or [fd00::1]:8080, dns:NAME:PORT or unix:PATH",
+	.expects = "an address and port such as 10.0.0.1:8080 or [fd00::1]:8080, dns:NAME:PORT, srv:NAME, "
+		   "file:PATH or unix:PATH",
 	.schema = "{\"type\": \"string\"}",
 	.parse = parse_backend_address,
 };
 
 static const struct config_field backend_fields[] = {
 	CUSTOM("address", type_backend_address, struct conf_backend, address,
-		"`10.0.0.1:8080`, `[fd00::1]:8080`, `dns:app.internal:8080` (resolved again as its TTL "
-		"says), `unix:/run/app.sock`",
+		"`10.0.0.1:8080`, `[fd00::1]:8080`, `unix:/run/app.sock`; or what addresses are found by: "
+		"`dns:app.internal:8080` (A and AAAA, all of them), `srv:_http._tcp.app.internal`, "
+		"`file:app.backends`. See [discovery](discovery.md)",
 		REQUIRED),
 	COUNT("weight", struct conf_backend, weight, "its share of the pool's requests", .dflt = 1, .min = 1,
 		.max = 1000),
@@ -152,7 +146,7 @@ static const struct config_field backend_fields[] = {
 	END,
 };
 
-static const struct config_object backend_object = {
+const struct config_object backend_object = {
 	.id = OBJECT_BACKEND,
 	.path = "pools.NAME.backends",
 	.what = "backend",

@@ -238,6 +238,16 @@ struct conf *conf_load_members(struct str text, struct conf_pool *pool, struct c
 	return finish(&p);
 }
 
+struct conf *load_text_as(
+	const struct config_object *o, const char *name, struct str text, struct conf_report *report)
+{
+	struct parse p;
+
+	begin(&p, name, report);
+	read_text(&p, o, p.conf, 0, text);
+	return finish(&p);
+}
+
 struct conf *conf_load(const char *path, struct conf_report *report)
 {
 	struct arena bytes;

@@ -342,6 +342,11 @@ static bool start_threads(struct control *c)
 	return io_thread_start(&c->io);
 }
 
+static void on_members_changed(void *ctx)
+{
+	control_rebuild(ctx, NULL, NULL);
+}
+
 static bool set_up(struct control *c)
 {
 	raise_descriptor_limit();
@@ -396,11 +401,11 @@ static bool begin(struct control *c)
 	if (!count_workers(c))
 		return false;
 	c->keys = ticket_keys_rotate(NULL);
-	if (!c->keys || !start_threads(c))
+	if (!c->keys || !discovery_init(&c->discovery, &c->loop, &c->io, on_members_changed, c) ||
+		!start_threads(c))
 		return cannot_start(c);
 	arm_key_rotation(c);
 	metrics_init(&c->metrics);
-	discovery_init(&c->discovery, &c->loop, &c->io, c->workers, c->worker_n);
 	health_init(&c->health, &c->loop, &c->io, c->workers, c->worker_n);
 	publish_init(&c->publisher, c->workers, c->worker_n);
 	c->roster = roster_source_of(c);
@@ -457,6 +462,7 @@ static void tear_down(struct control *c)
 	event_ring_free(&c->events);
 	reload_log_free(&c->reloads);
 	json_decref(c->changes);
+	discovery_close(&c->discovery);
 	for (uint32_t i = 0; i < c->worker_n; i++)
 		worker_free(&c->workers[i]);
 	if (c->snapshot)

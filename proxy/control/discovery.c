@@ -1,191 +1,435 @@
 #include "control/discovery.h"
 
+#include <event2/event.h>
 #include <stdlib.h>
 #include "base/obj.h"
-#include "control/health.h"
+#include "config/backend_address.h"
 #include "control/io_thread.h"
-#include "worker/worker.h"
+#include "control/source.h"
 
-#define TTL_MIN_S     1
-#define TTL_MAX_S     60 /* a change is seen within a minute, whatever the zone says */
 #define TTL_UNKNOWN_S 30 /* /etc/hosts has none */
-#define RETRY_MS      2000
+#define EXPAND_DEPTH  3 /* file: names srv: names dns: */
 
-/* One name of one backend. */
-struct watch {
-	struct list link;
-	struct discovery *discovery;
-	char *key, *host; /* of the backend */
-	struct backend *backend; /* the current snapshot's */
-	uint32_t slot;
-	uint16_t port;
-	uint64_t serial; /* that last named it */
-	struct resolve *question;
-	struct deadline again;
-	struct addr *addrs; /* last good ones, sorted */
-	uint32_t n;
-	bool failing;
-};
+/* -- what a source says -- */
 
-static int by_address(const void *a, const void *b)
+struct source_list source_list_new(uint32_t n)
 {
-	return memcmp(a, b, sizeof(struct addr));
-}
+	struct source_list list = {.n = n};
 
-static void tell_workers(const struct watch *w)
-{
-	for (uint32_t i = 0; i < w->discovery->worker_n; i++) {
-		struct worker_addrs *mail = malloc(sizeof(*mail) + w->n * sizeof(*w->addrs));
-
-		MUST(mail);
-		mail->slot = w->slot;
-		mail->n = w->n;
-		memcpy(mail->v, w->addrs, w->n * sizeof(*w->addrs));
-		worker_set_addrs(&w->discovery->workers[i], mail);
-	}
-}
-
-static json_t *address_list(const struct watch *w)
-{
-	json_t *list = json_array();
-	char text[ADDR_TEXT_MAX];
-
-	for (uint32_t i = 0; i < w->n; i++)
-		json_array_append_new(list, json_string(addr_text(&w->addrs[i], text).p));
+	arena_init(&list.texts, NULL);
+	list.v = arena_array(&list.texts, struct conf_backend, n);
 	return list;
 }
 
-static void resolved(struct watch *w, const struct resolve_answer *answer)
+static void list_free(struct source_list *list)
 {
-	struct addr *sorted = malloc(answer->n * sizeof(*sorted));
+	if (list->v || list->conf)
+		arena_free(&list->texts);
+	conf_free(list->conf);
+	*list = (struct source_list){0};
+}
 
-	MUST(sorted);
-	memcpy(sorted, answer->addrs, answer->n * sizeof(*sorted));
-	qsort(sorted, answer->n, sizeof(*sorted), by_address);
-	w->failing = false;
-	/* The order of an answer changes with every question; only another set of addresses is news. */
-	if (answer->n == w->n && memcmp(sorted, w->addrs, w->n * sizeof(*sorted)) == 0) {
-		free(sorted);
+static bool same_member(const struct conf_backend *a, const struct conf_backend *b)
+{
+	return str_eq(a->address, b->address) && a->weight == b->weight && a->priority == b->priority &&
+	       a->requests == b->requests && str_eq(a->zone, b->zone) && str_eq(a->host, b->host);
+}
+
+static bool same_list(const struct source_list *a, const struct source_list *b)
+{
+	if (a->n != b->n)
+		return false;
+	for (uint32_t i = 0; i < a->n; i++)
+		if (!same_member(&a->v[i], &b->v[i]))
+			return false;
+	return true;
+}
+
+static json_t *address_list(const struct source_list *list)
+{
+	json_t *all = json_array();
+
+	for (uint32_t i = 0; i < list->n; i++)
+		json_array_append_new(all, json_stringn(list->v[i].address.p, list->v[i].address.n));
+	return all;
+}
+
+static void tell_found(const struct source *s)
+{
+	event_emit(s->discovery->io, CONF_LEVEL_INFO, "resolved",
+		json_pack("{s:s, s:s, s:o}", "source", s->key.p, "kind", s->kind->what, "backends",
+			address_list(&s->said)));
+}
+
+static struct source *source_of(struct discovery *d, const struct conf_backend *entry);
+
+/* Have all the sources that the list names been heard, some time? Names them, so that they are kept and asked. */
+static bool all_heard(struct discovery *d, const struct source_list *list)
+{
+	bool heard = true;
+
+	for (uint32_t i = 0; i < list->n; i++)
+		if (list->v[i].kind != CONF_ADDRESS && source_of(d, &list->v[i])->lookup == POOL_ASKED)
+			heard = false;
+	return heard;
+}
+
+static bool publish(struct source *s)
+{
+	bool changed;
+
+	if (!s->has_next || !all_heard(s->discovery, &s->next))
+		return false;
+	changed = s->lookup != POOL_KNOWN || !same_list(&s->said, &s->next);
+	list_free(&s->said);
+	s->said = s->next;
+	s->next = (struct source_list){0};
+	s->has_next = false;
+	s->lookup = POOL_KNOWN;
+	if (changed)
+		tell_found(s);
+	return changed;
+}
+
+/* One source that is heard may be what another was waiting for. */
+static void publish_all(struct discovery *d)
+{
+	bool any;
+
+	do {
+		any = false;
+		for (struct map_entry *e = map_next(&d->sources, NULL); e; e = map_next(&d->sources, e)) {
+			struct source *s = e->value;
+
+			/* Publishing looks for sources, and may make one: the map would move. */
+			if (s->has_next && publish(s)) {
+				any = true;
+				break;
+			}
+		}
+	} while (any);
+}
+
+void source_heard(struct source *s, struct source_list *list)
+{
+	struct discovery *d = s->discovery;
+
+	s->failing = false;
+	list_free(&s->next);
+	s->next = *list;
+	*list = (struct source_list){0};
+	s->has_next = true;
+	if (publish(s)) {
+		publish_all(d);
+		d->changed(d->ctx);
+	}
+}
+
+void source_failed(struct source *s, const char *why)
+{
+	struct discovery *d = s->discovery;
+
+	if (!s->failing)
+		event_emit(d->io, CONF_LEVEL_WARNING, "resolve_failed",
+			json_pack("{s:s, s:s, s:s, s:i}", "source", s->key.p, "kind", s->kind->what, "error",
+				why, "backends_kept", (int)s->said.n));
+	s->failing = true;
+	if (s->lookup != POOL_ASKED)
+		return;
+	s->lookup = POOL_UNKNOWN;
+	publish_all(d);
+	d->changed(d->ctx);
+}
+
+static void on_again(struct deadline *dl)
+{
+	struct source *s = CONTAINER(dl, struct source, again);
+
+	s->kind->ask(s);
+}
+
+void source_again(struct source *s, uint32_t ms)
+{
+	deadline_arm(s->discovery->loop, &s->again, ms);
+}
+
+void source_again_after_ttl(struct source *s, uint32_t ttl_s)
+{
+	/* A change is seen within a minute, whatever the zone says. */
+	static const uint32_t steps[] = {60, 30, 20, 10, 5, 3, 2, 1};
+	size_t i = 0;
+
+	if (ttl_s == 0)
+		ttl_s = TTL_UNKNOWN_S;
+	while (i < COUNT_OF(steps) - 1 && steps[i] > ttl_s)
+		i++;
+	source_again(s, steps[i] * 1000);
+}
+
+/* -- the sources there are -- */
+
+static struct source *source_new(struct discovery *d, const struct conf_backend *entry, struct str key)
+{
+	static const struct source_kind *const kinds[] = {
+		[CONF_DNS] = &source_dns, [CONF_SRV] = &source_srv, [CONF_FILE] = &source_file};
+	struct str name = entry->kind == CONF_FILE ? entry->file : entry->host;
+	struct source *s = calloc(1, sizeof(*s));
+
+	MUST(s);
+	s->discovery = d;
+	s->kind = kinds[entry->kind];
+	s->key = (struct str){strndup(key.p, key.n), key.n};
+	s->name = strndup(name.p, name.n);
+	MUST(s->key.p && s->name);
+	s->port = entry->port;
+	s->lookup = POOL_ASKED;
+	s->again.fire = on_again;
+	map_put(&d->sources, s->key, s);
+	s->kind->ask(s);
+	return s;
+}
+
+static void source_free(struct source *s)
+{
+	map_remove(&s->discovery->sources, s->key);
+	s->kind->end(s);
+	resolve_cancel(&s->question);
+	deadline_disarm(s->discovery->loop, &s->again);
+	list_free(&s->said);
+	list_free(&s->next);
+	free((char *)(uintptr_t)s->key.p);
+	free(s->name);
+	free(s);
+}
+
+/* The source of an entry that is no address, made if it is new; named from now on. */
+static struct source *source_of(struct discovery *d, const struct conf_backend *entry)
+{
+	char buf[BACKEND_PATH_MAX + 4096];
+	struct text key = text_in(buf, sizeof(buf));
+	struct source *s;
+
+	/* Two files may be called alike from different directories. */
+	text_put(&key, entry->kind == CONF_FILE ? STR("file:") : entry->address);
+	text_put(&key, entry->kind == CONF_FILE ? entry->file : STR_NONE);
+	s = map_get(&d->sources, text_str(&key));
+	if (!s)
+		s = source_new(d, entry, text_str(&key));
+	if (s->mark != d->mark) {
+		s->mark = d->mark;
+		if (s->has_next)
+			all_heard(d, &s->next);
+	}
+	return s;
+}
+
+/* -- expanding -- */
+
+struct expansion {
+	struct discovery *d;
+	struct map seen; /* addresses */
+	struct conf_backend *v;
+	uint32_t n, cap;
+	bool asked, unknown; /* some source was never heard of: it is being asked, it failed */
+};
+
+static void put(struct expansion *x, const struct conf_backend *found)
+{
+	struct conf_backend *grown;
+
+	if (map_get(&x->seen, found->address))
+		return;
+	if (x->n == x->cap) {
+		x->cap = x->cap ? 2 * x->cap : 8;
+		grown = arena_array(&x->d->scratch, struct conf_backend, x->cap);
+		if (x->n)
+			memcpy(grown, x->v, x->n * sizeof(*grown));
+		x->v = grown;
+	}
+	x->v[x->n++] = *found;
+	map_put(&x->seen, found->address, x);
+}
+
+/* What the entry says holds for all that comes of it, unless that says more. */
+static struct conf_backend inherit(struct conf_backend found, const struct conf_backend *entry)
+{
+	found.weight *= entry->weight;
+	found.priority = MIN(found.priority + entry->priority, CONF_PRIORITIES - 1);
+	if (found.requests == 0)
+		found.requests = entry->requests;
+	if (found.zone.n == 0)
+		found.zone = entry->zone;
+	return found;
+}
+
+static void expand(struct expansion *x, const struct conf_backend *entry, int depth)
+{
+	struct source *s;
+
+	if (entry->kind == CONF_ADDRESS) {
+		put(x, entry);
 		return;
 	}
-	free(w->addrs);
-	w->addrs = sorted;
-	w->n = answer->n;
-	tell_workers(w);
-	health_set_addr(w->backend, &w->addrs[0]);
-	event_emit(w->discovery->io, CONF_LEVEL_INFO, "resolved",
-		json_pack("{s:s, s:o}", "backend", w->key, "addresses", address_list(w)));
-}
-
-static void on_answer(const struct resolve_answer *answer, void *ctx)
-{
-	struct watch *w = ctx;
-	uint32_t ttl = answer->ttl_s ? MIN(MAX(answer->ttl_s, TTL_MIN_S), TTL_MAX_S) : TTL_UNKNOWN_S;
-
-	w->question = NULL;
-	if (answer->n) {
-		resolved(w, answer);
-	} else if (!w->failing) {
-		w->failing = true;
-		event_emit(w->discovery->io, CONF_LEVEL_WARNING, "resolve_failed",
-			json_pack("{s:s, s:s, s:s, s:i}", "backend", w->key, "host", w->host, "error",
-				answer->error, "addresses_kept", (int)w->n));
-	}
-	deadline_arm(w->discovery->loop, &w->again, answer->n ? ttl * 1000 : RETRY_MS);
-}
-
-static void ask(struct watch *w)
-{
-	w->question = resolver_ask(&w->discovery->resolver, w->host, w->port, on_answer, w);
-}
-
-static void on_again(struct deadline *d)
-{
-	ask(CONTAINER(d, struct watch, again));
-}
-
-static struct watch *find(struct discovery *d, const struct backend *b)
-{
-	list_each (link, &d->watches) {
-		struct watch *w = CONTAINER(link, struct watch, link);
-
-		if (str_eq(str_of(w->key), b->slot->key))
-			return w;
-	}
-	return NULL;
-}
-
-static struct watch *watch_new(struct discovery *d, const struct backend *b)
-{
-	struct watch *w = calloc(1, sizeof(*w));
-
-	MUST(w);
-	w->discovery = d;
-	w->key = strdup(b->slot->key.p);
-	w->host = strdup(b->host.p);
-	MUST(w->key && w->host);
-	w->slot = b->slot->number;
-	w->port = b->port;
-	w->again.fire = on_again;
-	list_push_back(&d->watches, &w->link);
-	return w;
-}
-
-static void watch_free(struct watch *w)
-{
-	list_remove(&w->link);
-	resolve_cancel(&w->question);
-	deadline_disarm(w->discovery->loop, &w->again);
-	free(w->key);
-	free(w->host);
-	free(w->addrs);
-	free(w);
-}
-
-void discovery_init(
-	struct discovery *d, struct loop *l, struct io_thread *io, struct worker *workers, uint32_t worker_n)
-{
-	*d = (struct discovery){.loop = l, .io = io, .workers = workers, .worker_n = worker_n};
-	list_init(&d->watches);
-}
-
-static void follow(struct discovery *d, struct backend *b, uint64_t serial)
-{
-	struct watch *w;
-
-	if (!d->begun)
-		d->begun = resolver_init(&d->resolver, d->loop, NULL);
-	if (!d->begun)
+	if (depth == 0)
 		return;
-	w = find(d, b);
-	if (!w) {
-		w = watch_new(d, b);
-		ask(w);
+	s = source_of(x->d, entry);
+	x->asked |= s->lookup == POOL_ASKED;
+	x->unknown |= s->lookup == POOL_UNKNOWN;
+	for (uint32_t i = 0; i < s->said.n; i++) {
+		struct conf_backend member = inherit(s->said.v[i], entry);
+
+		expand(x, &member, depth - 1);
 	}
-	w->backend = b;
-	w->serial = serial;
-	if (w->n)
-		health_set_addr(w->backend, &w->addrs[0]);
 }
 
-void discovery_follow(struct discovery *d, const struct snapshot *s)
+struct roster discovery_expand(struct discovery *d, const struct conf_backend *v, uint32_t n)
 {
-	for (uint32_t p = 0; p < s->pool_n; p++)
-		for (uint32_t i = 0; i < s->pools[p]->n; i++)
-			if (s->pools[p]->backends[i]->host.n)
-				follow(d, s->pools[p]->backends[i], s->serial);
-	list_each_safe (link, &d->watches) {
-		struct watch *w = CONTAINER(link, struct watch, link);
+	struct expansion x = {.d = d};
+	uint32_t i = 0;
 
-		if (w->serial != s->serial)
-			watch_free(w);
+	while (i < n && v[i].kind == CONF_ADDRESS)
+		i++;
+	if (i == n)
+		return (struct roster){v, n, POOL_KNOWN};
+	arena_free(&d->scratch);
+	for (i = 0; i < n; i++)
+		expand(&x, &v[i], EXPAND_DEPTH);
+	map_free(&x.seen);
+	return (struct roster){x.v, x.n, x.asked ? POOL_ASKED : x.unknown ? POOL_UNKNOWN : POOL_KNOWN};
+}
+
+void discovery_begin(struct discovery *d)
+{
+	d->mark++;
+}
+
+void discovery_sweep(struct discovery *d)
+{
+	struct map_entry *e = map_next(&d->sources, NULL);
+
+	while (e) {
+		struct source *s = e->value;
+
+		if (s->mark == d->mark) {
+			e = map_next(&d->sources, e);
+			continue;
+		}
+		source_free(s);
+		/* Removing moves entries about: begin again. */
+		e = map_next(&d->sources, NULL);
 	}
+}
+
+bool discovery_is_asking(const struct discovery *d)
+{
+	for (struct map_entry *e = map_next(&d->sources, NULL); e; e = map_next(&d->sources, e))
+		if (((const struct source *)e->value)->lookup == POOL_ASKED)
+			return true;
+	return false;
+}
+
+/* -- the resolver -- */
+
+/* As c-ares wants them; malloc'ed. NULL: none. */
+static char *server_list(const struct conf_resolver *conf)
+{
+	size_t cap = conf->server_n * (ADDR_TEXT_MAX + 1) + 1;
+	char one[ADDR_TEXT_MAX], *list;
+	struct text t;
+
+	if (conf->server_n == 0)
+		return NULL;
+	list = malloc(cap);
+	MUST(list);
+	t = text_in(list, cap - 1);
+	for (uint32_t i = 0; i < conf->server_n; i++) {
+		if (i)
+			text_char(&t, ',');
+		text_put(&t, addr_text(&conf->servers[i], one));
+	}
+	list[t.n] = '\0';
+	return list;
+}
+
+static bool same_text(const char *a, const char *b)
+{
+	return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+void discovery_configure(struct discovery *d, const struct conf_resolver *conf)
+{
+	char *servers = server_list(conf);
+
+	if (same_text(servers, d->servers) && conf->timeout == d->timeout_ms && conf->attempts == d->tries) {
+		free(servers);
+		return;
+	}
+	free(d->servers);
+	d->servers = servers;
+	d->timeout_ms = conf->timeout;
+	d->tries = conf->attempts;
+	if (!d->resolving)
+		return;
+	/* Whatever is open or planned is asked anew, of the new servers. */
+	for (struct map_entry *e = map_next(&d->sources, NULL); e; e = map_next(&d->sources, e)) {
+		struct source *s = e->value;
+
+		resolve_cancel(&s->question);
+		if (s->kind != &source_file)
+			source_again(s, LOOP_TICK_MS);
+	}
+	resolver_free(&d->resolver);
+	d->resolving = false;
+}
+
+bool source_resolver(struct source *s)
+{
+	struct discovery *d = s->discovery;
+	const struct resolver_options options = {d->servers, d->timeout_ms, d->tries};
+
+	if (!d->resolving)
+		d->resolving = resolver_init(&d->resolver, d->loop, &options);
+	return d->resolving;
+}
+
+static void on_mail(evutil_socket_t fd, short what, void *arg)
+{
+	struct discovery *d = arg;
+
+	(void)fd;
+	(void)what;
+	loop_enter(d->loop);
+	mailbox_deliver(&d->box, d);
+}
+
+bool discovery_init(
+	struct discovery *d, struct loop *l, struct io_thread *io, void (*changed)(void *ctx), void *ctx)
+{
+	*d = (struct discovery){
+		.loop = l, .io = io, .changed = changed, .ctx = ctx, .timeout_ms = 2000, .tries = 3};
+	arena_init(&d->scratch, NULL);
+	if (mailbox_init(&d->box) < 0)
+		return false;
+	d->box_event = event_new(l->base, d->box.fd, EV_READ | EV_PERSIST, on_mail, d);
+	MUST(d->box_event);
+	event_add(d->box_event, NULL);
+	return true;
 }
 
 void discovery_free(struct discovery *d)
 {
-	list_each_safe (link, &d->watches)
-		watch_free(CONTAINER(link, struct watch, link));
-	if (d->begun)
+	discovery_begin(d);
+	discovery_sweep(d);
+	map_free(&d->sources);
+	if (d->resolving)
 		resolver_free(&d->resolver);
+	arena_free(&d->scratch);
+	free(d->servers);
+	event_free(d->box_event);
+}
+
+void discovery_close(struct discovery *d)
+{
+	mailbox_deliver(&d->box, d);
+	mailbox_free(&d->box);
 }

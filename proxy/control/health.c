@@ -243,12 +243,12 @@ static void put_part(struct text *t, struct str part)
 }
 
 /* Everything that a probe's outcome depends on, as text; malloc'ed. */
-static struct str check_key(const struct backend *b, const struct conf_policy *policy)
+static struct str check_key(const struct conf_backend *b, const struct conf_policy *policy)
 {
 	const struct conf_health *h = &policy->health;
 	const struct conf_upstream_tls *tls = &policy->tls;
-	const struct str parts[] = {b->address, h->method, h->path, h->host, h->body, h->grpc_service,
-		tls->ca, tls->server_name, tls->cert, tls->key};
+	const struct str parts[] = {b->address, b->host, h->method, h->path, h->host, h->body,
+		h->grpc_service, tls->ca, tls->server_name, tls->cert, tls->key};
 	size_t cap = 128 + h->status_n * 16;
 	struct text t;
 
@@ -313,14 +313,14 @@ static struct tls_client *choose_tls(
 /* Points the check's probe at the texts of the current snapshot. */
 static void aim(struct check *c, const struct health *h)
 {
-	const struct backend *b = h->backend;
+	const struct conf_backend *b = h->member;
 	const struct conf_policy *policy = CONTAINER(h->conf, struct conf_policy, health);
 	struct probe_target target = {
 		.health = *h->conf,
 		.protocol = policy->protocol,
 		.proxy_protocol = policy->proxy_protocol,
 		.keep = c->engine->keep && h->conf->interval <= KEEP_INTERVAL_MS,
-		.addr = b->addr.family == ADDR_NONE ? h->addr : b->addr,
+		.addr = b->addr,
 		.unix_path = b->unix_path,
 		.name = policy->tls.server_name.n ? policy->tls.server_name : b->host,
 		.authority = b->host.n        ? b->host
@@ -355,7 +355,7 @@ static void unsubscribe(struct health *h)
 
 static void subscribe(struct health_engine *e, struct health *h, const struct conf_policy *policy)
 {
-	struct check *c = check_of(e, check_key(h->backend, policy));
+	struct check *c = check_of(e, check_key(h->member, policy));
 
 	h->conf = &policy->health;
 	if (h->check != c) {
@@ -391,9 +391,9 @@ static struct health *health_begin(struct health_engine *e, struct backend *b)
 	return h;
 }
 
-static void follow_backend(
-	struct health_engine *e, struct backend *b, const struct pool *pool, uint64_t serial)
+static void follow_backend(struct health_engine *e, const struct pool *pool, uint32_t i, uint64_t serial)
 {
+	struct backend *b = pool->backends[i];
 	const struct conf_policy *policy = &pool->conf->policy;
 	bool fresh = b->named_since == serial; /* an older snapshot may have it, for a request that lasts */
 
@@ -413,6 +413,7 @@ static void follow_backend(
 		}
 	}
 	b->health->pool = pool;
+	b->health->member = &pool->members[i];
 	b->health->serial = serial;
 	subscribe(e, b->health, policy);
 }
@@ -454,7 +455,7 @@ void health_follow(struct health_engine *e, struct snapshot *s)
 	e->keep = may_keep(s);
 	for (uint32_t p = 0; p < s->pool_n; p++)
 		for (uint32_t i = 0; i < s->pools[p]->n; i++)
-			follow_backend(e, s->pools[p]->backends[i], s->pools[p], s->serial);
+			follow_backend(e, s->pools[p], i, s->serial);
 	forget_others(e, s->serial);
 	begin_next(e);
 }
@@ -510,19 +511,6 @@ void health_load(struct health_engine *e, const json_t *saved)
 		if (one)
 			load_one(e, h, one);
 	}
-}
-
-void health_set_addr(struct backend *b, const struct addr *addr)
-{
-	struct health *h = b->health;
-
-	if (!h)
-		return;
-	h->addr = *addr;
-	aim(h->check, h);
-	/* What was learned of another address, or of none, need not stand until its time has come. */
-	queue(h->check);
-	begin_next(h->check->engine);
 }
 
 void health_free(struct health_engine *e)

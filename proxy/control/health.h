@@ -29,6 +29,7 @@ struct health {
 	struct check *check;
 	const struct conf_health *conf; /* the current snapshot's */
 	const struct pool *pool; /* the current snapshot's */
+	const struct conf_backend *member; /* the current snapshot's */
 	uint64_t serial; /* of the snapshot that last named it */
 	bool joins; /* new in a pool that serves already: warms up with its first pass */
 	uint32_t streak; /* results in a row that speak against the present state */
@@ -36,7 +37,6 @@ struct health {
 	uint16_t status; /* of the last answer; 0: none */
 	uint32_t duration_us; /* of the last probe */
 	uint64_t since_ms; /* in this state, on control's clock */
-	struct addr addr; /* what a dns: name has become; ADDR_NONE: not resolved yet */
 };
 
 struct health_engine {
@@ -58,8 +58,6 @@ void health_init(struct health_engine *e, struct loop *l, struct io_thread *io, 
 /* Checks exactly what this snapshot says. Before the snapshot goes to the workers, so that they never see a new
  * backend that nobody has checked. */
 void health_follow(struct health_engine *e, struct snapshot *s);
-/* A name has been resolved: the address is checked now. */
-void health_set_addr(struct backend *b, const struct addr *addr);
 void health_free(struct health_engine *e);
 /* What is thought of each backend, for a successor, and the same as the successor's starting point: {"acme/shop/blue/10.0.0.1:80":
  * {state, streak, since_ms, warm_from_ms}}. Backends that are not checked here, or unknown there, are passed over. */

@@ -56,7 +56,10 @@ void install_begin(struct control *c, struct conf **conf, struct module_set *mod
 		&c->service_slots, modules};
 	bool members_only = c->snapshot && c->snapshot->generation == generation;
 
+	discovery_configure(&c->discovery, &(*conf)->resolver);
+	discovery_begin(&c->discovery);
 	c->snapshot = snapshot_build(conf, &parts);
+	discovery_sweep(&c->discovery);
 	c->snapshot->workers_left = c->worker_n;
 	c->snapshots_alive++;
 	rebuild_answered_by(&c->rebuild, c->serial);
@@ -70,7 +73,6 @@ void install_begin(struct control *c, struct conf **conf, struct module_set *mod
 	c->workers_waited_for = c->worker_n;
 	for (uint32_t i = 0; i < c->worker_n; i++)
 		order_install(c, &c->workers[i], members_only);
-	discovery_follow(&c->discovery, c->snapshot);
 	control_set_state(c, c->state == CONTROL_STARTING ? CONTROL_STARTING : CONTROL_INSTALLING);
 }
 

@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 #include "base/obj.h"
+#include "control/file_watch.h"
 #include "control/store.h"
 
 #define LOOK_MS       100 /* how old a line may grow in a ring */
@@ -15,6 +16,14 @@
 #define WRITE_WAIT_MS 1000 /* for a pipe that nobody reads; then its lines are dropped, and counted */
 
 /* -- files -- */
+
+static uint64_t milliseconds(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
 
 static uint64_t seconds(void)
 {
@@ -134,6 +143,7 @@ static void *run(void *arg)
 
 		poll(&pfd, 1, LOOK_MS);
 		mailbox_deliver(&io->box, io);
+		file_watches_look(&io->files, milliseconds());
 		for (uint32_t i = 0; i < io->ring_n; i++)
 			drain_ring(io, io->rings[i]);
 		if (io->keeper)
@@ -154,6 +164,7 @@ static void *run(void *arg)
 bool io_thread_start(struct io_thread *io)
 {
 	io->access.fd = io->events.fd = -1;
+	list_init(&io->files);
 	if (mailbox_init(&io->box) < 0)
 		return false;
 	if (pthread_create(&io->thread, NULL, run, io) != 0) {

@@ -6,6 +6,7 @@
 #include <jansson.h>
 #include <pthread.h>
 #include "base/counter.h"
+#include "base/list.h"
 #include "base/mailbox.h"
 #include "base/ring.h"
 #include "config/conf.h"
@@ -38,6 +39,7 @@ struct io_thread {
 	uint32_t ring_n;
 	_Atomic uint64_t lost; /* lines of the access log, ever; written by the thread alone */
 	struct log_file access, events; /* the thread's own */
+	struct list files; /* struct file_watch; the thread's own */
 	/* Who is given each event_line once it has been written, in their order; set before the thread starts. Takes the mail. */
 	struct mailbox *audience;
 	void (*on_event)(struct mail *m, void *receiver);

@@ -66,13 +66,41 @@ void control_rebuild(struct control *c, void (*done)(void *ctx), void *ctx)
 	list_push_back(&c->rebuild.waiters, &w->link);
 }
 
+/* The addresses of those in p whom the snapshot of that serial is the first to name (added), or does not name. */
+static json_t *differing(const struct pool *p, uint64_t serial, bool added)
+{
+	json_t *all = json_array();
+
+	for (uint32_t i = 0; i < p->n; i++)
+		if (added ? p->backends[i]->named_since == serial : p->backends[i]->named_last != serial)
+			json_array_append_new(all, json_string(p->backends[i]->address.p));
+	return all;
+}
+
+/* Both are of the same configuration: their pools lie beside each other. */
+static void tell_changes(struct control *c, const struct snapshot *before, const struct snapshot *after)
+{
+	for (uint32_t p = 0; p < after->pool_n; p++) {
+		const struct pool *from = before->pools[p], *to = after->pools[p];
+
+		if (from->fingerprint != to->fingerprint)
+			event_emit(&c->io, CONF_LEVEL_INFO, "members",
+				json_pack("{s:s, s:o, s:o, s:i}", "pool", to->slot->key.p, "added",
+					differing(to, after->serial, true), "removed",
+					differing(from, after->serial, false), "pool_size", (int)to->n));
+	}
+}
+
 void rebuild_begin(struct control *c)
 {
+	const struct snapshot *before = c->snapshot;
 	struct conf *conf;
 
-	if (snapshot_is_outdated(c->snapshot, &c->roster)) {
-		conf = conf_ref(c->snapshot->conf);
-		install_begin(c, &conf, c->snapshot->modules, c->snapshot->generation);
+	if (snapshot_is_outdated(before, &c->roster)) {
+		conf = conf_ref(before->conf);
+		install_begin(c, &conf, before->modules, before->generation);
+		/* Workers have only just been told: they cannot have let go of it. */
+		tell_changes(c, before, c->snapshot);
 		return;
 	}
 	rebuild_answered_by(&c->rebuild, c->snapshot->serial);

@@ -5,11 +5,10 @@
 static struct roster members(void *ctx, struct str pool_key, const struct conf_pool *conf)
 {
 	struct control *c = ctx;
-	struct roster set = {.lookup = POOL_KNOWN};
+	struct roster set = {conf->backends, conf->backend_n, POOL_KNOWN};
 
-	if (runtime_members(&c->runtime, pool_key, &set.v, &set.n))
-		return set;
-	return (struct roster){conf->backends, conf->backend_n, POOL_KNOWN};
+	runtime_members(&c->runtime, pool_key, &set.v, &set.n);
+	return discovery_expand(&c->discovery, set.v, set.n);
 }
 
 struct roster_source roster_source_of(struct control *c)

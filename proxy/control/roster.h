@@ -1,5 +1,5 @@
-/* control/roster.h - who the members of a pool are: what was set at run time, else what its configuration
- * lists. */
+/* control/roster.h - who the members of a pool are: what was set at run time, else what its configuration lists, with names and files
+ * replaced by the addresses that discovery has found for them. */
 #ifndef WEIR_CONTROL_ROSTER_H
 #define WEIR_CONTROL_ROSTER_H
 

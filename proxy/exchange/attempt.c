@@ -16,7 +16,7 @@ static bool can_be_asked(const struct exchange *x, const struct backend *b)
 {
 	const struct conn_pool *p = edge_backend(x->edge, b);
 
-	return p && conn_pool_reachable(p) && !was_tried(x, b);
+	return p && !was_tried(x, b);
 }
 
 /* Panic disbelieves the checks that have failed; who has not been checked yet has still to pass one. */
@@ -153,9 +153,12 @@ static void split(struct exchange *x)
 	x->chose_pool = result.chosen;
 }
 
-/* Is a backend of this pool about to be checked for the first time? One that has left the configuration meanwhile is not. */
+/* Is somebody about to be found for this pool, or to be checked for the first time? One that has left the configuration meanwhile is
+ * not. */
 static bool is_coming_up(const struct exchange *x, const struct pool *pool)
 {
+	if (pool->lookup == POOL_ASKED)
+		return true;
 	for (uint32_t i = 0; i < pool->n; i++)
 		if (backend_standing(pool->backends[i]) == BACKEND_CHECKING &&
 			edge_backend(x->edge, pool->backends[i]))
@@ -292,12 +295,20 @@ void attempt_start(struct exchange *x, const struct backend *b)
 		attempt_failed(x, why);
 }
 
-static enum reason why_nobody(const struct exchange *x)
+enum reason attempt_why_nobody(const struct exchange *x)
 {
-	for (uint32_t p = 0; p < x->service->n; p++)
-		if (pool_share(edge_now(x->edge, &x->service->pools[p])) > 0)
+	enum reason why = REASON_NO_POOL;
+
+	for (uint32_t p = 0; p < x->service->n; p++) {
+		const struct pool *pool = &x->service->pools[p];
+
+		if (pool != x->pool && pool_share(edge_now(x->edge, pool)) == 0)
+			continue;
+		if (pool->n > 0 || pool->lookup == POOL_KNOWN)
 			return REASON_NO_BACKEND;
-	return REASON_NO_POOL;
+		why = REASON_UPSTREAM_RESOLVE;
+	}
+	return why;
 }
 
 /* What there is to wait for, and where; REASON_NONE: nothing. */
@@ -345,7 +356,7 @@ static void enter_pool(struct exchange *x, bool behind)
 		why = holdup(x, &where);
 	if (why == REASON_NONE || why == REASON_BREAKER_REQUESTS) {
 		deadline_disarm(x->edge->loop, &x->deadline);
-		exchange_fail(x, why == REASON_NONE ? why_nobody(x) : why);
+		exchange_fail(x, why == REASON_NONE ? attempt_why_nobody(x) : why);
 	} else {
 		wait_in_queue(x, where, why);
 	}
@@ -377,12 +388,10 @@ void attempt_begin(struct exchange *x)
 
 void attempt_failed(struct exchange *x, enum reason why)
 {
-	/* A kept-alive connection that closed under the request says nothing of the backend; nor does that it has left the configuration
-	 * while a connection to it was waited for. */
+	/* A kept-alive connection that closed under the request says nothing of the backend. */
 	bool stale =
-		why == REASON_NO_BACKEND ||
-		((why == REASON_UPSTREAM_STALE || (why == REASON_UPSTREAM_UNSENT && x->upstream_reused)) &&
-			x->stale_replays == 0);
+		(why == REASON_UPSTREAM_STALE || (why == REASON_UPSTREAM_UNSENT && x->upstream_reused)) &&
+		x->stale_replays == 0;
 
 	if (x->state == EXCHANGE_CONNECTING)
 		x->queue_us += x->edge->loop->now_us - x->wait_us;

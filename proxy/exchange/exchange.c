@@ -39,7 +39,8 @@ static void on_response_timeout(struct deadline *d)
 	struct exchange *x = CONTAINER(d, struct exchange, deadline);
 
 	if (x->queue) {
-		exchange_fail(x, (enum reason)x->queue_why);
+		exchange_fail(x, x->queue_why == REASON_NO_BACKEND ? attempt_why_nobody(x)
+								   : (enum reason)x->queue_why);
 	} else if (x->state == EXCHANGE_AWAITING || x->state == EXCHANGE_CONNECTING) {
 		attempt_failed(x, REASON_UPSTREAM_TIMEOUT);
 	} else {
@@ -261,6 +262,26 @@ static void meet_modules(struct exchange *x)
 			return;
 	}
 	exchange_route(x);
+}
+
+void exchange_follow_members(struct exchange *x)
+{
+	struct snapshot_use *now = x->edge->use;
+	struct routed routed;
+
+	if (x->use == now || x->use->snapshot->conf != now->snapshot->conf)
+		return;
+	routed = router_find(now->snapshot->router, &x->request);
+	/* A module may have changed since what it was routed by. */
+	if (routed.why != REASON_NONE || routed.route->conf != x->route->conf)
+		return;
+	let_go_of_snapshot(x);
+	x->use = now;
+	now->exchanges++;
+	x->tenant = routed.tenant;
+	x->route = routed.route;
+	x->service = routed.route->service;
+	x->pool = NULL;
 }
 
 static void client_on_head(struct stream *s, const struct head *head, bool last)

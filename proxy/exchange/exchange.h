@@ -141,6 +141,9 @@ void exchange_serve(struct exchange *x);
 /* Gives the client's body to the upstream stream, as far as it has come. */
 void exchange_pump_request(struct exchange *x);
 
+/* It waits, and has not chosen a backend: if only members of pools have changed since it came, it goes by those that there are now. */
+void exchange_follow_members(struct exchange *x);
+
 /* attempt.c */
 /* Picks pool and backend, and gets a connection. */
 void attempt_begin(struct exchange *x);
@@ -148,6 +151,8 @@ void attempt_begin(struct exchange *x);
 void attempt_resume(struct exchange *x);
 /* Can its pool take it now? */
 bool attempt_has_place(struct exchange *x);
+/* Why there is no backend for it. */
+enum reason attempt_why_nobody(const struct exchange *x);
 /* The request is on its way: the backend's time to begin its answer runs (anew). */
 void attempt_await(struct exchange *x);
 /* The attempt has failed before an answer began: another one, or exchange_fail(). */

@@ -114,8 +114,12 @@ void queues_look_again(struct edge *e)
 			list_push_back(&all, link);
 		}
 	}
-	while ((link = list_pop_front(&all)))
-		attempt_begin(CONTAINER(link, struct exchange, queued));
+	while ((link = list_pop_front(&all))) {
+		struct exchange *x = CONTAINER(link, struct exchange, queued);
+
+		exchange_follow_members(x);
+		attempt_begin(x);
+	}
 }
 
 void queue_free(struct pool_traffic *t)

@@ -46,6 +46,7 @@ static void member_keep(struct arena *a, struct conf_backend *m, const struct ba
 	m->address = b->address;
 	m->unix_path = b->unix_path;
 	m->host = arena_str(a, m->host);
+	m->zone = arena_str(a, m->zone);
 }
 
 static void pool_build(struct snapshot *s, const struct snapshot_parts *parts, struct pool *pool,

@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include "base/obj.h"
 
-#define QUERY_TIMEOUT_MS 2000 /* of one try; the next server, or the next try, waits longer */
-#define QUERY_TRIES      3
-#define TICK_MS          100
+#define TICK_MS  100
+#define CLASS_IN 1 /* RFC 1035 3.2.4 */
+#define TYPE_SRV 33 /* RFC 2782 */
 
 struct resolver_socket {
 	struct list link;
@@ -24,9 +24,12 @@ struct resolve {
 	struct task task;
 	bool answered; /* c-ares is done with it */
 	uint16_t port;
-	void (*done)(const struct resolve_answer *answer, void *ctx); /* NULL: cancelled */
+	bool cancelled;
+	void (*done)(const struct resolve_answer *answer, void *ctx); /* one of the two */
+	void (*done_srv)(const struct srv_answer *answer, void *ctx);
 	void *ctx;
 	struct resolve_answer answer;
+	struct srv_answer *srv; /* owned; NULL unless they are asked for */
 };
 
 static struct resolver_socket *find_socket(struct resolver *r, evutil_socket_t fd)
@@ -85,12 +88,12 @@ static void on_tick(struct deadline *d)
 		deadline_arm(r->loop, &r->tick, TICK_MS);
 }
 
-bool resolver_init(struct resolver *r, struct loop *l, const char *servers)
+bool resolver_init(struct resolver *r, struct loop *l, const struct resolver_options *o)
 {
 	struct ares_options options = {.sock_state_cb = on_interest,
 		.sock_state_cb_data = r,
-		.timeout = QUERY_TIMEOUT_MS,
-		.tries = QUERY_TRIES};
+		.timeout = (int)o->timeout_ms,
+		.tries = (int)o->tries};
 	int flags = ARES_OPT_SOCK_STATE_CB | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES;
 
 	*r = (struct resolver){.loop = l, .tick = {.fire = on_tick}};
@@ -102,7 +105,7 @@ bool resolver_init(struct resolver *r, struct loop *l, const char *servers)
 		ares_library_cleanup();
 		return false;
 	}
-	if (servers && ares_set_servers_ports_csv(r->channel, servers) != ARES_SUCCESS) {
+	if (o->servers && ares_set_servers_ports_csv(r->channel, o->servers) != ARES_SUCCESS) {
 		resolver_free(r);
 		return false;
 	}
@@ -113,13 +116,14 @@ static void question_free(struct resolve *q)
 {
 	task_cancel(&q->task);
 	list_remove(&q->link);
+	free(q->srv);
 	free(q);
 }
 
 void resolver_free(struct resolver *r)
 {
 	list_each (link, &r->pending)
-		CONTAINER(link, struct resolve, link)->done = NULL;
+		CONTAINER(link, struct resolve, link)->cancelled = true;
 	deadline_disarm(r->loop, &r->tick);
 	ares_destroy(r->channel); /* calls back for everything open */
 	list_each_safe (link, &r->pending)
@@ -156,11 +160,13 @@ static void collect(struct resolve *q, const struct ares_addrinfo *info)
 static void answer(struct task *task)
 {
 	struct resolve *q = CONTAINER(task, struct resolve, task);
-	void (*done)(const struct resolve_answer *, void *) = q->done;
 
 	list_remove(&q->link);
-	if (done)
-		done(&q->answer, q->ctx);
+	if (!q->cancelled && q->done)
+		q->done(&q->answer, q->ctx);
+	else if (!q->cancelled)
+		q->done_srv(q->srv, q->ctx);
+	free(q->srv);
 	free(q);
 }
 
@@ -183,22 +189,59 @@ static void on_answer(void *arg, int status, int timeouts, struct ares_addrinfo 
 	}
 	if (q->answer.n == 0)
 		q->answer.error = ares_strerror(status == ARES_SUCCESS ? ARES_ENODATA : status);
+	q->answer.none = q->answer.n == 0 &&
+			 (status == ARES_SUCCESS || status == ARES_ENODATA || status == ARES_ENOTFOUND);
 	answered(q);
 }
 
-struct resolve *resolver_ask(struct resolver *r, const char *name, uint16_t port,
-	void (*done)(const struct resolve_answer *answer, void *ctx), void *ctx)
+static void on_srv_answer(void *arg, int status, int timeouts, unsigned char *reply, int n)
 {
-	struct ares_addrinfo_hints hints = {
-		.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = ARES_AI_NOSORT};
+	struct resolve *q = arg;
+
+	(void)timeouts;
+	if (status == ARES_SUCCESS && !srv_reply_parse(q->srv, reply, (size_t)n))
+		status = ARES_EBADRESP;
+	if (q->srv->n == 0)
+		q->srv->error = ares_strerror(status == ARES_SUCCESS ? ARES_ENODATA : status);
+	answered(q);
+}
+
+static struct resolve *question_new(struct resolver *r, void *ctx)
+{
 	struct resolve *q = calloc(1, sizeof(*q));
 
 	MUST(q);
 	q->r = r;
-	q->port = port;
-	q->done = done;
 	q->ctx = ctx;
 	list_push_back(&r->pending, &q->link);
+	if (!deadline_armed(&r->tick))
+		deadline_arm(r->loop, &r->tick, TICK_MS);
+	return q;
+}
+
+struct resolve *resolver_ask_srv(struct resolver *r, const char *name,
+	void (*done)(const struct srv_answer *answer, void *ctx), void *ctx)
+{
+	struct resolve *q = question_new(r, ctx);
+
+	q->done_srv = done;
+	q->srv = calloc(1, sizeof(*q->srv));
+	MUST(q->srv);
+	ares_query(r->channel, name, CLASS_IN, TYPE_SRV, on_srv_answer, q);
+	return q;
+}
+
+struct resolve *resolver_ask(struct resolver *r, const char *name, uint16_t port, enum resolve_family family,
+	void (*done)(const struct resolve_answer *answer, void *ctx), void *ctx)
+{
+	static const int families[] = {
+		[RESOLVE_BOTH] = AF_UNSPEC, [RESOLVE_IP4] = AF_INET, [RESOLVE_IP6] = AF_INET6};
+	struct ares_addrinfo_hints hints = {
+		.ai_family = families[family], .ai_socktype = SOCK_STREAM, .ai_flags = ARES_AI_NOSORT};
+	struct resolve *q = question_new(r, ctx);
+
+	q->port = port;
+	q->done = done;
 	/* c-ares 1.18 asks DNS for addresses too, when either family will do. */
 	if (addr_parse_ip(&q->answer.addrs[0], str_of(name))) {
 		q->answer.addrs[0].port = port;
@@ -207,8 +250,6 @@ struct resolve *resolver_ask(struct resolver *r, const char *name, uint16_t port
 		return q;
 	}
 	ares_getaddrinfo(r->channel, name, NULL, &hints, on_answer, q);
-	if (!deadline_armed(&r->tick))
-		deadline_arm(r->loop, &r->tick, TICK_MS);
 	return q;
 }
 
@@ -218,7 +259,7 @@ void resolve_cancel(struct resolve **qp)
 
 	if (!q)
 		return;
-	q->done = NULL;
+	q->cancelled = true;
 	/* c-ares cannot forget one question: it is freed when the answer comes. */
 	if (q->answered)
 		question_free(q);

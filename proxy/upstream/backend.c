@@ -42,7 +42,7 @@ static struct str keep(char **at, struct str s)
 
 static struct backend *backend_new(struct slot *slot, size_t address_at, const struct conf_backend *conf)
 {
-	struct backend *b = calloc(1, sizeof(*b) + conf->unix_path.n + conf->host.n + 2);
+	struct backend *b = calloc(1, sizeof(*b) + conf->unix_path.n + 1);
 	char *at;
 
 	MUST(b);
@@ -51,8 +51,6 @@ static struct backend *backend_new(struct slot *slot, size_t address_at, const s
 	b->slot = slot;
 	b->address = str_skip(slot->key, address_at);
 	b->unix_path = keep(&at, conf->unix_path);
-	b->host = keep(&at, conf->host);
-	b->port = conf->port;
 	b->addr = conf->addr;
 	atomic_init(&b->state, BACKEND_UP);
 	return b;

@@ -32,9 +32,7 @@ struct backend {
 	struct slot *slot; /* its key is "acme/shop/blue/127.0.0.1:9001" */
 	struct str address; /* the last part of the key */
 	struct str unix_path; /* empty: not a unix socket */
-	struct str host; /* the name of a dns: backend; empty otherwise */
-	uint16_t port; /* of a dns: backend */
-	struct addr addr; /* ADDR_NONE for a dns: backend: its addresses reach workers as mail */
+	struct addr addr;
 	struct health *health; /* control's record of its checks; NULL: none */
 	struct outlier *outlier; /* control's record of its ejections; NULL: none */
 	struct backend_tallies *tallies; /* for workers to count in */

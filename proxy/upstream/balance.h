@@ -40,7 +40,7 @@ struct balance_state {
 	int64_t *credit; /* round robin: one per backend */
 	uint32_t *table; /* hash: index into pool->backends by slot */
 	uint32_t table_size;
-	uint64_t fingerprint; /* of the pool that the table was made for */
+	uint64_t fingerprint; /* of the pool that it was made for */
 	uint32_t n; /* backends of that pool */
 };
 

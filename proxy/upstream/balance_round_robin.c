@@ -13,6 +13,7 @@ static void begin(struct balance_state *state, const struct candidates *c)
 	state->credit = calloc(c->pool->n, sizeof(*state->credit));
 	MUST(state->credit);
 	state->n = c->pool->n;
+	state->fingerprint = c->pool->fingerprint;
 	/* The first turn falls at random by weight, or many workers, and many fresh starts, would all begin with the heaviest. */
 	first = balance_random.pick(state, c);
 	for (uint32_t i = 0; i < state->n; i++)
@@ -28,7 +29,7 @@ static uint32_t pick(struct balance_state *state, const struct candidates *c)
 
 	if (c->pool->n == 0)
 		return BALANCE_NOBODY;
-	if (state->n != c->pool->n || !state->credit)
+	if (state->fingerprint != c->pool->fingerprint || state->n != c->pool->n || !state->credit)
 		begin(state, c);
 	for (uint32_t i = 0; i < state->n; i++) {
 		uint32_t weight;

@@ -6,7 +6,6 @@
 
 static void on_change(struct http_conn *c);
 static void on_closed(struct http_conn *c, enum reason why);
-static void fail_first(struct conn_pool *p, enum reason why);
 
 static const struct http_conn_owner_ops pool_conn_ops = {.on_change = on_change, .on_closed = on_closed};
 
@@ -27,6 +26,8 @@ struct conn_pool *conn_pool_new(struct loop *l, const struct backend *b)
 
 struct backend_tally *conn_pool_tally(struct conn_pool *p)
 {
+	if (p->retired)
+		return backend_tally(p->backend->tallies, p->worker);
 	if (!p->tally)
 		p->tally = backend_tally(p->backend->tallies, p->worker);
 	return p->tally;
@@ -67,23 +68,11 @@ void conn_pool_configure(struct conn_pool *p, const struct conn_settings *settin
 	drain_list(&p->full);
 }
 
-void conn_pool_set_addrs(struct conn_pool *p, const struct addr *addrs, uint32_t n)
-{
-	if (n == 0)
-		return;
-	p->addrs = realloc(p->addrs, n * sizeof(*addrs));
-	MUST(p->addrs);
-	memcpy(p->addrs, addrs, n * sizeof(*addrs));
-	p->addr_n = n;
-	p->addr_turn = 0;
-}
-
 static void end_if_empty(struct conn_pool *p)
 {
-	if (!p->retired || p->conns > 0 || p->opening_n > 0)
+	if (!p->retired || p->conns > 0 || p->opening_n > 0 || p->waiting_n > 0)
 		return;
 	p->magic = 0;
-	free(p->addrs);
 	free(p->error);
 	free(p);
 }
@@ -99,9 +88,7 @@ void conn_pool_retire(struct conn_pool **pp)
 		p->tally = NULL;
 	}
 	p->retired = true;
-	opening_close_beyond(p, 0);
-	while (list_first(&p->waiting))
-		fail_first(p, REASON_NO_BACKEND);
+	opening_close_beyond(p, p->waiting_n);
 	drain_list(&p->free);
 	drain_list(&p->full);
 	end_if_empty(p);
@@ -172,7 +159,8 @@ void conn_waiter_cancel(struct conn_waiter *w)
 		return;
 	stop_waiting(w);
 	/* Requests that are given up as fast as they come must not leave a connection each behind; one may be kept for the next. */
-	opening_close_beyond(p, p->waiting_n + 1);
+	opening_close_beyond(p, p->waiting_n + !p->retired);
+	end_if_empty(p);
 }
 
 /* As many connections are being made as requests wait, within the limit. Returns why none could be begun. */
@@ -208,9 +196,11 @@ static void make_room(struct conn_pool *p)
 static void on_waited_enough(struct deadline *d)
 {
 	struct conn_waiter *w = CONTAINER(d, struct conn_waiter, deadline);
+	struct conn_pool *p = w->pool;
 
 	stop_waiting(w);
 	w->failed(w, REASON_PENDING_TIMEOUT);
+	end_if_empty(p);
 }
 
 enum reason conn_pool_wait(struct conn_pool *p, struct conn_waiter *w)
@@ -306,7 +296,7 @@ static void on_closed(struct http_conn *c, enum reason why)
 	list_remove(&c->link);
 	p->conns--;
 	tell_now(p);
-	if (!p->retired && open_more(p) != REASON_NONE)
+	if (open_more(p) != REASON_NONE)
 		conn_pool_open_failed(p, REASON_UPSTREAM_CONNECT);
 	else
 		end_if_empty(p);

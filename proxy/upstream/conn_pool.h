@@ -20,7 +20,7 @@ struct conn_settings {
 	uint8_t proxy_protocol; /* 0, 1, 2: the connection begins with a PROXY header and serves one client's request only */
 	struct tls_client *tls; /* NULL: plain; the worker's, outlives its pools */
 	bool tls_lost; /* TLS is wanted and cannot be had (its files are gone): nobody is connected to, least of all in the clear */
-	char server_name[256]; /* SNI and verified name; "" takes the host of a dns: backend */
+	char server_name[256]; /* SNI and verified name; "": none */
 	struct http_limits limits;
 	uint32_t connect_ms;
 	uint32_t max_conns; /* 0: no limit */
@@ -46,10 +46,9 @@ struct conn_pool {
 	uint32_t magic;
 	bool retired; /* no snapshot names the backend any more: frees itself with its last connection */
 	struct loop *loop;
-	const struct backend *backend; /* valid until retired */
+	const struct backend *
+		backend; /* valid until retired, and then while anybody waits: he holds a snapshot that names it */
 	struct conn_settings settings;
-	struct addr *addrs; /* of a dns: backend, as last resolved; owned */
-	uint32_t addr_n, addr_turn;
 	struct list free; /* connections with room, warmest first */
 	struct list full;
 	struct list opening; /* struct opening: not connected yet */
@@ -70,19 +69,13 @@ struct conn_pool {
 struct conn_pool *conn_pool_new(struct loop *l, const struct backend *b);
 /* Gives the pool new settings. Connections made under settings that differ in protocol, TLS or name take no new requests. */
 void conn_pool_configure(struct conn_pool *p, const struct conn_settings *settings);
-/* What a dns: name has become; n 0: unresolvable, the last good ones stay. */
-void conn_pool_set_addrs(struct conn_pool *p, const struct addr *addrs, uint32_t n);
-/* Has the backend an address to connect to? */
-static inline bool conn_pool_reachable(const struct conn_pool *p)
-{
-	return p->backend->addr.family != ADDR_NONE || p->addr_n > 0;
-}
 /* Has the backend as many requests as it may have? */
 static inline bool conn_pool_is_full(const struct conn_pool *p)
 {
 	return p->settings.max_requests && p->streams + p->waiting_n >= p->settings.max_requests;
 }
-/* Begins to end: those who wait are told, idle connections close, others when their requests do, then it frees itself. Takes *pp. */
+/* Begins to end: idle connections close, others when their requests do; those who wait are still served. Then it frees itself. Takes
+ * *pp. */
 void conn_pool_retire(struct conn_pool **pp);
 /* Closes everything at once: at the end of the process. */
 void conn_pool_close(struct conn_pool *p);
@@ -92,7 +85,7 @@ struct http_conn *conn_pool_take(struct conn_pool *p);
 /* Opens a stream on a connection from conn_pool_take() or ready(). NULL if the connection has died meanwhile. */
 struct stream *conn_pool_open(
 	struct conn_pool *p, struct http_conn *c, const struct stream_owner_ops *ops, void *owner);
-/* The tally to count in. Not once it is retired. */
+/* The tally to count in. Once it is retired, only for who holds a snapshot that names the backend. */
 struct backend_tally *conn_pool_tally(struct conn_pool *p);
 /* To be called once for every stream that was opened, before it is released. */
 void conn_pool_done(struct conn_pool *p);

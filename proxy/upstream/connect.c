@@ -115,41 +115,25 @@ static void on_too_slow(struct deadline *d)
 	opening_fail(CONTAINER(d, struct opening, deadline), REASON_UPSTREAM_CONNECT_TIMEOUT);
 }
 
-/* Where to connect to: the backend's address, or the next of those that its name has become. */
-static const struct addr *next_addr(struct conn_pool *p)
-{
-	if (p->addr_n > 0)
-		return &p->addrs[p->addr_turn++ % p->addr_n];
-	return &p->backend->addr;
-}
-
-static struct str server_name(const struct conn_pool *p)
-{
-	struct str name = str_of(p->settings.server_name);
-
-	return name.n ? name : p->backend->host;
-}
-
 enum reason opening_begin(struct conn_pool *p, const struct addr *client, const struct addr *local)
 {
 	const char *unix_path = p->backend->unix_path.n ? p->backend->unix_path.p : NULL;
-	const struct addr *to = next_addr(p);
 	enum reason why = REASON_UPSTREAM_CONNECT;
 	struct opening *o;
 
 	if (p->settings.tls_lost)
 		return REASON_UPSTREAM_TLS;
-	if (to->family == ADDR_NONE)
+	if (p->backend->addr.family == ADDR_NONE)
 		return REASON_UPSTREAM_RESOLVE;
 	o = mem_obj(&p->loop->mem, sizeof(*o));
 	if (p->settings.proxy_protocol)
 		o->preamble_n =
 			(uint8_t)proxy_protocol_write(p->settings.proxy_protocol, client, local, o->preamble);
 	if (p->settings.tls)
-		o->transport = tls_connect(p->loop, to, unix_path, p->settings.tls, server_name(p),
-			(struct str){o->preamble, o->preamble_n}, &why);
+		o->transport = tls_connect(p->loop, &p->backend->addr, unix_path, p->settings.tls,
+			str_of(p->settings.server_name), (struct str){o->preamble, o->preamble_n}, &why);
 	else
-		o->transport = plain_connect(p->loop, to, unix_path, &why);
+		o->transport = plain_connect(p->loop, &p->backend->addr, unix_path, &why);
 	if (!o->transport) {
 		mem_obj_free(&p->loop->mem, o, sizeof(*o));
 		counter_add(&conn_pool_tally(p)->connect_failures, 1);

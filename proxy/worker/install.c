@@ -26,8 +26,6 @@ static uint32_t part_of(uint32_t limit, uint32_t workers)
 static void fill_settings(struct conn_settings *set, struct worker *w, const struct conf *conf,
 	const struct conf_policy *policy, uint32_t workers)
 {
-	struct text name = text_in(set->server_name, sizeof(set->server_name) - 1);
-
 	*set = (struct conn_settings){
 		.protocol = policy->protocol,
 		.proxy_protocol = policy->proxy_protocol,
@@ -45,7 +43,15 @@ static void fill_settings(struct conn_settings *set, struct worker *w, const str
 		.pending_ms = policy->breaker.pending_timeout,
 	};
 	set->tls_lost = policy->tls.on && !set->tls;
-	text_put(&name, policy->tls.server_name);
+}
+
+/* What a member's certificate must say, and is asked for: what the policy names, or the name that the member was found by. */
+static void set_server_name(
+	struct conn_settings *set, const struct conf_policy *policy, const struct conf_backend *member)
+{
+	struct text name = text_in(set->server_name, sizeof(set->server_name) - 1);
+
+	text_put(&name, policy->tls.server_name.n ? policy->tls.server_name : member->host);
 	set->server_name[name.n] = '\0';
 }
 
@@ -82,6 +88,7 @@ static void visit_pools(struct worker *w, const struct worker_install *order)
 			(*at)->serial = s->serial;
 			(*at)->worker = w->index;
 			set.max_requests = part_of(requests_of(&pool->members[i], breaker), order->workers);
+			set_server_name(&set, &pool->conf->policy, &pool->members[i]);
 			conn_pool_configure(*at, &set);
 		}
 	}

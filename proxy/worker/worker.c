@@ -131,22 +131,6 @@ void worker_install(struct worker *w, struct worker_install *order)
 	mailbox_send(&w->box, &order->mail);
 }
 
-static void deliver_addrs(struct mail *m, void *receiver)
-{
-	struct worker_addrs *addrs = CONTAINER(m, struct worker_addrs, mail);
-	struct worker *w = receiver;
-
-	if (addrs->slot < w->edge.backend_n && w->edge.backends[addrs->slot])
-		conn_pool_set_addrs(w->edge.backends[addrs->slot], addrs->v, addrs->n);
-	free(addrs);
-}
-
-void worker_set_addrs(struct worker *w, struct worker_addrs *addrs)
-{
-	addrs->mail.deliver = deliver_addrs;
-	mailbox_send(&w->box, &addrs->mail);
-}
-
 static void deliver_pools(struct mail *m, void *receiver)
 {
 	struct worker *w = receiver;

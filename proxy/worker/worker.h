@@ -121,14 +121,6 @@ struct worker_install {
 	struct cookie_keys *cookie_keys; /* likewise; it goes on to the edge */
 };
 
-/* New addresses of a dns: backend. malloc'ed; the worker frees it. */
-struct worker_addrs {
-	struct mail mail;
-	uint32_t slot;
-	uint32_t n;
-	struct addr v[];
-};
-
 /* What some pools are worth from now on: all take effect between two requests. malloc'ed; the worker frees it. */
 struct worker_pools {
 	struct mail mail;
@@ -158,7 +150,6 @@ bool worker_start(struct worker *w, uint32_t index, const struct worker_owner *o
 void worker_install(struct worker *w, struct worker_install *order);
 /* on_pools_set follows. */
 void worker_set_pools(struct worker *w, struct worker_pools *pools);
-void worker_set_addrs(struct worker *w, struct worker_addrs *addrs);
 /* From control: backends have come up or gone down; requests that waited for that are looked at again. */
 void worker_health_changed(struct worker *w);
 void worker_ask_causes(struct worker *w, struct worker_causes *order);

@@ -77,7 +77,7 @@ def test_refused_is_502(edge, refused_port):
     assert proxy.logged()["reason"] == "upstream_refused"
 
 
-def test_a_name_that_does_not_resolve_is_a_down_backend_not_a_broken_config(edge, shop):
+def test_a_name_that_does_not_resolve_is_nobody_not_a_broken_config(edge, shop):
     proxy = edge(site(pools={"blue": pool("dns:no.such.host.invalid:80", shop)}, service={"retries": {"attempts": 2, "budget": "100%"}}))
     for i in range(4):
         assert proxy.get(f"/{i}").body == b"shop"

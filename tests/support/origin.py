@@ -14,7 +14,7 @@ class Origin:
 
     protocol: "http1" | "h2c" without TLS; with tls (an ssl.SSLContext of the server side) ALPN decides."""
 
-    def __init__(self, name="origin", protocol="http1", tls=None, h2_settings=None, prelude=None):
+    def __init__(self, name="origin", protocol="http1", tls=None, h2_settings=None, prelude=None, address=("127.0.0.1", 0)):
         """prelude: a function that takes the socket before TLS and HTTP (reads the PROXY protocol) and returns bytes to record."""
         self.name, self.protocol, self.tls, self.h2_settings = name, protocol, tls, h2_settings or {}
         self.prelude, self.preludes = prelude, []
@@ -26,10 +26,10 @@ class Origin:
         self.closing = False
         self._answers = {}
         self._lock = threading.Lock()
-        self._start(listen())
+        self._start(listen(address=address))
 
     def __str__(self):
-        return f"127.0.0.1:{self.port}"
+        return f"{self.host}:{self.port}"
 
     # -- the script --
     def on(self, path, answer):
@@ -73,7 +73,7 @@ class Origin:
     def _start(self, sock):
         self.closing = False
         self._sock = sock
-        self.port = sock.getsockname()[1]
+        self.host, self.port = sock.getsockname()
         threading.Thread(target=self._accept, args=(sock,), daemon=True).start()
 
     def _accept(self, listener):

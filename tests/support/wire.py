@@ -37,10 +37,10 @@ def connect(address, patience=PATIENCE):
     return s
 
 
-def listen(backlog=128):
+def listen(backlog=128, address=("127.0.0.1", 0)):
     s = socket.socket()
     s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    s.bind(("127.0.0.1", 0))
+    s.bind(address)
     s.listen(backlog)
     return s
 

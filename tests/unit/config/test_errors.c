@@ -131,13 +131,13 @@ static void addresses_are_numbers_unless_they_say_dns(void **state)
 		"unix:PATH, not "
 		"\"localhost:80\"\n");
 	says(SERVICE("pools: {a: {backends: [\"app:80\"]}}"),
-		"c.yaml:3:24: \"address\" has a name that has to be resolved: write dns:app:80\n");
+		"c.yaml:3:24: \"address\": \"app:80\" has a name that has to be resolved: write "
+		"dns:NAME:PORT\n");
 	says(SERVICE("pools: {a: {backends: [\"10.0.0.1\"]}}"),
-		"c.yaml:3:24: \"address\" must be an address and port such as 10.0.0.1:8080 or "
-		"[fd00::1]:8080, dns:NAME:PORT or "
-		"unix:PATH, not \"10.0.0.1\"\n");
+		"c.yaml:3:24: \"address\": \"10.0.0.1\" is not an address and port such as 10.0.0.1:8080 or "
+		"[fd00::1]:8080, dns:NAME:PORT, srv:NAME, file:PATH or unix:PATH\n");
 	says(SERVICE("pools: {a: {backends: [\"10.0.0.1:0\"]}}"),
-		"c.yaml:3:24: port 0 of \"10.0.0.1:0\": nobody can be reached there\n");
+		"c.yaml:3:24: \"address\": \"10.0.0.1:0\" has port 0: nobody can be reached there\n");
 	says(SERVICE("pools: {a: {backends: [\"10.0.0.1:1\", \"10.0.0.1:1\"]}}"),
 		"c.yaml:3:38: backend 10.0.0.1:1 is listed twice\n");
 	says("listeners: {a: {address: \"127.0.0.1:1\", trusted_proxies: [10.0.0.0/33]}}\n",

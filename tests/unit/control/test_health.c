@@ -15,6 +15,7 @@ struct bench {
 	struct io_thread io;
 	struct health_engine engine;
 	uint64_t serial;
+	const struct roster_source *roster; /* NULL: what the configuration says */
 	char text[TEXT_MAX];
 	size_t n;
 };
@@ -65,8 +66,8 @@ static void follow(struct bench *b)
 	conf_report_free(&report);
 	assert_non_null(conf);
 	b->serial++;
-	b->snapshot = snapshot_build(&conf, &(struct snapshot_parts){b->serial, b->serial, NULL, &b->registry,
-						    &b->pool_slots, &b->service_slots, NULL});
+	b->snapshot = snapshot_build(&conf, &(struct snapshot_parts){b->serial, b->serial, b->roster,
+						    &b->registry, &b->pool_slots, &b->service_slots, NULL});
 	health_follow(&b->engine, b->snapshot);
 	if (old)
 		snapshot_free(&old);
@@ -358,19 +359,32 @@ static void those_that_do_not_answer_leave_room_for_those_that_do(void **state)
 	fake_free(&silent);
 }
 
+/* What discovery makes of dns:shop.test. */
+static struct roster found_by_name(void *ctx, struct str pool_key, const struct conf_pool *conf)
+{
+	static struct conf_backend found;
+	static char address[ADDR_TEXT_MAX];
+	struct bench *b = ctx;
+
+	(void)pool_key;
+	found = conf->backends[0];
+	MUST(addr_parse(&found.addr, STR("127.0.0.1:1")));
+	found.kind = CONF_ADDRESS;
+	found.addr.port = (uint16_t)b->backend.port;
+	found.address = addr_text(&found.addr, address);
+	return (struct roster){&found, 1, POOL_KNOWN};
+}
+
 static void a_name_is_asked_as_soon_as_it_has_an_address(void **state)
 {
-	struct addr addr;
+	struct roster_source source;
 
 	BENCH;
+	source = (struct roster_source){found_by_name, &b};
+	b.roster = &source;
 	service(&b, "health: {http: {path: /up}, interval: 1h, fall: 3},");
 	say(&b, "blue: {backends: [\"dns:shop.test:%u\"]},", b.backend.port);
 	follow(&b);
-	UNTIL(nth(&b, 0, 0)->health->why == REASON_UPSTREAM_RESOLVE);
-	assert_int_equal(state_of(&b), BACKEND_CHECKING);
-	MUST(addr_parse(&addr, STR("127.0.0.1:1")));
-	addr.port = (uint16_t)b.backend.port;
-	health_set_addr(nth(&b, 0, 0), &addr);
 	UNTIL(state_of(&b) == BACKEND_UP);
 	assert_non_null(strcasestr(b.backend.request, "\r\nhost: shop.test\r\n"));
 	bench_free(&b);

@@ -80,7 +80,7 @@ static int setup(void **state)
 	b->ev = event_new(b->loop.base, b->fd, EV_READ | EV_PERSIST, on_question, b);
 	event_add(b->ev, NULL);
 	snprintf(server, sizeof(server), "127.0.0.1:%u", ntohs(sin.sin_port));
-	assert_true(resolver_init(&b->r, &b->loop, server));
+	assert_true(resolver_init(&b->r, &b->loop, &(struct resolver_options){server, 2000, 3}));
 	*state = b;
 	return 0;
 }
@@ -126,7 +126,7 @@ static void a_name_gives_all_its_addresses_and_the_shortest_ttl(void **state)
 {
 	struct bench *b = *state;
 
-	resolver_ask(&b->r, "green.internal.test", 8080, on_answer, b);
+	resolver_ask(&b->r, "green.internal.test", 8080, RESOLVE_BOTH, on_answer, b);
 	turn_until(b, &b->answered, 1);
 	assert_int_equal(b->last.n, 3);
 	assert_has(&b->last, "10.0.0.1:8080");
@@ -140,7 +140,7 @@ static void a_name_that_is_not_there_says_so(void **state)
 {
 	struct bench *b = *state;
 
-	resolver_ask(&b->r, "nobody.internal.test", 80, on_answer, b);
+	resolver_ask(&b->r, "nobody.internal.test", 80, RESOLVE_BOTH, on_answer, b);
 	turn_until(b, &b->answered, 1);
 	assert_int_equal(b->last.n, 0);
 	assert_string_equal(b->last.error, "Domain name not found");
@@ -150,7 +150,7 @@ static void a_literal_address_is_answered_later_too(void **state)
 {
 	struct bench *b = *state;
 
-	resolver_ask(&b->r, "127.0.0.1", 80, on_answer, b);
+	resolver_ask(&b->r, "127.0.0.1", 80, RESOLVE_BOTH, on_answer, b);
 	assert_int_equal(b->answered, 0);
 	turn_until(b, &b->answered, 1);
 	assert_has(&b->last, "127.0.0.1:80");
@@ -163,7 +163,7 @@ static void a_lost_question_is_asked_again(void **state)
 	struct bench *b = *state;
 
 	b->mute = true;
-	resolver_ask(&b->r, "green.internal.test", 80, on_answer, b);
+	resolver_ask(&b->r, "green.internal.test", 80, RESOLVE_BOTH, on_answer, b);
 	turn_until(b, &b->asked, 2);
 	b->mute = false;
 	turn_until(b, &b->answered, 1);
@@ -173,13 +173,13 @@ static void a_lost_question_is_asked_again(void **state)
 static void a_cancelled_question_is_never_answered(void **state)
 {
 	struct bench *b = *state;
-	struct resolve *q = resolver_ask(&b->r, "green.internal.test", 80, on_answer, b);
-	struct resolve *known = resolver_ask(&b->r, "127.0.0.1", 80, on_answer, b);
+	struct resolve *q = resolver_ask(&b->r, "green.internal.test", 80, RESOLVE_BOTH, on_answer, b);
+	struct resolve *known = resolver_ask(&b->r, "127.0.0.1", 80, RESOLVE_BOTH, on_answer, b);
 
 	resolve_cancel(&q);
 	resolve_cancel(&known);
 	assert_null(q);
-	resolver_ask(&b->r, "nobody.internal.test", 80, on_answer, b);
+	resolver_ask(&b->r, "nobody.internal.test", 80, RESOLVE_BOTH, on_answer, b);
 	turn_until(b, &b->answered, 1);
 	assert_int_equal(b->last.n, 0);
 	assert_int_equal(b->answered, 1);
@@ -190,8 +190,8 @@ static void questions_may_be_open_when_it_ends(void **state)
 	struct bench *b = *state;
 
 	b->mute = true;
-	resolver_ask(&b->r, "green.internal.test", 80, on_answer, b);
-	resolver_ask(&b->r, "127.0.0.1", 80, on_answer, b);
+	resolver_ask(&b->r, "green.internal.test", 80, RESOLVE_BOTH, on_answer, b);
+	resolver_ask(&b->r, "127.0.0.1", 80, RESOLVE_BOTH, on_answer, b);
 	turn_until(b, &b->asked, 1);
 }
 
