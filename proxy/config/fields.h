@@ -16,6 +16,8 @@ extern const struct config_object tenant_object;
 extern const struct config_object route_object;
 /* fields_service.c */
 extern const struct config_object service_object;
+/* The backends of a pool and nothing else of it, for those that come at run time. */
+extern const struct config_object members_object;
 /* fields_policy.c: the rows that a service and a pool have in common */
 extern const struct config_object policy_object;
 

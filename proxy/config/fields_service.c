@@ -219,6 +219,28 @@ static const struct config_object pool_object = {
 	.check = pool_check,
 };
 
+static const struct config_field members_fields[] = {
+	LIST_OF("backends", struct conf_pool, backends, backend_n, backend_object,
+		"where the pool's requests go", REQUIRED),
+	END,
+};
+
+static void members_check(struct parse *p, const struct node *v, void *obj)
+{
+	(void)v;
+	check_backends_unique(p, obj);
+}
+
+const struct config_object members_object = {
+	.id = OBJECT_MEMBERS,
+	.path = "backends",
+	.what = "list of backends",
+	.doc = "Backends that come at run time.",
+	.size = sizeof(struct conf_pool),
+	.fields = members_fields,
+	.check = members_check,
+};
+
 static void pool_inherit(void *element, const void *parent)
 {
 	((struct conf_pool *)element)->policy = ((const struct conf_service *)parent)->policy;

@@ -108,14 +108,15 @@ static void read_tenants(struct parse *p, struct tree *t)
 	}
 }
 
-static void read_text(struct parse *p, const struct config_object *o, uint16_t file, struct str text)
+static void read_text(
+	struct parse *p, const struct config_object *o, void *obj, uint16_t file, struct str text)
 {
 	struct tree *t = tree_open(p->conf, p->report, &p->scratch, file, text);
 	struct object_pass pass;
 	struct node *key, *value = NULL;
 
 	if (tree_enter(t)) {
-		object_begin(p, &pass, o, STR_NONE, p->conf);
+		object_begin(p, &pass, o, STR_NONE, obj);
 		while ((key = tree_key(t))) {
 			const struct config_field *f = object_key(p, &pass, key);
 
@@ -147,7 +148,7 @@ static void include_file(struct parse *p, const struct include *from, struct str
 	}
 	arena_init(&bytes, NULL);
 	if (load_file(&bytes, arena_str(&p->scratch, name).p, CONFIG_MAX, &text, &why))
-		read_text(p, &included_object, add_file(c, name), text);
+		read_text(p, &included_object, c, add_file(c, name), text);
 	else
 		conf_report_add(
 			p->report, c, from->place, false, "cannot read " STR_FMT ": %s", STR_ARG(name), why);
@@ -222,9 +223,18 @@ struct conf *conf_load_text(const char *name, struct str text, struct conf_repor
 	struct parse p;
 
 	begin(&p, name, report);
-	read_text(&p, &root_object, 0, text);
+	read_text(&p, &root_object, p.conf, 0, text);
 	for (uint32_t i = 0; i < p.include_n; i++)
 		include(&p, &p.includes[i]);
+	return finish(&p);
+}
+
+struct conf *conf_load_members(struct str text, struct conf_pool *pool, struct conf_report *report)
+{
+	struct parse p;
+
+	begin(&p, "backends", report);
+	read_text(&p, &members_object, pool, 0, text);
 	return finish(&p);
 }
 

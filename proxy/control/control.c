@@ -29,8 +29,7 @@ void control_set_state(struct control *c, enum control_state to)
 
 struct pool_now control_pool_now(const struct control *c, const struct pool *pool)
 {
-	(void)c;
-	return pool_now_of(pool->conf);
+	return runtime_pool_now(&c->runtime, pool);
 }
 
 /* -- what workers say -- */
@@ -358,9 +357,11 @@ static void tear_down(struct control *c)
 	health_free(&c->health);
 	outlier_free(&c->outliers);
 	publish_free(&c->publisher);
+	runtime_stop(&c->runtime);
 	event_emit(&c->io, CONF_LEVEL_INFO, "stopped", NULL);
 	io_thread_stop(&c->io);
 	mailbox_deliver(&c->box, c); /* what the store answered at the end */
+	runtime_free(&c->runtime);
 	store_free(&c->store);
 	mailbox_deliver(&c->box, c); /* its last events */
 	event_ring_free(&c->events);
@@ -409,6 +410,8 @@ int control_run(const struct control_options *options)
 	io_thread_configure(&c.io, &c.first->log); /* the store has things to tell */
 	store_open(&c.store, c.first->state_dir.p);
 	store_wait(&c.store, &c);
+	runtime_init(&c.runtime, &c);
+	runtime_load(&c.runtime);
 	if (!reload(&c)) {
 		code = 1;
 		control_stop(&c, "the configuration cannot be served");

@@ -14,6 +14,7 @@
 #include "control/rebuild.h"
 #include "control/reload_log.h"
 #include "control/store.h"
+#include "control/runtime.h"
 #include "control/verify.h"
 #include "exchange/snapshot.h"
 #include "io/listener.h"
@@ -43,6 +44,7 @@ struct control {
 	int signal_fd;
 	struct io_thread io;
 	struct store store;
+	struct runtime runtime;
 	struct worker *workers;
 	uint32_t worker_n;
 	uint32_t workers_waited_for; /* that have not answered the last order yet */

@@ -146,6 +146,7 @@ static void install(struct control *c, struct candidate *next)
 	next->stores = (struct cert_stores){0};
 	io_thread_configure(&c->io, &next->conf->log);
 	store_open(&c->store, next->conf->state_dir.p);
+	runtime_follow(&c->runtime, next->conf);
 	install_begin(c, &next->conf, next->modules, c->snapshot ? c->snapshot->generation + 1 : 1);
 	admin_follow(&c->admin);
 }

@@ -4,8 +4,11 @@
 
 static struct roster members(void *ctx, struct str pool_key, const struct conf_pool *conf)
 {
-	(void)ctx;
-	(void)pool_key;
+	struct control *c = ctx;
+	struct roster set = {.lookup = POOL_KNOWN};
+
+	if (runtime_members(&c->runtime, pool_key, &set.v, &set.n))
+		return set;
 	return (struct roster){conf->backends, conf->backend_n, POOL_KNOWN};
 }
 

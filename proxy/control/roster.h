@@ -1,4 +1,5 @@
-/* control/roster.h - who the members of a pool are: what its configuration lists. */
+/* control/roster.h - who the members of a pool are: what was set at run time, else what its configuration
+ * lists. */
 #ifndef WEIR_CONTROL_ROSTER_H
 #define WEIR_CONTROL_ROSTER_H
 

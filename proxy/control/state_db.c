@@ -15,7 +15,6 @@
 
 #define APPLICATION_ID   0x57656972 /* "Weir": what file(1) and we know it by */
 #define STATE_DB_BUSY_MS 2000
-#define DAY_MS           86400000ll
 #define NAME_TRIES       100
 
 static const char schema[] = "CREATE TABLE documents(kind TEXT NOT NULL, key TEXT NOT NULL, body TEXT NOT "
@@ -26,7 +25,7 @@ static const char schema[] = "CREATE TABLE documents(kind TEXT NOT NULL, key TEX
 			     "name TEXT NOT NULL, members TEXT NOT NULL, author TEXT, reason TEXT);"
 			     "CREATE INDEX events_by_time ON events(time);";
 
-static int64_t wall_ms(void)
+int64_t state_wall_ms(void)
 {
 	struct timespec ts;
 
@@ -58,7 +57,7 @@ __attribute__((format(printf, 3, 4))) static bool fail(
 	return false;
 }
 
-static bool succeed(struct state_db *d)
+bool state_db_succeed(struct state_db *d)
 {
 	d->fault = STATE_WELL;
 	d->error[0] = '\0';
@@ -93,7 +92,7 @@ static bool fail_sqlite(struct state_db *d, int code, int err)
 
 /* -- one file -- */
 
-static int run(struct state_db *d, const char *sql)
+int state_db_run(struct state_db *d, const char *sql)
 {
 	return sqlite3_exec(d->db, sql, NULL, NULL, NULL);
 }
@@ -153,7 +152,7 @@ static int make_tables(struct state_db *d)
 {
 	int64_t version = 0;
 	char end[96];
-	int code = run(d, "BEGIN IMMEDIATE");
+	int code = state_db_run(d, "BEGIN IMMEDIATE");
 
 	if (code != SQLITE_OK)
 		return code;
@@ -161,14 +160,14 @@ static int make_tables(struct state_db *d)
 	if (code == SQLITE_OK && version == 0) {
 		snprintf(end, sizeof(end), "PRAGMA application_id=%d; PRAGMA user_version=%d", APPLICATION_ID,
 			STATE_DB_SCHEMA);
-		code = run(d, schema);
+		code = state_db_run(d, schema);
 		if (code == SQLITE_OK)
-			code = run(d, end);
+			code = state_db_run(d, end);
 	}
 	if (code == SQLITE_OK)
-		code = run(d, "COMMIT");
+		code = state_db_run(d, "COMMIT");
 	if (code != SQLITE_OK)
-		run(d, "ROLLBACK");
+		state_db_run(d, "ROLLBACK");
 	return code;
 }
 
@@ -208,8 +207,8 @@ static bool open_once(struct state_db *d, int *code)
 		return false;
 	*code = check_pages(d);
 	if (*code == SQLITE_OK)
-		*code = run(d, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA "
-			       "journal_size_limit=4194304");
+		*code = state_db_run(d, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA "
+					"journal_size_limit=4194304");
 	if (*code == SQLITE_OK && version == 0) {
 		d->anew = true;
 		*code = make_tables(d);
@@ -342,7 +341,7 @@ bool state_db_load(struct state_db *d)
 	}
 	d->loaded = true;
 	d->anew = false;
-	return succeed(d);
+	return state_db_succeed(d);
 }
 
 static int put(struct state_db *d, const char *kind, const char *key, const char *body)
@@ -359,7 +358,7 @@ static int put(struct state_db *d, const char *kind, const char *key, const char
 	sqlite3_bind_text(s, 2, key, -1, SQLITE_STATIC);
 	if (body) {
 		sqlite3_bind_text(s, 3, body, -1, SQLITE_STATIC);
-		sqlite3_bind_int64(s, 4, wall_ms());
+		sqlite3_bind_int64(s, 4, state_wall_ms());
 	}
 	code = sqlite3_step(s);
 	sqlite3_finalize(s);
@@ -369,7 +368,7 @@ static int put(struct state_db *d, const char *kind, const char *key, const char
 /* The file is another one than it was: all documents go into it. Part of a transaction. */
 static int put_all(struct state_db *d)
 {
-	int code = run(d, "DELETE FROM documents");
+	int code = state_db_run(d, "DELETE FROM documents");
 	const char *kind, *key;
 	json_t *all, *body;
 
@@ -384,8 +383,7 @@ static int put_all(struct state_db *d)
 	return code;
 }
 
-/* Begins a transaction in the file that has the name now, with everything in it that must be. Below 0: see fault. */
-static int begin(struct state_db *d)
+int state_db_begin(struct state_db *d)
 {
 	struct stat st;
 	int code;
@@ -400,212 +398,58 @@ static int begin(struct state_db *d)
 	if (!d->db && !open_file(d))
 		return -1;
 	errno = 0;
-	code = run(d, "BEGIN IMMEDIATE");
+	code = state_db_run(d, "BEGIN IMMEDIATE");
 	if (code == SQLITE_OK && d->anew)
 		code = put_all(d);
 	return code;
 }
 
-enum finished { DONE, FAILED, AGAIN /* the file was damaged, and is another one now */ };
-
-static enum finished finish(struct state_db *d, int code)
+enum state_finished state_db_finish(struct state_db *d, int code)
 {
 	int err;
 
 	if (code == SQLITE_OK)
-		code = run(d, "COMMIT");
+		code = state_db_run(d, "COMMIT");
 	err = errno; /* SQLite does not always say why a write failed */
 	if (code == SQLITE_OK) {
 		d->anew = false;
-		return DONE;
+		return STATE_DONE;
 	}
 	if (code < 0)
-		return FAILED;
+		return STATE_FAILED;
 	if (is_damaged(code))
-		return set_aside(d, sqlite3_errstr(code)) ? AGAIN : FAILED;
+		return set_aside(d, sqlite3_errstr(code)) ? STATE_AGAIN : STATE_FAILED;
 	if (!sqlite3_get_autocommit(d->db))
-		run(d, "ROLLBACK");
+		state_db_run(d, "ROLLBACK");
 	fail_sqlite(d, code, err);
-	return FAILED;
+	return STATE_FAILED;
 }
 
-static enum finished write_once(struct state_db *d, const struct state_change *v, uint32_t n)
+static enum state_finished write_once(struct state_db *d, const struct state_change *v, uint32_t n)
 {
-	int code = begin(d);
+	int code = state_db_begin(d);
 
 	for (uint32_t i = 0; i < n && code == SQLITE_OK; i++)
 		code = put(d, v[i].kind, v[i].key, v[i].body);
-	return finish(d, code);
+	return state_db_finish(d, code);
 }
 
 bool state_db_write(struct state_db *d, const struct state_change *v, uint32_t n)
 {
-	enum finished done;
+	enum state_finished done;
 
 	MUST(d->loaded);
 	done = write_once(d, v, n);
-	if (done == AGAIN)
+	if (done == STATE_AGAIN)
 		done = write_once(d, v, n);
-	if (done != DONE)
+	if (done != STATE_DONE)
 		return false;
 	for (uint32_t i = 0; i < n; i++)
 		remember(d, v[i].kind, v[i].key, v[i].body);
-	return succeed(d);
+	return state_db_succeed(d);
 }
 
-/* -- events -- */
-
-static void bind_member(sqlite3_stmt *s, int at, const json_t *line, const char *name)
-{
-	const char *text = json_string_value(json_object_get(line, name));
-
-	if (text)
-		sqlite3_bind_text(s, at, text, -1, SQLITE_TRANSIENT);
-	else
-		sqlite3_bind_null(s, at);
-}
-
-/* The members that are columns of their own are not kept twice. */
-static char *other_members(const json_t *line)
-{
-	static const char *const columns[] = {"time", "level", "event", "author", "reason"};
-	json_t *rest = json_copy((json_t *)line);
-	char *text;
-
-	MUST(rest);
-	for (size_t i = 0; i < COUNT_OF(columns); i++)
-		json_object_del(rest, columns[i]);
-	text = json_dumps(rest, JSON_COMPACT);
-	json_decref(rest);
-	MUST(text);
-	return text;
-}
-
-/* RFC 3339 with milliseconds, as event_emit() writes it. */
-static int64_t time_of(const json_t *line)
-{
-	const char *text = json_string_value(json_object_get(line, "time"));
-	struct tm tm = {0};
-	int ms = 0;
-
-	if (!text || sscanf(text, "%d-%d-%dT%d:%d:%d.%dZ", &tm.tm_year, &tm.tm_mon, &tm.tm_mday, &tm.tm_hour,
-			     &tm.tm_min, &tm.tm_sec, &ms) != 7)
-		return wall_ms();
-	tm.tm_year -= 1900;
-	tm.tm_mon -= 1;
-	return (int64_t)timegm(&tm) * 1000 + ms;
-}
-
-static int add_event(sqlite3_stmt *s, const json_t *line)
-{
-	char *members = other_members(line);
-
-	sqlite3_bind_int64(s, 1, time_of(line));
-	bind_member(s, 2, line, "level");
-	bind_member(s, 3, line, "event");
-	sqlite3_bind_text(s, 4, members, -1, free);
-	bind_member(s, 5, line, "author");
-	bind_member(s, 6, line, "reason");
-	sqlite3_step(s);
-	return sqlite3_reset(s); /* what the step came to */
-}
-
-static int drop_old_events(struct state_db *d)
-{
-	char sql[192];
-
-	snprintf(sql, sizeof(sql),
-		"DELETE FROM events WHERE seq <= (SELECT max(seq) FROM events) - %d OR time < %lld",
-		STATE_DB_EVENTS_MAX, (long long)(wall_ms() - STATE_DB_EVENT_DAYS * DAY_MS));
-	return run(d, sql);
-}
-
-static enum finished add_events_once(struct state_db *d, const json_t *lines)
-{
-	int code = begin(d);
-	sqlite3_stmt *s = NULL;
-	json_t *line;
-	size_t i;
-
-	if (code == SQLITE_OK)
-		code = sqlite3_prepare_v2(d->db,
-			"INSERT INTO events(time, level, name, members, author, reason) VALUES(?, ?, ?, ?, "
-			"?, ?)",
-			-1, &s, NULL);
-	json_array_foreach(lines, i, line)
-	{
-		if (code == SQLITE_OK)
-			code = add_event(s, line);
-	}
-	sqlite3_finalize(s);
-	if (code == SQLITE_OK)
-		code = drop_old_events(d);
-	return finish(d, code);
-}
-
-bool state_db_add_events(struct state_db *d, const json_t *lines)
-{
-	enum finished done;
-
-	MUST(d->loaded);
-	done = add_events_once(d, lines);
-	if (done == AGAIN)
-		done = add_events_once(d, lines);
-	return done == DONE && succeed(d);
-}
-
-static json_t *event_line(sqlite3_stmt *s)
-{
-	json_t *line = json_object(), *members = json_loads((const char *)sqlite3_column_text(s, 4), 0, NULL);
-	int64_t at = sqlite3_column_int64(s, 1);
-	time_t seconds = (time_t)(at / 1000);
-	char when[40];
-	struct tm tm;
-	size_t n;
-
-	gmtime_r(&seconds, &tm);
-	n = strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%S", &tm);
-	snprintf(when + n, sizeof(when) - n, ".%03dZ", (int)(at % 1000));
-	json_object_set_new(line, "seq", json_integer(sqlite3_column_int64(s, 0)));
-	json_object_set_new(line, "time", json_string(when));
-	json_object_set_new(line, "level", json_string((const char *)sqlite3_column_text(s, 2)));
-	json_object_set_new(line, "event", json_string((const char *)sqlite3_column_text(s, 3)));
-	if (members)
-		json_object_update(line, members);
-	json_decref(members);
-	if (sqlite3_column_type(s, 5) == SQLITE_TEXT)
-		json_object_set_new(line, "author", json_string((const char *)sqlite3_column_text(s, 5)));
-	if (sqlite3_column_type(s, 6) == SQLITE_TEXT)
-		json_object_set_new(line, "reason", json_string((const char *)sqlite3_column_text(s, 6)));
-	return line;
-}
-
-json_t *state_db_events(struct state_db *d, int64_t after, int64_t since_ms, uint32_t limit)
-{
-	sqlite3_stmt *s = NULL;
-	json_t *found;
-	int code;
-
-	if (!d->db)
-		return NULL;
-	if (sqlite3_prepare_v2(d->db,
-		    "SELECT seq, time, level, name, members, author, reason FROM events WHERE seq > ? AND "
-		    "time >= "
-		    "? ORDER BY seq DESC LIMIT ?",
-		    -1, &s, NULL) != SQLITE_OK)
-		return NULL;
-	sqlite3_bind_int64(s, 1, after);
-	sqlite3_bind_int64(s, 2, since_ms);
-	sqlite3_bind_int64(s, 3, limit);
-	found = json_array();
-	while ((code = sqlite3_step(s)) == SQLITE_ROW)
-		json_array_insert_new(found, 0, event_line(s));
-	sqlite3_finalize(s);
-	if (code == SQLITE_DONE)
-		return found;
-	json_decref(found);
-	return NULL;
-}
+/* -- the rest -- */
 
 void state_db_free(struct state_db *d)
 {

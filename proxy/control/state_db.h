@@ -57,6 +57,21 @@ bool state_db_add_events(struct state_db *d, const json_t *lines);
  * "seq". NULL: the file cannot be read. */
 json_t *state_db_events(struct state_db *d, int64_t after, int64_t since_ms, uint32_t limit);
 
+/* -- state_db.c and state_events.c -- */
+enum state_finished {
+	STATE_DONE,
+	STATE_FAILED, /* see fault */
+	STATE_AGAIN, /* the file was damaged, and is another one now */
+};
+/* Begins a transaction in the file that has the name now, with everything in it that must be. A code of SQLite's; below 0: see fault. */
+int state_db_begin(struct state_db *d);
+/* Commits it if code is SQLITE_OK, or takes it back. */
+enum state_finished state_db_finish(struct state_db *d, int code);
+int state_db_run(struct state_db *d, const char *sql);
+/* Nothing is wrong any more; true. */
+bool state_db_succeed(struct state_db *d);
+int64_t state_wall_ms(void);
+
 /* Makes the directory and those above it that are missing, mode 0750; the last one belongs to user (NULL or empty: nobody else).
  * False, and why not in err. */
 bool state_dir_make(const char *dir, const char *user, char *err, size_t n);

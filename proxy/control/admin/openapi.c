@@ -37,7 +37,9 @@ static const struct {
 		 "\"number\"}, "
 		 "\"capacity\": {\"type\": \"number\"}, \"state\": {\"enum\": [\"open\", \"pinned\", "
 		 "\"draining\", "
-		 "\"closed\"]}, \"up\": {\"type\": \"integer\"}, \"down\": {\"type\": \"integer\"}, "
+		 "\"closed\"]}, \"runtime_state\": {\"type\": [\"string\", \"null\"]}, "
+		 "\"runtime_backends\": {\"type\": \"boolean\"}, "
+		 "\"up\": {\"type\": \"integer\"}, \"down\": {\"type\": \"integer\"}, "
 		 "\"checking\": {\"type\": "
 		 "\"integer\"}, \"panic\": {\"type\": \"boolean\"}, \"backends\": {\"type\": \"array\", "
 		 "\"items\": "
@@ -45,7 +47,8 @@ static const struct {
 	{"Service", "{\"type\": \"object\", \"required\": [\"tenant\", \"service\", \"version\", \"pools\"], "
 		    "\"properties\": {\"tenant\": {\"type\": \"string\"}, \"service\": {\"type\": "
 		    "\"string\"}, \"version\": "
-		    "{\"type\": \"integer\"}, \"pools\": {\"type\": \"array\", \"items\": {\"$ref\": "
+		    "{\"type\": \"integer\"}, \"lease\": {\"type\": [\"object\", \"null\"]}, "
+		    "\"pools\": {\"type\": \"array\", \"items\": {\"$ref\": "
 		    "\"#/components/schemas/Pool\"}}}}"},
 };
 

@@ -10,5 +10,8 @@ const struct admin_route *const admin_tables[] = {
 	requests_routes,
 	service_routes,
 	status_routes,
+	history_routes,
+	pool_routes,
+	weights_routes,
 	NULL,
 };

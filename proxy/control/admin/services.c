@@ -1,5 +1,6 @@
 /* control/admin/services.c - services as documents: pools with their weights, backends with their health and its cause. */
 #include "base/obj.h"
+#include "config/suggest.h"
 #include "control/admin/routes.h"
 #include "control/admin/services.h"
 #include "control/control.h"
@@ -40,21 +41,43 @@ static json_t *backend_document(const struct control *c, const struct pool *p, u
 	return j;
 }
 
+/* What was set at run time; null: nothing. */
+static json_t *set_value(const json_t *doc, const struct pool *p, const char *what)
+{
+	const json_t *set = service_doc_set(doc, p->conf->name, what);
+
+	return set ? json_deep_copy(set) : json_null();
+}
+
 static json_t *pool_document(const struct control *c, const struct pool *p)
 {
 	struct pool_census census = pool_census(p);
 	struct pool_now now = control_pool_now(c, p);
 	json_t *backends = json_array();
+	const json_t *doc = runtime_doc(&c->runtime, runtime_service_key(p->slot->key));
 
 	for (uint32_t i = 0; i < p->n; i++)
 		json_array_append_new(backends, backend_document(c, p, i));
-	return json_pack("{s:o, s:I, s:n, s:f, s:s, s:f, s:i, s:i, s:i, s:b, s:o}", "name",
+	return json_pack("{s:o, s:I, s:o, s:f, s:s, s:o, s:b, s:f, s:i, s:i, s:i, s:b, s:o}", "name",
 		text_of(p->conf->name), "weight", (json_int_t)p->conf->weight, "runtime_weight",
-		"effective_weight",
+		set_value(doc, p, "weight"), "effective_weight",
 		now.state == POOL_OPEN ? (double)now.weight * now.capacity / POOL_WHOLE : 0.0, "state",
-		conf_pool_state_names[now.state], "capacity", (double)now.capacity / POOL_WHOLE, "up",
-		(int)census.up, "down", (int)census.down, "checking", (int)census.checking, "panic",
-		pool_panics(p, census), "backends", backends);
+		conf_pool_state_names[now.state], "runtime_state", set_value(doc, p, "state"),
+		"runtime_backends", service_doc_backends(doc, p->conf->name) != NULL, "capacity",
+		(double)now.capacity / POOL_WHOLE, "up", (int)census.up, "down", (int)census.down, "checking",
+		(int)census.checking, "panic", pool_panics(p, census), "backends", backends);
+}
+
+json_t *lease_document(const struct control *c, const struct service *s)
+{
+	const json_t *doc = runtime_doc(&c->runtime, s->slot->key);
+	const json_t *lease = doc ? json_object_get(doc, "lease") : NULL;
+	uint32_t left;
+
+	if (!lease || !runtime_lease_left(&c->runtime, s->slot->key, &left))
+		return json_null();
+	return json_pack("{s:O, s:I, s:O}", "length_ms", json_object_get(lease, "length_ms"), "left_ms",
+		(json_int_t)left, "returns_to", json_object_get(lease, "pools"));
 }
 
 json_t *service_document(const struct control *c, const struct tenant *t, const struct service *s)
@@ -63,14 +86,14 @@ json_t *service_document(const struct control *c, const struct tenant *t, const 
 
 	for (uint32_t i = 0; i < s->n; i++)
 		json_array_append_new(pools, pool_document(c, &s->pools[i]));
-	return json_pack("{s:o, s:o, s:I, s:o}", "tenant", text_of(t->conf->name), "service",
-		text_of(s->conf->name), "version", (json_int_t)service_version(c, s), "pools", pools);
+	return json_pack("{s:o, s:o, s:I, s:o, s:o}", "tenant", text_of(t->conf->name), "service",
+		text_of(s->conf->name), "version", (json_int_t)service_version(c, s), "pools", pools, "lease",
+		lease_document(c, s));
 }
 
 uint64_t service_version(const struct control *c, const struct service *s)
 {
-	(void)s;
-	return c->snapshot->generation;
+	return (uint64_t)runtime_version(&c->runtime, s->slot->key);
 }
 
 const struct service *service_find(
@@ -91,15 +114,34 @@ const struct service *service_find(
 	return NULL;
 }
 
+/* With the one that was probably meant, of those that the caller may see. */
+static void answer_unknown(struct admin_request *rq, struct str key)
+{
+	const struct conf *conf = rq->control->snapshot->conf;
+	struct suggestion meant = {.word = key};
+
+	for (uint32_t t = 0; t < conf->tenant_n; t++) {
+		if (!admin_sees(&rq->caller, conf->tenants[t].name))
+			continue;
+		for (uint32_t i = 0; i < conf->tenants[t].service_n; i++)
+			suggest_try(&meant, rq->control->snapshot->tenants[t].services[i].slot->key);
+	}
+	if (meant.best.n)
+		admin_problem(rq, 404, "no_such_service",
+			"there is no service " STR_FMT "; did you mean " STR_FMT "?", STR_ARG(key),
+			STR_ARG(meant.best));
+	else
+		admin_problem(rq, 404, "no_such_service",
+			"there is no service " STR_FMT "; GET /v1/services lists them", STR_ARG(key));
+}
+
 const struct service *service_asked(struct admin_request *rq, const struct tenant **of)
 {
 	struct str t = admin_param(rq, "t"), s = admin_param(rq, "s");
 	const struct service *found = service_find(rq->control, t, s, of);
 
 	if (!found)
-		admin_problem(rq, 404, "no_such_service",
-			"there is no service " STR_FMT "/" STR_FMT "; GET /v1/services lists them",
-			STR_ARG(t), STR_ARG(s));
+		answer_unknown(rq, arena_fmt(&rq->arena, STR_FMT "/" STR_FMT, STR_ARG(t), STR_ARG(s)));
 	return found;
 }
 
