@@ -386,6 +386,22 @@ void attempt_begin(struct exchange *x)
 	enter_pool(x, x->pool && queue_why(x->edge, x->pool) != REASON_NONE);
 }
 
+void attempts_leave_retired(struct edge *e)
+{
+	list_each_safe (link, &e->exchanges) {
+		struct exchange *x = CONTAINER(link, struct exchange, link);
+		const struct backend *b;
+
+		if (x->state != EXCHANGE_CONNECTING || !x->waiter.pool || !x->waiter.pool->retired)
+			continue;
+		b = attempt_pick(x);
+		if (!b)
+			continue;
+		attempt_drop(x);
+		attempt_start(x, b);
+	}
+}
+
 void attempt_failed(struct exchange *x, enum reason why)
 {
 	/* A kept-alive connection that closed under the request says nothing of the backend. */

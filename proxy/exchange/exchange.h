@@ -151,6 +151,9 @@ void attempt_begin(struct exchange *x);
 void attempt_resume(struct exchange *x);
 /* Can its pool take it now? */
 bool attempt_has_place(struct exchange *x);
+/* Backends have left the configuration: who waits for a connection to one of them goes to another. Where there is none, the one that
+ * leaves still serves it. */
+void attempts_leave_retired(struct edge *e);
 /* Why there is no backend for it. */
 enum reason attempt_why_nobody(const struct exchange *x);
 /* The request is on its way: the backend's time to begin its answer runs (anew). */

@@ -148,6 +148,7 @@ void install_deliver(struct mail *m, void *receiver)
 	visit_pools(w, order);
 	use_snapshot(w, s, order->workers);
 	retire_others(w, s->serial);
+	attempts_leave_retired(&w->edge);
 	queues_look_again(&w->edge);
 	if (!w->draining && !order->members_only) {
 		for (uint32_t i = 0; i < order->listener_n; i++)

@@ -48,7 +48,7 @@ def test_reload_says_how_it_went(edge, shop):
     proxy.configure(site(shop, limits={"header_count": 50}))
     r = proxy.cli("reload")
     assert (r.code, r.out) == (0, "generation 2 is served\n  ~ setting limits\n")
-    assert proxy.events("reload")[-1]["changes"] == {"setting": {"changed": ["limits"]}}
+    assert proxy.wait_event("reload", outcome="applied")["changes"] == {"setting": {"changed": ["limits"]}}
     proxy.configure(site(pools={"blue": pool(shop, weight=1), "green": pool(shop, weight=1)}, limits={"header_count": 50}))
     assert proxy.cli("reload").out.splitlines()[1:] == ["  + pool acme/shop/green", "  ~ pool acme/shop/blue"]
     proxy.configure("listeners: {}\nnope: 1\n")
