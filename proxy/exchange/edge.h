@@ -34,7 +34,8 @@ struct queue;
 struct pool_traffic {
 	uint32_t requests; /* in flight */
 	uint32_t awaiting; /* of them: whose answer has not begun; what breaker.adaptive limits */
-	uint32_t requests_max; /* this worker's part of breaker.requests; 0: no limit */
+	uint32_t requests_max; /* breaker.requests: of all workers together; 0: no limit */
+	uint32_t requests_free; /* that this worker may have without asking what the others have */
 	uint32_t pending_max; /* of breaker.pending; 0: no limit */
 	struct adaptive adaptive;
 	struct queue *queue; /* who waits for the pool; NULL: nobody ever has */

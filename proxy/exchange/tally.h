@@ -59,6 +59,8 @@ void tallies_attach(struct slots *slots, struct slot *slot, uint32_t worker_n);
 struct tally *tally_of(const struct slot *slot, uint32_t worker);
 /* From any thread that the slot is safe from. False, and all zero, when no worker has counted anything. */
 bool tallies_sum(const struct slot *slot, struct tally_sums *sums);
+/* Requests of all workers together. */
+uint64_t tallies_in_flight(const struct slot *slot);
 /* Adds one worker's count to sums. From any thread. */
 void tally_sum(const struct tally *t, struct tally_sums *sums);
 /* Frees what hangs on it; t itself is the caller's. */

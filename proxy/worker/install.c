@@ -73,7 +73,9 @@ static void visit_pools(struct worker *w, const struct worker_install *order)
 
 		w->edge.now[pool->slot->number] = order->now[p];
 		fill_settings(&set, w, s->conf, &pool->conf->policy, order->workers);
-		traffic->requests_max = part_of(breaker->requests, order->workers);
+		traffic->requests_max = breaker->requests;
+		traffic->requests_free =
+			order->workers == 1 ? breaker->requests : breaker->requests / order->workers / 2;
 		traffic->pending_max = part_of(breaker->pending, order->workers);
 		adaptive_configure(&traffic->adaptive, part_of(breaker->adaptive.min, order->workers),
 			breaker->adaptive.on ? part_of(breaker->adaptive.max, order->workers) : 0);
