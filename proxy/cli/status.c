@@ -254,15 +254,13 @@ const struct cli_command status_command = {
 	.name = "status",
 	.synopsis = "[TENANT[/SERVICE[/POOL]]] [--json]",
 	.summary = "how the running weir is, and what it fronts",
+	.examples = "  weir status\n"
+		    "  weir status acme/shop\n"
+		    "  weir status acme/shop/green --json",
 	.help = "Prints the state of the process, the errors of a reload that was refused, and a line for "
-		"each pool: its weight, its "
-		"state, and\n"
+		"each pool: its weight, its state, and\n"
 		"how many of its backends are up. Of a service or a pool the backends are shown too, each "
-		"with the cause of "
-		"its health.\n\n"
-		"  weir status\n"
-		"  weir status acme/shop\n"
-		"  weir status acme/shop/green --json",
+		"with the cause of its health.",
 	.options = options,
 	.options_size = sizeof(struct status_options),
 	.arguments = 1,

@@ -303,15 +303,13 @@ const struct cli_command top_command = {
 	.name = "top",
 	.synopsis = "[--interval TIME] [--count N] [--all]",
 	.summary = "the busiest pools, as they are now",
+	.examples = "  weir top\n"
+		    "  weir top --interval 10s --count 6 --all > a-minute.txt",
 	.help = "Prints for each pool its weight, requests a second, the share of them that failed, how long "
-		"they "
-		"took, how many\n"
+		"they took, how many\n"
 		"are in flight, and how many of its backends are up. On a terminal the table is renewed "
-		"until "
-		"Ctrl-C; elsewhere it\n"
-		"is printed once. The numbers are those of the last interval.\n\n"
-		"  weir top\n"
-		"  weir top --interval 10s --count 6 --all > a-minute.txt",
+		"until Ctrl-C; elsewhere it\n"
+		"is printed once. The numbers are those of the last interval.",
 	.options = options,
 	.options_size = sizeof(struct top_options),
 	.run = run,
