@@ -28,6 +28,6 @@ install: $(BUILD)/weir
 	$(Q)install -m 644 conf/example.yaml conf/quickstart.yaml conf/prometheus.yaml conf/prometheus-alerts.yaml conf/grafana-weir.json $(DESTDIR)$(DOCDIR)/examples
 	$(Q)cd proxy && for f in base/*.h base/*.def config/*.h http/*.h http/*.def io/*.h exchange/module.h; do \
 		install -D -m 644 $$f $(DESTDIR)$(PREFIX)/include/weir/$$f; done
-	$(Q)install -m 644 README.md LICENSE NOTICE CHANGELOG.md $(wildcard docs/*.md) $(DESTDIR)$(DOCDIR)
+	$(Q)install -m 644 README.md LICENSE NOTICE CHANGELOG.md $(wildcard docs/*.md) docs/commands.schema.json $(DESTDIR)$(DOCDIR)
 
 .PHONY: install
