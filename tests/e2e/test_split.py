@@ -146,6 +146,17 @@ def test_who_chooses_in_vain_is_told_who_answered(edge, blue, green):
     answer = proxy.get("/", {"X-Weir-Pool": "green"})
     assert answer.body == b"blue" and answer.header("x-weir-pool") == "blue"
     assert not proxy.get("/").header("x-weir-pool")
+    said = proxy.cli("explain", "http://acme.test/", "-H", "X-Weir-Pool: green", "--json").json()
+    assert said["split"]["why"] == "turn" and "takes nobody" in said["split"]["note"]
+    assert [p["state"] for p in said["pools"]] == ["open", "closed"]
+
+
+def test_explain_knows_a_pin(edge, blue, green):
+    proxy = edge(pinning(blue, green, (100, 0), override={"header": "X-Weir-Pool"}))
+    for cookie, why, where in ((cookies.weir_pin(SECRET, "acme/shop", "green"), "pin", "green"), ("weir_pin_shop=green.1.00", "turn", None)):
+        for how in ([], ["-c", proxy.file]):
+            said = proxy.cli("explain", "http://acme.test/", "-H", f"Cookie: {cookie}", "--json", *how).json()
+            assert (said["split"]["why"], said["pool"]) == (why, where)
 
 
 def test_a_pool_that_drains_finishes_what_it_has_and_keeps_no_connection(edge, blue, green):
@@ -192,6 +203,8 @@ def test_a_pool_takes_no_more_than_its_healthy_backends_can_carry(edge, blue, or
     proxy.wait_event("pool_capped", pool="acme/shop/green", pool_up=2, pool_size=10)
     capped = ask(proxy, 1_000, who)
     assert 160 < capped.count("green") < 280  # 0.28 / 1.28 is 22 %
+    explained = {p["name"]: p for p in proxy.cli("explain", "http://acme.test/", "--json").json()["pools"]}
+    assert abs(explained["green"]["capacity"] - 0.28) < 0.01 and abs(explained["green"]["share"] - 0.22) < 0.01
     for o in broken:
         o.on("/healthz", reply(200))
     proxy.wait_event("pool_uncapped", pool="acme/shop/green")
