@@ -33,7 +33,22 @@ void control_set_state(struct control *c, enum control_state to)
 
 struct pool_now control_pool_now(const struct control *c, const struct pool *pool)
 {
-	return runtime_pool_now(&c->runtime, pool);
+	struct pool_now now = runtime_pool_now(&c->runtime, pool);
+
+	now.capacity = capacity_of(&c->capacity, pool);
+	return now;
+}
+
+static void on_capacity(void *ctx, const struct pool *const *pools, uint32_t n)
+{
+	struct control *c = ctx;
+	struct pool_change *changes = calloc(n, sizeof(*changes));
+
+	MUST(changes);
+	for (uint32_t i = 0; i < n; i++)
+		changes[i] = (struct pool_change){pools[i], control_pool_now(c, pools[i])};
+	publish_pools(&c->publisher, changes, n, NULL, NULL);
+	free(changes);
 }
 
 static void reload_now(struct control *c)
@@ -411,6 +426,8 @@ static bool begin(struct control *c)
 	c->roster = roster_source_of(c);
 	rebuild_init(&c->rebuild, c);
 	outlier_init(&c->outliers, &c->loop, &c->io, c->workers, c->worker_n);
+	capacity_init(&c->capacity, &c->loop, &c->io, on_capacity, c);
+	c->health.capacity = c->outliers.capacity = &c->capacity;
 	admin_init(&c->admin, c);
 	c->started_ms = c->loop.now_ms;
 	io_thread_configure(&c->io, &c->first->log); /* the store has things to tell */
@@ -452,6 +469,7 @@ static void tear_down(struct control *c)
 	health_free(&c->health);
 	outlier_free(&c->outliers);
 	publish_free(&c->publisher);
+	capacity_free(&c->capacity);
 	runtime_stop(&c->runtime);
 	event_emit(&c->io, CONF_LEVEL_INFO, "stopped", NULL);
 	io_thread_stop(&c->io);

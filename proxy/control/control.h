@@ -4,6 +4,7 @@
 #define WEIR_CONTROL_CONTROL_H
 
 #include "control/admin/door.h"
+#include "control/capacity.h"
 #include "control/cookie_secret.h"
 #include "control/discovery.h"
 #include "control/events.h"
@@ -72,6 +73,7 @@ struct control {
 	struct discovery discovery;
 	struct health_engine health;
 	struct outlier_engine outliers;
+	struct capacity_engine capacity;
 	struct publisher publisher;
 	struct metrics metrics;
 	struct deadline

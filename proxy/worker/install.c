@@ -96,6 +96,20 @@ static void visit_pools(struct worker *w, const struct worker_install *order)
 	}
 }
 
+void install_drains(struct worker *w)
+{
+	const struct snapshot *s = w->edge.use->snapshot;
+
+	for (uint32_t p = 0; p < s->pool_n; p++) {
+		const struct pool *pool = s->pools[p];
+		bool drains = edge_now(&w->edge, pool)->state >= POOL_DRAINING;
+
+		for (uint32_t i = 0; i < pool->n; i++)
+			conn_pool_set_draining(edge_backend(&w->edge, pool->backends[i]),
+				drains || backend_draining(pool->backends[i]));
+	}
+}
+
 static void retire_others(struct worker *w, uint64_t serial)
 {
 	for (uint32_t i = 0; i < w->edge.backend_n; i++)
@@ -149,6 +163,7 @@ void install_deliver(struct mail *m, void *receiver)
 	set_log(w, conf);
 	visit_pools(w, order);
 	use_snapshot(w, s, order->workers);
+	install_drains(w);
 	retire_others(w, s->serial);
 	attempts_leave_retired(&w->edge);
 	queues_look_again(&w->edge);

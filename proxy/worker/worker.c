@@ -131,21 +131,34 @@ void worker_install(struct worker *w, struct worker_install *order)
 	mailbox_send(&w->box, &order->mail);
 }
 
+static void set_pools(struct worker *w, const struct worker_pools *pools)
+{
+	bool drains = false;
+
+	for (uint32_t i = 0; i < pools->n; i++) {
+		struct pool_now *now = &w->edge.now[pools->v[i].slot];
+
+		drains = drains || (now->state >= POOL_DRAINING) != (pools->v[i].now.state >= POOL_DRAINING);
+		*now = pools->v[i].now;
+	}
+	if (drains)
+		install_drains(w);
+	/* Who waits may wait for another pool now, or for none. */
+	queues_look_again(&w->edge);
+}
+
 static void deliver_pools(struct mail *m, void *receiver)
 {
 	struct worker *w = receiver;
 	struct worker_pools *pools = CONTAINER(m, struct worker_pools, mail);
 	struct worker_note *note = worker_note_new(w, w->owner.on_pools_set);
 
-	/* A worker that has ended has none any more. */
-	for (uint32_t i = 0; i < pools->n; i++)
-		if (pools->v[i].slot < w->edge.now_n)
-			w->edge.now[pools->v[i].slot] = pools->v[i].now;
+	/* One that has ended has none any more. */
+	if (w->edge.now_n)
+		set_pools(w, pools);
 	note->serial = pools->serial;
 	free(pools);
 	mailbox_send(w->owner.box, &note->mail);
-	/* Who waits may wait for another pool now, or for none. */
-	queues_look_again(&w->edge);
 }
 
 void worker_set_pools(struct worker *w, struct worker_pools *pools)
@@ -204,6 +217,16 @@ void worker_measure(struct worker *w, uint64_t now_us)
 	q->mail.deliver = deliver_question;
 	q->asked_us = now_us;
 	mailbox_send(&w->box, &q->mail);
+}
+
+static void deliver_drains(struct mail *m, void *receiver)
+{
+	struct worker *w = receiver;
+
+	free(m);
+	if (w->edge.now_n)
+		install_drains(w);
+	queues_look_again(&w->edge);
 }
 
 struct key_mail {
@@ -278,6 +301,15 @@ void worker_leave(struct worker *w)
 {
 	w->leave_mail.deliver = deliver_leave;
 	mailbox_send(&w->box, &w->leave_mail);
+}
+
+void worker_drains_changed(struct worker *w)
+{
+	struct mail *m = calloc(1, sizeof(*m));
+
+	MUST(m);
+	m->deliver = deliver_drains;
+	mailbox_send(&w->box, m);
 }
 
 void worker_drain(struct worker *w)

@@ -155,6 +155,8 @@ void worker_health_changed(struct worker *w);
 void worker_ask_causes(struct worker *w, struct worker_causes *order);
 /* From control, whose clock says now_us: the worker notes in its tally how late it hears of it, and what memory it uses. */
 void worker_measure(struct worker *w, uint64_t now_us);
+/* From control: some backend_set_draining() was called. */
+void worker_drains_changed(struct worker *w);
 /* For handshakes from now on; takes the reference. */
 void worker_set_keys(struct worker *w, struct ticket_keys *keys);
 /* Another process serves in its place: as worker_drain(), but whoever rests on a kept HTTP/1 connection is told with the answer to his
@@ -178,6 +180,8 @@ void worker_tell(struct worker *w, void (*deliver)(struct mail *, void *), struc
 /* install.c */
 void install_deliver(struct mail *m, void *receiver);
 void install_free(struct worker *w);
+/* Connections to backends that get nothing new, by themselves or with their pool, are not kept. */
+void install_drains(struct worker *w);
 /* gate.c */
 void gates_init(struct worker *w);
 void gate_open(struct worker *w, const struct worker_listener *l, const struct conf *conf,
