@@ -17,6 +17,8 @@ static const struct cli_command *const commands[] = {
 	&status_command,
 	&weights_command,
 	&pool_command,
+	&drain_command,
+	&enable_command,
 	&backends_command,
 	&events_command,
 	&top_command,

@@ -225,6 +225,7 @@ static void take_over(struct runtime *rt)
 {
 	struct control *c = rt->control;
 
+	drains_load(&c->drains);
 	runtime_load(rt);
 	if (!c->snapshot)
 		return;

@@ -24,6 +24,8 @@ static bool health_allows(const struct backend *b, bool panic)
 {
 	enum backend_state state = backend_standing(b);
 
+	if (backend_drained(b))
+		return false;
 	return state == BACKEND_UP || (panic && state == BACKEND_DOWN);
 }
 
@@ -161,7 +163,7 @@ static bool is_coming_up(const struct exchange *x, const struct pool *pool)
 		return true;
 	for (uint32_t i = 0; i < pool->n; i++)
 		if (backend_standing(pool->backends[i]) == BACKEND_CHECKING &&
-			edge_backend(x->edge, pool->backends[i]))
+			!backend_drained(pool->backends[i]) && edge_backend(x->edge, pool->backends[i]))
 			return true;
 	return false;
 }

@@ -59,6 +59,9 @@ struct edge {
 	struct list exchanges; /* all that live */
 	uint32_t exchange_n;
 	struct list queues; /* those in which exchanges wait for their pool */
+	struct list tunnels; /* struct tunnel: WebSockets */
+	struct deadline tunnels_look; /* at whether some of them have to go */
+	uint32_t tunnel_ms; /* this worker drains, and they are given so long; 0: it does not */
 	struct ring *access; /* NULL: no access log */
 	uint8_t access_format; /* enum conf_log_format */
 	void (*wake_log)(struct edge *e); /* the ring is half full */

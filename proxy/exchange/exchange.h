@@ -8,7 +8,7 @@
  *   REPLYING    weir itself answers: an error, a redirect
  *   ENDED       logged and freed
  *
- * exchange.c moves between them and relays; attempt.c chooses backends and asks them; queue.c lets wait, traffic.c counts; retry.c
+ * exchange.c moves between them and relays; attempt.c chooses backends and asks them; queue.c lets wait, tunnel.c ends WebSockets, traffic.c counts; retry.c
  * asks again; forward.c edits heads; reply.c answers; access_log.c tells of it; modules.c calls the modules that it meets. An
  * exchange belongs to one worker, holds the snapshot that it began under, and owns both streams. */
 #ifndef WEIR_EXCHANGE_EXCHANGE_H
@@ -103,6 +103,7 @@ struct exchange {
 	struct chain replay; /* what was given to the upstream, kept for another attempt */
 	struct fields *request_trailers; /* have come, but there is no upstream yet */
 	struct module_run *modules; /* NULL: it has met none */
+	struct tunnel *websocket; /* what is known of its tunnel; NULL: it is none */
 	struct filters filters_up, filters_down; /* of the request's body, and of the answer's */
 	uint64_t credit_down; /* response body that the backend's codec may still deliver */
 
@@ -193,6 +194,21 @@ void queue_place_came_free(struct edge *e, const struct pool *p);
 /* Backends have come up, gone down or left the configuration: all who wait choose again. */
 void queues_look_again(struct edge *e);
 void queue_free(struct pool_traffic *t);
+
+/* tunnel.c */
+/* It asks for a WebSocket. */
+void tunnel_begin(struct exchange *x);
+/* It is over, or was declined; nothing if it was none. */
+void tunnel_end(struct exchange *x);
+/* x->websocket: bytes have come from the client, or from the backend. False: they are not to be passed on, and x may be gone. */
+bool tunnel_up(struct exchange *x, struct chain *c, bool last);
+bool tunnel_down(struct exchange *x, struct chain *c, bool last);
+/* Have both sides been told that it ends, and not both answered? */
+bool tunnel_is_closing(const struct exchange *x);
+/* ... both? */
+bool tunnel_has_closed(const struct exchange *x);
+/* Something drains: looks soon which of them have to go. */
+void tunnels_look(struct edge *e);
 
 /* traffic.c */
 /* Why not one more request may go to x->pool now, or REASON_NONE. */

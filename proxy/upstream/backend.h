@@ -42,6 +42,8 @@ struct backend {
 	_Atomic uint8_t state; /* enum backend_state */
 	_Atomic uint64_t warm_from_ms; /* when it came up, for slow start; 0: with its pool, or long ago */
 	_Atomic bool
+		drained; /* by an operator: takes no new requests, whatever its state (control/drain.h) */
+	_Atomic bool
 		ejected; /* requests went badly, whatever its checks say: takes none for a while (control/outlier.h) */
 };
 
@@ -53,6 +55,11 @@ static inline enum backend_state backend_state(const struct backend *b)
 static inline bool backend_ejected(const struct backend *b)
 {
 	return atomic_load_explicit(&b->ejected, memory_order_relaxed);
+}
+
+static inline bool backend_drained(const struct backend *b)
+{
+	return atomic_load_explicit(&b->drained, memory_order_relaxed);
 }
 
 /* What checks and requests together say of it: one that is ejected is as good as down. */

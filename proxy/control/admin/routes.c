@@ -11,6 +11,7 @@ const struct admin_route *const admin_tables[] = {
 	requests_routes,
 	service_routes,
 	status_routes,
+	drain_routes,
 	history_routes,
 	pool_routes,
 	weights_routes,
