@@ -19,6 +19,8 @@ static const struct cli_command *const commands[] = {
 	&pool_command,
 	&drain_command,
 	&enable_command,
+	&hold_command,
+	&release_command,
 	&backends_command,
 	&events_command,
 	&top_command,

@@ -66,7 +66,7 @@ struct cli_command {
 };
 
 /* One each, in a file of its own. */
-extern const struct cli_command drain_command, enable_command;
+extern const struct cli_command drain_command, enable_command, hold_command, release_command;
 extern const struct cli_command backends_command, pool_command, weights_command;
 extern const struct cli_command run_command, check_command, explain_command, schema_command,
 	demo_backend_command, reference_command, reasons_command, metrics_reference_command, status_command,

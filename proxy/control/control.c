@@ -462,6 +462,8 @@ static bool begin(struct control *c)
 	runtime_init(&c->runtime, c);
 	drains_init(&c->drains, c);
 	drains_load(&c->drains);
+	holds_init(&c->holds, c);
+	holds_load(&c->holds);
 	runtime_load(&c->runtime);
 	if (c->watches && !watch_init(&c->watch, &c->loop, on_files_changed, c))
 		fprintf(stderr, "weir: --watch: %s; is fs.inotify.max_user_instances too low?\n",
@@ -510,6 +512,7 @@ static void tear_down(struct control *c)
 	discovery_close(&c->discovery);
 	for (uint32_t i = 0; i < c->worker_n; i++)
 		worker_free(&c->workers[i]);
+	holds_close(&c->holds);
 	if (c->snapshot)
 		snapshot_free(&c->snapshot);
 	cert_stores_free(&c->stores);

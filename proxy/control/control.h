@@ -9,6 +9,7 @@
 #include "control/drain.h"
 #include "control/events.h"
 #include "control/health.h"
+#include "control/hold.h"
 #include "control/io_thread.h"
 #include "control/metrics.h"
 #include "control/orders.h"
@@ -51,6 +52,7 @@ struct control {
 	struct store store;
 	struct runtime runtime;
 	struct drains drains;
+	struct hold_engine holds;
 	struct worker *workers;
 	uint32_t worker_n;
 	uint32_t workers_waited_for; /* that have not answered the last order yet */

@@ -226,6 +226,7 @@ static void take_over(struct runtime *rt)
 	struct control *c = rt->control;
 
 	drains_load(&c->drains);
+	holds_load(&c->holds);
 	runtime_load(rt);
 	if (!c->snapshot)
 		return;

@@ -38,7 +38,9 @@ static void on_response_timeout(struct deadline *d)
 {
 	struct exchange *x = CONTAINER(d, struct exchange, deadline);
 
-	if (x->queue) {
+	if (x->hold) {
+		hold_timed_out(x);
+	} else if (x->queue) {
 		exchange_fail(x, x->queue_why == REASON_NO_BACKEND ? attempt_why_nobody(x)
 								   : (enum reason)x->queue_why);
 	} else if (x->state == EXCHANGE_AWAITING || x->state == EXCHANGE_CONNECTING) {
@@ -79,12 +81,10 @@ void exchange_begin(struct entry *entry, struct stream *client)
 	client->owner = x;
 }
 
-static void let_go_of_snapshot(struct exchange *x)
+static void let_go_of(struct edge *e, struct snapshot_use *use)
 {
-	struct snapshot_use *use = TAKE(&x->use);
-
-	if (--use->exchanges == 0 && !use->current)
-		x->edge->let_go(x->edge, use);
+	if (use && --use->exchanges == 0 && !use->current)
+		e->let_go(e, use);
 }
 
 void exchange_end(struct exchange *x)
@@ -112,7 +112,8 @@ void exchange_end(struct exchange *x)
 	filters_free(&x->filters_down);
 	list_remove(&x->link);
 	counter_set(&e->tally.exchanges, --e->exchange_n);
-	let_go_of_snapshot(x);
+	let_go_of(e, TAKE(&x->renewed));
+	let_go_of(e, TAKE(&x->use));
 	entry_unref(&x->entry);
 	arena_free(&x->arena);
 	x->magic = 0;
@@ -221,12 +222,30 @@ void exchange_serve(struct exchange *x)
 		exchange_fail(x, REASON_CLIENT_BODY_TOO_LARGE);
 		return;
 	}
+	if (!hold_takes(x))
+		exchange_proceed(x);
+}
+
+void exchange_proceed(struct exchange *x)
+{
 	if (!filter_early_body(x)) {
 		exchange_fail(x, REASON_FILTER);
 		return;
 	}
-	deadline_arm(x->edge->loop, &x->total, conf->timeout);
+	deadline_arm(x->edge->loop, &x->total, x->route->conf->timeout);
 	attempt_begin(x);
+}
+
+void exchange_renew(struct exchange *x, const struct service *service)
+{
+	struct snapshot_use *now = x->edge->use;
+
+	exchange_follow_members(x);
+	if (!service || now == x->use)
+		return;
+	x->service = service;
+	x->renewed = now;
+	now->exchanges++;
 }
 
 void exchange_route(struct exchange *x)
@@ -276,7 +295,7 @@ void exchange_follow_members(struct exchange *x)
 	/* A module may have changed since what it was routed by. */
 	if (routed.why != REASON_NONE || routed.route->conf != x->route->conf)
 		return;
-	let_go_of_snapshot(x);
+	let_go_of(x->edge, x->use);
 	x->use = now;
 	now->exchanges++;
 	x->tenant = routed.tenant;

@@ -1,14 +1,14 @@
 /* exchange/exchange.h - one request and its answer, from the client's stream to the backend's and back.
  *
  *   ROUTING     the head has come; which tenant, route, pool, backend?
- *   HELD        a module waits for something before it goes on
+ *   HELD        a module waits for something before it goes on, or its service is held
  *   CONNECTING  waits for a connection to the chosen backend
  *   AWAITING    the request is on its way; no final answer yet. A failure may go back to CONNECTING: a retry
  *   RELAYING    the answer's head has gone to the client, its body follows
  *   REPLYING    weir itself answers: an error, a redirect
  *   ENDED       logged and freed
  *
- * exchange.c moves between them and relays; attempt.c chooses backends and asks them; queue.c lets wait, tunnel.c ends WebSockets, traffic.c counts; retry.c
+ * exchange.c moves between them and relays; attempt.c chooses backends and asks them; queue.c and hold.c let wait, tunnel.c ends WebSockets, traffic.c counts; retry.c
  * asks again; forward.c edits heads; reply.c answers; access_log.c tells of it; modules.c calls the modules that it meets. An
  * exchange belongs to one worker, holds the snapshot that it began under, and owns both streams. */
 #ifndef WEIR_EXCHANGE_EXCHANGE_H
@@ -63,9 +63,11 @@ struct exchange {
 	struct edge *edge;
 	struct entry *entry;
 	struct snapshot_use *use;
+	struct snapshot_use *renewed; /* of a later snapshot, whose service it goes to; NULL: its own */
 	struct list link; /* in edge->exchanges */
 	struct queue *queue; /* in which it waits for its pool; NULL: in none */
-	struct list queued; /* in the queue */
+	struct hold *hold; /* that it waits for; NULL: for none */
+	struct list queued; /* in the queue, or the hold */
 	uint16_t queue_why; /* enum reason: why it has to wait */
 	struct arena arena;
 
@@ -139,6 +141,10 @@ void exchange_end(struct exchange *x);
 void exchange_route(struct exchange *x);
 /* Answers it as its route says, or has a backend asked. */
 void exchange_serve(struct exchange *x);
+/* Has the service asked, which is not held (any more). */
+void exchange_proceed(struct exchange *x);
+/* It has waited, and goes to the service as the current snapshot has it: service, or NULL if that has it no more. */
+void exchange_renew(struct exchange *x, const struct service *service);
 /* Gives the client's body to the upstream stream, as far as it has come. */
 void exchange_pump_request(struct exchange *x);
 

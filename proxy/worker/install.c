@@ -184,6 +184,7 @@ void install_free(struct worker *w)
 	for (uint32_t i = 0; i < e->traffic_n; i++)
 		queue_free(&e->traffic[i]);
 	e->backend_n = e->now_n = 0;
+	holds_free(e);
 	free(e->backends);
 	free(e->balance);
 	free(e->traffic);

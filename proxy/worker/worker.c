@@ -192,6 +192,32 @@ static void deliver_cause_order(struct mail *m, void *receiver)
 	mailbox_send(w->owner.box, &order->mail);
 }
 
+static void deliver_hold(struct mail *m, void *receiver)
+{
+	struct worker_hold *order = CONTAINER(m, struct worker_hold, mail);
+	struct worker *w = receiver;
+
+	/* One that has ended holds nobody. */
+	if (!w->loop.stop && order->on)
+		hold_begin(&w->edge, order->slot, &order->terms);
+	else if (!w->loop.stop)
+		hold_release(&w->edge, order->slot, order->terms.spread_ms);
+	if (w->draining && !w->loop.stop)
+		holds_shorten(&w->edge, w->edge.tunnel_ms);
+	if (!order->followed) {
+		free(order);
+		return;
+	}
+	order->mail.deliver = order->followed;
+	mailbox_send(w->owner.box, &order->mail);
+}
+
+void worker_set_hold(struct worker *w, struct worker_hold *order)
+{
+	order->mail.deliver = deliver_hold;
+	mailbox_send(&w->box, &order->mail);
+}
+
 void worker_ask_causes(struct worker *w, struct worker_causes *order)
 {
 	order->mail.deliver = deliver_cause_order;
@@ -238,6 +264,7 @@ static void drain(struct worker *w, const struct worker_farewell *farewell, uint
 	w->draining = true;
 	w->edge.draining = true;
 	w->edge.tunnel_ms = farewell->tunnel_ms;
+	holds_shorten(&w->edge, farewell->tunnel_ms);
 	gates_stop(w);
 	drain_end(&w->clients);
 	drain_begin(&w->clients, w, STR_NONE, farewell->spread_ms, rest_ms);

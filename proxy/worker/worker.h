@@ -142,6 +142,16 @@ struct worker_pools {
 	} v[];
 };
 
+/* A service is held, or released. The same mail comes back when the worker follows. malloc'ed; who is answered frees it. */
+struct worker_hold {
+	struct mail mail;
+	uint32_t slot; /* the service's */
+	bool on;
+	struct hold_terms terms; /* off: spread_ms alone */
+	void (*followed)(struct mail *m, void *control); /* NULL: nobody asks; the worker frees it */
+	void *ctx;
+};
+
 /* A question about requests that failed; the same mail comes back with the answer. malloc'ed; who is answered frees it, and what was
  * found. */
 struct worker_causes {
@@ -162,6 +172,7 @@ void worker_install(struct worker *w, struct worker_install *order);
 void worker_set_pools(struct worker *w, struct worker_pools *pools);
 /* From control: backends have come up or gone down; requests that waited for that are looked at again. */
 void worker_health_changed(struct worker *w);
+void worker_set_hold(struct worker *w, struct worker_hold *order);
 void worker_ask_causes(struct worker *w, struct worker_causes *order);
 /* From control, whose clock says now_us: the worker notes in its tally how late it hears of it, and what memory it uses. */
 void worker_measure(struct worker *w, uint64_t now_us);

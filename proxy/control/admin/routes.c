@@ -13,6 +13,7 @@ const struct admin_route *const admin_tables[] = {
 	status_routes,
 	drain_routes,
 	history_routes,
+	hold_routes,
 	pool_routes,
 	weights_routes,
 	NULL,
