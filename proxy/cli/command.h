@@ -67,6 +67,7 @@ struct cli_command {
 };
 
 /* One each, in a file of its own. */
+extern const struct cli_command drain_command, enable_command, hold_command, release_command;
 extern const struct cli_command backends_command, pool_command, weights_command;
 extern const struct cli_command complete_command, completion_command, manual_command;
 extern const struct cli_command run_command, check_command, explain_command, schema_command,

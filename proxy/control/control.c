@@ -198,15 +198,50 @@ static void on_stop_deadline(struct deadline *d)
 	control_stop(c, c->upgraded ? "timeouts.upgrade has passed" : "timeouts.shutdown has passed");
 }
 
+/* The sooner of two lengths of time of which 0 is none. */
+static uint32_t sooner(uint32_t a, uint32_t b)
+{
+	return a && b ? MIN(a, b) : MAX(a, b);
+}
+
+/* Whoever is told late needs time to answer as well. */
+static struct worker_farewell farewell_within(const struct control *c, uint32_t limit_ms, uint32_t tunnel_ms)
+{
+	const struct conf_timeouts *t = &c->snapshot->conf->timeouts;
+
+	return (struct worker_farewell){
+		.spread_ms = sooner(sooner(t->drain_spread, t->drain), limit_ms / 2),
+		.tunnel_ms = MAX(sooner(tunnel_ms, limit_ms / 4 * 3), 1),
+	};
+}
+
+static void drain_workers(struct control *c)
+{
+	struct worker_farewell farewell =
+		farewell_within(c, c->drain_ms, c->snapshot->conf->timeouts.tunnel_drain);
+
+	for (uint32_t i = 0; i < c->worker_n; i++)
+		worker_drain(&c->workers[i], &farewell);
+	if (!deadline_armed(&c->stop_deadline) || c->stop_deadline.at_ms > c->loop.now_ms + c->drain_ms)
+		deadline_arm(&c->loop, &c->stop_deadline, c->drain_ms);
+}
+
+static void on_readiness(struct deadline *d)
+{
+	struct control *c = CONTAINER(d, struct control, readiness);
+
+	if (c->state == CONTROL_DRAINING)
+		drain_workers(c);
+}
+
 /* Beyond the state: what has to end before the workers do. */
-static void begin_to_end(struct control *c, uint32_t limit_ms)
+static void begin_to_end(struct control *c)
 {
 	event_emit(&c->io, CONF_LEVEL_INFO, "stopping",
 		json_pack("{s:b, s:b}", "drain", 1, "upgrade", c->upgraded));
 	control_set_state(c, CONTROL_DRAINING);
 	c->workers_waited_for = c->worker_n;
 	rebuild_stop(&c->rebuild);
-	deadline_arm(&c->loop, &c->stop_deadline, limit_ms);
 	admin_topic_wake(&c->reloads.changed);
 }
 
@@ -221,23 +256,29 @@ void control_drain(struct control *c, uint32_t limit_ms)
 		return;
 	}
 	c->upgraded = false;
+	c->drain_ms = limit_ms;
 	if (!left)
-		begin_to_end(c, limit_ms);
-	else if (!deadline_armed(&c->stop_deadline) || c->stop_deadline.at_ms > c->loop.now_ms + limit_ms)
-		deadline_arm(&c->loop, &c->stop_deadline, limit_ms);
-	for (uint32_t i = 0; i < c->worker_n; i++)
-		worker_drain(&c->workers[i]);
+		begin_to_end(c);
+	/* One who has left already is not asked for by any balancer. */
+	if (!left && c->snapshot->conf->timeouts.readiness)
+		deadline_arm(&c->loop, &c->readiness, c->snapshot->conf->timeouts.readiness);
+	else
+		drain_workers(c);
 }
 
 void control_leave(struct control *c)
 {
+	uint32_t limit_ms = c->snapshot->conf->timeouts.upgrade;
+	struct worker_farewell farewell = farewell_within(c, limit_ms, UINT32_MAX);
+
 	if (c->state == CONTROL_DRAINING || c->state == CONTROL_STOPPING)
 		return;
 	c->upgraded = true;
-	begin_to_end(c, c->snapshot->conf->timeouts.upgrade);
+	begin_to_end(c);
+	deadline_arm(&c->loop, &c->stop_deadline, limit_ms);
 	admin_leave(&c->admin);
 	for (uint32_t i = 0; i < c->worker_n; i++)
-		worker_leave(&c->workers[i]);
+		worker_leave(&c->workers[i], &farewell);
 }
 
 /* In a storm of reloads no third configuration is made while requests still go by two, unless they take long. */
@@ -378,6 +419,7 @@ static bool set_up(struct control *c)
 	MUST(c->box_event);
 	event_add(c->box_event, NULL);
 	c->settle.fire = on_settled;
+	c->readiness.fire = on_readiness;
 	c->stop_deadline.fire = on_stop_deadline;
 	orders_open(c);
 	return true;
@@ -435,6 +477,10 @@ static bool begin(struct control *c)
 	store_wait(&c->store, c);
 	get_cookie_secret(c);
 	runtime_init(&c->runtime, c);
+	drains_init(&c->drains, c);
+	drains_load(&c->drains);
+	holds_init(&c->holds, c);
+	holds_load(&c->holds);
 	runtime_load(&c->runtime);
 	if (c->watches && !watch_init(&c->watch, &c->loop, on_files_changed, c))
 		fprintf(stderr, "weir: --watch: %s; is fs.inotify.max_user_instances too low?\n",
@@ -475,6 +521,7 @@ static void tear_down(struct control *c)
 	io_thread_stop(&c->io);
 	mailbox_deliver(&c->box, c); /* what the store answered at the end */
 	runtime_free(&c->runtime);
+	drains_free(&c->drains);
 	store_free(&c->store);
 	mailbox_deliver(&c->box, c); /* its last events */
 	event_ring_free(&c->events);
@@ -483,6 +530,7 @@ static void tear_down(struct control *c)
 	discovery_close(&c->discovery);
 	for (uint32_t i = 0; i < c->worker_n; i++)
 		worker_free(&c->workers[i]);
+	holds_close(&c->holds);
 	if (c->snapshot)
 		snapshot_free(&c->snapshot);
 	cert_stores_free(&c->stores);

@@ -7,8 +7,10 @@
 #include "control/capacity.h"
 #include "control/cookie_secret.h"
 #include "control/discovery.h"
+#include "control/drain.h"
 #include "control/events.h"
 #include "control/health.h"
+#include "control/hold.h"
 #include "control/io_thread.h"
 #include "control/metrics.h"
 #include "control/orders.h"
@@ -50,6 +52,8 @@ struct control {
 	struct io_thread io;
 	struct store store;
 	struct runtime runtime;
+	struct drains drains;
+	struct hold_engine holds;
 	struct worker *workers;
 	uint32_t worker_n;
 	uint32_t workers_waited_for; /* that have not answered the last order yet */
@@ -78,6 +82,8 @@ struct control {
 	struct metrics metrics;
 	struct deadline
 		settle; /* armed while a reload waits for requests of the configuration before the last */
+	struct deadline readiness; /* draining: /readyz fails already, listeners accept still */
+	uint32_t drain_ms; /* draining: what is left then is cut */
 	struct deadline stop_deadline;
 	struct admin_server admin;
 	struct event_ring events;

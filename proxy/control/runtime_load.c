@@ -225,6 +225,8 @@ static void take_over(struct runtime *rt)
 {
 	struct control *c = rt->control;
 
+	drains_load(&c->drains);
+	holds_load(&c->holds);
 	runtime_load(rt);
 	if (!c->snapshot)
 		return;

@@ -206,6 +206,7 @@ static void find_stuck(struct exchange *x)
 void attempt_drop(struct exchange *x)
 {
 	conn_waiter_cancel(&x->waiter);
+	hold_leave(x);
 	queue_leave(x);
 	deadline_disarm(x->edge->loop, &x->pause);
 	traffic_leave(x);

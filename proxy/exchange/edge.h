@@ -5,6 +5,7 @@
 
 #include "base/ring.h"
 #include "exchange/cause.h"
+#include "exchange/hold.h"
 #include "exchange/retry_budget.h"
 #include "exchange/snapshot.h"
 #include "exchange/tally.h"
@@ -60,6 +61,10 @@ struct edge {
 	struct list exchanges; /* all that live */
 	uint32_t exchange_n;
 	struct list queues; /* those in which exchanges wait for their pool */
+	struct holds holds;
+	struct list tunnels; /* struct tunnel: WebSockets */
+	struct deadline tunnels_look; /* at whether some of them have to go */
+	uint32_t tunnel_ms; /* this worker drains, and they are given so long; 0: it does not */
 	struct ring *access; /* NULL: no access log */
 	uint8_t access_format; /* enum conf_log_format */
 	void (*wake_log)(struct edge *e); /* the ring is half full */

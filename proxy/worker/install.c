@@ -170,7 +170,7 @@ void install_deliver(struct mail *m, void *receiver)
 	if (!w->draining && !order->members_only) {
 		for (uint32_t i = 0; i < order->listener_n; i++)
 			gate_open(w, &order->listeners[i], conf, order->keys, s->generation, order->workers);
-		gates_sweep(w, s->generation, conf->timeouts.drain);
+		gates_sweep(w, s->generation, &conf->timeouts);
 	}
 	for (uint32_t i = 0; i < order->listener_n; i++)
 		cert_store_unref(order->listeners[i].store);
@@ -201,6 +201,7 @@ void install_free(struct worker *w)
 	for (uint32_t i = 0; i < e->traffic_n; i++)
 		queue_free(&e->traffic[i]);
 	e->backend_n = e->now_n = 0;
+	holds_free(e);
 	free(e->backends);
 	free(e->balance);
 	free(e->traffic);

@@ -80,6 +80,7 @@ static void *run(void *arg)
 		loop_once(&w->loop, -1);
 		end_if_done(w);
 	}
+	drain_end(&w->clients);
 	install_free(w);
 	tls_memory_trim();
 	worker_tell(w, w->owner.on_stopped, NULL, 0, 0);
@@ -104,6 +105,7 @@ bool worker_init(struct worker *w, uint32_t index, const struct worker_owner *ow
 	w->edge.wake_log = on_wake_log;
 	list_init(&w->edge.exchanges);
 	list_init(&w->edge.queues);
+	list_init(&w->edge.tunnels);
 	ring_init(&w->access, ACCESS_RING);
 	gates_init(w);
 	w->box_event = event_new(w->loop.base, w->box.fd, EV_READ | EV_PERSIST, on_mail, w);
@@ -203,6 +205,32 @@ static void deliver_cause_order(struct mail *m, void *receiver)
 	mailbox_send(w->owner.box, &order->mail);
 }
 
+static void deliver_hold(struct mail *m, void *receiver)
+{
+	struct worker_hold *order = CONTAINER(m, struct worker_hold, mail);
+	struct worker *w = receiver;
+
+	/* One that has ended holds nobody. */
+	if (!w->loop.stop && order->on)
+		hold_begin(&w->edge, order->slot, &order->terms);
+	else if (!w->loop.stop)
+		hold_release(&w->edge, order->slot, order->terms.spread_ms);
+	if (w->draining && !w->loop.stop)
+		holds_shorten(&w->edge, w->edge.tunnel_ms);
+	if (!order->followed) {
+		free(order);
+		return;
+	}
+	order->mail.deliver = order->followed;
+	mailbox_send(w->owner.box, &order->mail);
+}
+
+void worker_set_hold(struct worker *w, struct worker_hold *order)
+{
+	order->mail.deliver = deliver_hold;
+	mailbox_send(&w->box, &order->mail);
+}
+
 void worker_ask_causes(struct worker *w, struct worker_causes *order)
 {
 	order->mail.deliver = deliver_cause_order;
@@ -253,25 +281,32 @@ void worker_set_keys(struct worker *w, struct ticket_keys *keys)
 	mailbox_send(&w->box, &k->mail);
 }
 
-static void drain(struct worker *w, bool leaving)
+/* rest_ms 0: who rests on a connection stays until he asks. */
+static void drain(struct worker *w, const struct worker_farewell *farewell, uint32_t rest_ms)
 {
-	w->leaving = leaving;
 	w->draining = true;
 	w->edge.draining = true;
+	w->edge.tunnel_ms = farewell->tunnel_ms;
+	holds_shorten(&w->edge, farewell->tunnel_ms);
 	gates_stop(w);
-	gates_drain_conns(w);
+	drain_end(&w->clients);
+	drain_begin(&w->clients, w, STR_NONE, farewell->spread_ms, rest_ms);
 }
 
 static void deliver_leave(struct mail *m, void *receiver)
 {
+	struct worker *w = receiver;
+
 	(void)m;
-	drain(receiver, true);
+	drain(w, &w->leave_farewell, 0);
 }
 
 static void deliver_drain(struct mail *m, void *receiver)
 {
+	struct worker *w = receiver;
+
 	(void)m;
-	drain(receiver, false);
+	drain(w, &w->drain_farewell, DRAIN_REST_MS);
 }
 
 static void deliver_stop(struct mail *m, void *receiver)
@@ -297,8 +332,9 @@ void worker_health_changed(struct worker *w)
 	mailbox_send(&w->box, m);
 }
 
-void worker_leave(struct worker *w)
+void worker_leave(struct worker *w, const struct worker_farewell *farewell)
 {
+	w->leave_farewell = *farewell;
 	w->leave_mail.deliver = deliver_leave;
 	mailbox_send(&w->box, &w->leave_mail);
 }
@@ -312,8 +348,9 @@ void worker_drains_changed(struct worker *w)
 	mailbox_send(&w->box, m);
 }
 
-void worker_drain(struct worker *w)
+void worker_drain(struct worker *w, const struct worker_farewell *farewell)
 {
+	w->drain_farewell = *farewell;
 	w->drain_mail.deliver = deliver_drain;
 	mailbox_send(&w->box, &w->drain_mail);
 }
