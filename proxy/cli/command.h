@@ -69,7 +69,8 @@ struct cli_command {
 extern const struct cli_command backends_command, pool_command, weights_command;
 extern const struct cli_command run_command, check_command, explain_command, schema_command,
 	demo_backend_command, reference_command, reasons_command, metrics_reference_command, status_command,
-	reload_command, stop_command, events_command, top_command, why_command, worker_process_command;
+	reload_command, upgrade_command, stop_command, events_command, top_command, why_command,
+	worker_process_command;
 
 /* "weir NAME: text" and where to read more, on stderr; returns CLI_USAGE. */
 __attribute__((format(printf, 2, 3))) int cli_usage(const struct cli_command *c, const char *fmt, ...);

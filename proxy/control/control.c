@@ -38,7 +38,7 @@ struct pool_now control_pool_now(const struct control *c, const struct pool *poo
 
 static void reload_now(struct control *c)
 {
-	if (c->state == CONTROL_SERVING)
+	if (c->state == CONTROL_SERVING && !c->frozen)
 		reload(c);
 	else if (c->state != CONTROL_DRAINING && c->state != CONTROL_STOPPING)
 		c->reload_again = true;
@@ -193,6 +193,7 @@ static void begin_to_end(struct control *c, uint32_t limit_ms)
 	rebuild_stop(&c->rebuild);
 	deadline_arm(&c->loop, &c->stop_deadline, limit_ms);
 	admin_topic_wake(&c->reloads.changed);
+	admin_topic_wake(&c->orders.upgrade.changed);
 }
 
 void control_drain(struct control *c, uint32_t limit_ms)
@@ -232,7 +233,9 @@ uint64_t control_reload(struct control *c)
 
 	switch ((enum control_state)c->state) {
 	case CONTROL_SERVING:
-		if (c->snapshots_alive <= 1)
+		if (c->frozen)
+			c->reload_again = true; /* the successor reads the file; without one, so do we */
+		else if (c->snapshots_alive <= 1)
 			reload(c);
 		else if (!deadline_armed(&c->settle))
 			deadline_arm(&c->loop, &c->settle, SETTLE_MS);

@@ -11,6 +11,7 @@
 #define EVENTS_AFTER_MS 1000 /* how old an event may grow before it is written */
 #define EVENTS_AT_ONCE  200 /* so many are written at once, however young */
 #define TRY_AGAIN_MS    5000
+#define LOOK_MS         1000 /* how often it is looked whether another process has changed the file */
 
 static uint64_t now_ms(void)
 {
@@ -27,6 +28,7 @@ struct news {
 	struct store *store;
 	uint8_t fault;
 	bool opened, loaded;
+	bool elsewhere;
 	char error[256];
 	json_t *documents; /* NULL: none were read with this */
 };
@@ -47,6 +49,7 @@ static void deliver_news(struct mail *m, void *receiver)
 	if (n->documents) {
 		json_decref(s->documents);
 		s->documents = n->documents;
+		s->elsewhere = n->elsewhere;
 	}
 	if (s->changed && !first)
 		s->changed(s->ctx, n->documents != NULL);
@@ -92,9 +95,16 @@ static void tell_events(struct store_keeper *k)
 /* After each use of the file: control learns what has changed. */
 static void tell(struct store_keeper *k, bool opened, bool documents)
 {
-	const struct state_db *d = &k->db;
+	struct state_db *d = &k->db;
+	bool elsewhere = d->changed;
 	struct news *n;
 
+	documents |= elsewhere;
+	d->changed = false;
+	if (elsewhere)
+		event_emit(d->io, CONF_LEVEL_WARNING, "state_changed",
+			json_pack("{s:s, s:s}", "path", d->path, "now",
+				"another process has changed it: what it says now holds"));
 	if (d->fault != STATE_WELL)
 		k->tried_ms = now_ms();
 	if (!opened && !documents && d->fault == k->told)
@@ -109,6 +119,7 @@ static void tell(struct store_keeper *k, bool opened, bool documents)
 	n->fault = d->fault;
 	n->opened = opened;
 	n->loaded = d->loaded;
+	n->elsewhere = elsewhere;
 	memcpy(n->error, d->error, sizeof(n->error));
 	n->documents = documents ? parse_documents(d) : NULL;
 	mailbox_send(k->box, &n->mail);
@@ -166,6 +177,11 @@ void store_tick(struct store_keeper *k, bool last)
 		return;
 	if (!k->db.loaded && !load(k, false))
 		return;
+	if (!last && now - k->looked_ms >= LOOK_MS) {
+		k->looked_ms = now;
+		if (state_db_look(&k->db))
+			tell(k, false, false);
+	}
 	if (n && (last || n >= EVENTS_AT_ONCE || now - k->first_ms >= EVENTS_AFTER_MS))
 		write_events(k);
 }
@@ -301,6 +317,8 @@ static void deliver_commit(struct mail *m, void *receiver)
 			"try again");
 	} else if (k->db.loaded) {
 		c->good = state_db_write(&k->db, c->v, c->n);
+		if (!c->good)
+			memcpy(c->error, k->db.error, sizeof(c->error));
 		tell(k, false, false);
 	}
 	if (!c->good && !c->error[0])

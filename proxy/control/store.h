@@ -25,6 +25,7 @@ struct store_keeper {
 	uint64_t dropped; /* that never came into it */
 	uint64_t first_ms; /* when the oldest of them came */
 	uint64_t tried_ms; /* when the file last failed */
+	uint64_t looked_ms; /* when it was last looked whether others have changed it */
 	bool wanted; /* control has said where it is */
 	uint8_t told; /* enum state_fault that control knows of */
 	struct mailbox *box; /* control's */
@@ -37,6 +38,7 @@ struct store {
 	bool loaded; /* the file was read: changes are possible */
 	json_t *documents; /* {kind: {key: body}} as read; NULL once taken */
 	uint8_t fault; /* enum state_fault: as the I/O thread last told */
+	bool elsewhere; /* the documents that came last were changed by another process */
 	char error[256];
 	uint64_t since_ms; /* of the fault, on control's clock */
 	struct loop *loop;

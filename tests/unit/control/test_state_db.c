@@ -57,6 +57,50 @@ static size_t set_aside(const struct state_dir *s)
 	return n;
 }
 
+static void what_another_process_has_changed_holds_and_the_write_that_meets_it_is_refused(void **state)
+{
+	struct state_dir s;
+	struct state_db d, other;
+
+	(void)state;
+	begin(&s, &d);
+	assert_true(put(&d, "a", "1"));
+	state_db_init(&other, &s.io, s.dir);
+	assert_true(state_db_load(&other));
+	assert_true(put(&other, "a", "2"));
+	assert_false(put(&d, "a", "3"));
+	assert_true(d.changed);
+	assert_int_equal(d.fault, STATE_WELL);
+	assert_non_null(strstr(d.error, "changed by another process"));
+	assert_string_equal(get(&d, "a"), "2");
+	d.changed = false;
+	assert_true(put(&d, "a", "4"));
+	assert_true(state_db_look(&other));
+	assert_string_equal(get(&other, "a"), "4");
+	state_db_free(&other);
+	end(&s, &d);
+}
+
+static void events_of_another_process_are_no_change(void **state)
+{
+	struct state_dir s;
+	struct state_db d, other;
+	json_t *lines = json_pack(
+		"[{s:s, s:s, s:s}]", "time", "2026-01-01T00:00:00.000Z", "level", "info", "event", "health");
+
+	(void)state;
+	begin(&s, &d);
+	assert_true(put(&d, "a", "1"));
+	state_db_init(&other, &s.io, s.dir);
+	assert_true(state_db_load(&other));
+	assert_true(state_db_add_events(&other, lines));
+	assert_false(state_db_look(&d));
+	assert_true(put(&d, "a", "2"));
+	json_decref(lines);
+	state_db_free(&other);
+	end(&s, &d);
+}
+
 static void documents_are_there_when_it_is_opened_again(void **state)
 {
 	struct state_dir s;
@@ -387,6 +431,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(documents_are_there_when_it_is_opened_again),
+		cmocka_unit_test(
+			what_another_process_has_changed_holds_and_the_write_that_meets_it_is_refused),
+		cmocka_unit_test(events_of_another_process_are_no_change),
 		cmocka_unit_test(the_log_is_synced_with_every_transaction),
 		cmocka_unit_test(others_may_not_read_it),
 		cmocka_unit_test(a_damaged_file_is_set_aside_and_a_new_one_begun),
