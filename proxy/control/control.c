@@ -9,6 +9,7 @@
 #include <unistd.h>
 #include "base/obj.h"
 #include "control/crash.h"
+#include "control/handover.h"
 #include "control/install.h"
 #include "control/roster.h"
 
@@ -417,6 +418,7 @@ static bool begin(struct control *c)
 	admin_init(&c->admin, c);
 	c->started_ms = c->loop.now_ms;
 	io_thread_configure(&c->io, &c->first->log); /* the store has things to tell */
+	c->store.keeper.numbers_used = handover_last_event(c->orders.state);
 	store_open(&c->store, c->first->state_dir.p);
 	store_wait(&c->store, c);
 	get_cookie_secret(c);

@@ -370,6 +370,7 @@ bool state_db_look(struct state_db *d)
 
 bool state_db_load(struct state_db *d)
 {
+	int64_t last = 0;
 	int code;
 
 	if (!open_file(d))
@@ -389,6 +390,11 @@ bool state_db_load(struct state_db *d)
 	}
 	d->loaded = true;
 	d->anew = false;
+	/* A process that still finishes may have used numbers that are not on the disk yet. */
+	ask_number(d, "SELECT seq FROM sqlite_sequence WHERE name = 'events'", &last);
+	last = MAX(last, d->numbered_from);
+	if (last)
+		d->numbered_from = last + STATE_DB_NUMBERS_LEFT;
 	return state_db_succeed(d);
 }
 

@@ -29,6 +29,7 @@ struct news {
 	uint8_t fault;
 	bool opened, loaded;
 	bool elsewhere;
+	uint64_t numbered_from;
 	char error[256];
 	json_t *documents; /* NULL: none were read with this */
 };
@@ -46,6 +47,7 @@ static void deliver_news(struct mail *m, void *receiver)
 	memcpy(s->error, n->error, sizeof(s->error));
 	s->opened |= n->opened;
 	s->loaded |= n->loaded;
+	s->numbered_from = n->numbered_from;
 	if (n->documents) {
 		json_decref(s->documents);
 		s->documents = n->documents;
@@ -120,6 +122,7 @@ static void tell(struct store_keeper *k, bool opened, bool documents)
 	n->opened = opened;
 	n->loaded = d->loaded;
 	n->elsewhere = elsewhere;
+	n->numbered_from = (uint64_t)d->numbered_from;
 	memcpy(n->error, d->error, sizeof(n->error));
 	n->documents = documents ? parse_documents(d) : NULL;
 	mailbox_send(k->box, &n->mail);
@@ -142,7 +145,7 @@ static bool load(struct store_keeper *k, bool opened)
 
 /* -- events -- */
 
-void store_keep_event(struct store_keeper *k, const char *line, size_t n)
+void store_keep_event(struct store_keeper *k, uint64_t number, const char *line, size_t n)
 {
 	json_t *event = json_loadb(line, n, 0, NULL);
 
@@ -154,6 +157,7 @@ void store_keep_event(struct store_keeper *k, const char *line, size_t n)
 		json_array_remove(k->events, 0);
 		k->dropped++;
 	}
+	json_object_set_new(event, "number", json_integer((json_int_t)number));
 	json_array_append_new(k->events, event);
 }
 
@@ -208,6 +212,7 @@ static void move_to(struct store_keeper *k, const char *dir)
 	}
 	json_decref(next.documents);
 	next.documents = json_incref(k->db.documents);
+	next.numbered_from = k->db.numbered_from;
 	next.loaded = next.anew = true;
 	if (state_db_write(&next, NULL, 0)) {
 		state_db_free(&k->db);
@@ -230,6 +235,7 @@ static void deliver_opening(struct mail *m, void *receiver)
 		if (k->db.documents)
 			state_db_free(&k->db);
 		state_db_init(&k->db, receiver, o->dir);
+		k->db.numbered_from = (int64_t)k->numbers_used;
 		load(k, !k->wanted);
 		k->wanted = true;
 	} else if (strcmp(k->db.dir, o->dir) != 0) {
@@ -358,7 +364,7 @@ void store_commit(struct store *s, const struct store_write *writes, uint32_t n,
 
 struct question {
 	struct mail mail;
-	int64_t after, since_ms;
+	int64_t after, before, since_ms;
 	uint32_t limit;
 	json_t *found;
 	char error[256];
@@ -382,7 +388,7 @@ static void deliver_question(struct mail *m, void *receiver)
 
 	if (k->db.loaded && json_array_size(k->events))
 		write_events(k);
-	q->found = state_db_events(&k->db, q->after, q->since_ms, q->limit);
+	q->found = state_db_events(&k->db, q->after, q->before, q->since_ms, q->limit);
 	if (!q->found)
 		snprintf(q->error, sizeof(q->error), "%s",
 			k->db.error[0] ? k->db.error : "the events cannot be read");
@@ -390,7 +396,7 @@ static void deliver_question(struct mail *m, void *receiver)
 	mailbox_send(k->box, &q->mail);
 }
 
-void store_events(struct store *s, int64_t after, int64_t since_ms, uint32_t limit,
+void store_events(struct store *s, int64_t after, int64_t before, int64_t since_ms, uint32_t limit,
 	void (*done)(void *ctx, json_t *events, const char *error), void *ctx)
 {
 	struct question *q = calloc(1, sizeof(*q));
@@ -398,6 +404,7 @@ void store_events(struct store *s, int64_t after, int64_t since_ms, uint32_t lim
 	MUST(q);
 	q->mail.deliver = deliver_question;
 	q->after = after;
+	q->before = before;
 	q->since_ms = since_ms;
 	q->limit = limit;
 	q->done = done;
