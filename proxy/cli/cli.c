@@ -26,6 +26,7 @@ static const struct cli_command *const commands[] = {
 	&top_command,
 	&why_command,
 	&reload_command,
+	&upgrade_command,
 	&stop_command,
 	&schema_command,
 	&completion_command,

@@ -72,7 +72,8 @@ extern const struct cli_command backends_command, pool_command, weights_command;
 extern const struct cli_command complete_command, completion_command, manual_command;
 extern const struct cli_command run_command, check_command, explain_command, schema_command,
 	demo_backend_command, reference_command, reasons_command, metrics_reference_command, status_command,
-	reload_command, stop_command, events_command, top_command, why_command, worker_process_command;
+	reload_command, upgrade_command, stop_command, events_command, top_command, why_command,
+	worker_process_command;
 
 /* All of them, in the order in which a newcomer needs them. */
 const struct cli_command *const *cli_commands(size_t *n);

@@ -4,6 +4,9 @@
 #include "cli/client.h"
 #include "cli/paint.h"
 
+#define SINCE_DEFAULT "24h"
+#define LIMIT         "25000" /* more than are kept */
+
 struct events_options {
 	struct client_options client;
 	const char *since, *name, *tenant;
@@ -13,7 +16,8 @@ struct events_options {
 static const struct cli_option options[] = {
 	SWITCH("follow", 'f', struct events_options, follow, "go on with what happens from now on"),
 	TEXT("since", 0, "TIME", struct events_options, since,
-		"only what happened within that time: 1h; or a number"),
+		"only what happened within that time: 1h, 24h if not told; or after the event of that "
+		"number"),
 	TEXT("name", 0, "NAME", struct events_options, name, "only events of that name"),
 	TEXT("tenant", 0, "TENANT", struct events_options, tenant, "only events about that tenant"),
 	CLIENT_OPTIONS(struct events_options),
@@ -115,8 +119,8 @@ static int run(const void *parsed, const struct cli_list *arguments)
 		const char *key, *value;
 	} query[] = {{"since", o->since    ? o->since
 			       : o->follow ? NULL
-					   : "0"},
-		{"name", o->name}, {"tenant", o->tenant}, {"limit", o->follow ? NULL : "10000"}};
+					   : SINCE_DEFAULT},
+		{"name", o->name}, {"tenant", o->tenant}, {"limit", o->follow ? NULL : LIMIT}};
 	char path[1024];
 	struct text t = text_in(path, sizeof(path) - 1);
 	char separator = '?';
@@ -145,8 +149,9 @@ const struct cli_command events_command = {
 	.examples = "  weir events --since 1h\n"
 		    "  weir events -f --name health\n"
 		    "  weir events -f --json | jq -r 'select(.level == \"error\")'",
-	.help = "Prints the events that the running weir remembers, oldest first, and with -f what happens "
-		"from then on. docs/operating.md\n"
+	.help = "Prints the events of the last 24 hours, oldest first, those before a restart or an upgrade "
+		"too; with -f what happens from then on. "
+		"docs/operating.md\n"
 		"explains each of them.",
 	.options = options,
 	.options_size = sizeof(struct events_options),

@@ -13,8 +13,9 @@
  *   drain    {upgrade}: finish, by which deadline             failed   {error}: cannot start, and why
  *   stop     {why}: now                                       pong     {}
  *   ping     {}                                               state    {sections}: the answer to freeze
- *   freeze   {}: hand over, and change nothing any more       upgrade  {}: was asked to
+ *   freeze   {}: hand over, and change nothing any more       upgrade  {seq}: was asked to
  *   resume   {}: the upgrade failed, go on
+ *   upgraded {seq, outcome, ...}: the answer to upgrade
  *   event    {level, event, members}: write this to the event log */
 #ifndef WEIR_CONTROL_CHANNEL_H
 #define WEIR_CONTROL_CHANNEL_H

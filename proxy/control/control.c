@@ -9,6 +9,7 @@
 #include <unistd.h>
 #include "base/obj.h"
 #include "control/crash.h"
+#include "control/handover.h"
 #include "control/install.h"
 #include "control/roster.h"
 
@@ -53,7 +54,7 @@ static void on_capacity(void *ctx, const struct pool *const *pools, uint32_t n)
 
 static void reload_now(struct control *c)
 {
-	if (c->state == CONTROL_SERVING)
+	if (c->state == CONTROL_SERVING && !c->frozen)
 		reload(c);
 	else if (c->state != CONTROL_DRAINING && c->state != CONTROL_STOPPING)
 		c->reload_again = true;
@@ -243,6 +244,7 @@ static void begin_to_end(struct control *c)
 	c->workers_waited_for = c->worker_n;
 	rebuild_stop(&c->rebuild);
 	admin_topic_wake(&c->reloads.changed);
+	admin_topic_wake(&c->orders.upgrade.changed);
 }
 
 void control_drain(struct control *c, uint32_t limit_ms)
@@ -288,7 +290,9 @@ uint64_t control_reload(struct control *c)
 
 	switch ((enum control_state)c->state) {
 	case CONTROL_SERVING:
-		if (c->snapshots_alive <= 1)
+		if (c->frozen)
+			c->reload_again = true; /* the successor reads the file; without one, so do we */
+		else if (c->snapshots_alive <= 1)
 			reload(c);
 		else if (!deadline_armed(&c->settle))
 			deadline_arm(&c->loop, &c->settle, SETTLE_MS);
@@ -473,6 +477,7 @@ static bool begin(struct control *c)
 	admin_init(&c->admin, c);
 	c->started_ms = c->loop.now_ms;
 	io_thread_configure(&c->io, &c->first->log); /* the store has things to tell */
+	c->store.keeper.numbers_used = handover_last_event(c->orders.state);
 	store_open(&c->store, c->first->state_dir.p);
 	store_wait(&c->store, c);
 	get_cookie_secret(c);

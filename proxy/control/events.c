@@ -30,8 +30,7 @@ void event_ring_free(struct event_ring *r)
 		forget_oldest(r);
 }
 
-/* What it is about: a tenant, or something of one whose name begins with the tenant's. */
-static void find_tenant(const json_t *event, char *out, size_t cap)
+void event_tenant(const json_t *event, char *out, size_t cap)
 {
 	static const char *const members[] = {"tenant", "service", "pool", "backend"};
 	const char *value = NULL;
@@ -46,7 +45,6 @@ void event_ring_add(struct event_ring *r, struct str line)
 	struct event_entry *e = entry_of(r, r->next);
 	json_t *event = json_loadb(line.p, line.n, 0, NULL);
 	const char *name = json_string_value(json_object_get(event, "event"));
-	int n;
 
 	if (r->next - r->first == EVENT_RING_ENTRIES)
 		forget_oldest(r);
@@ -54,12 +52,11 @@ void event_ring_add(struct event_ring *r, struct str line)
 		forget_oldest(r);
 	*e = (struct event_entry){.number = r->next++, .at_ms = r->loop->now_ms};
 	snprintf(e->name, sizeof(e->name), "%s", name ? name : "");
-	find_tenant(event, e->tenant, sizeof(e->tenant));
+	event_tenant(event, e->tenant, sizeof(e->tenant));
 	json_decref(event);
-	n = asprintf(&e->text, "{\"number\":%llu," STR_FMT, (unsigned long long)e->number,
-		STR_ARG(str_skip(line, 1)));
-	MUST(n > 0);
-	e->n = (uint32_t)n;
+	e->n = (uint32_t)(line.n - 1);
+	e->text = strndup(line.p + 1, e->n);
+	MUST(e->text);
 	r->bytes += e->n;
 	admin_topic_wake(&r->changed);
 }

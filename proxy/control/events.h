@@ -8,9 +8,9 @@
 #define EVENT_RING_BYTES   (4u * 1024 * 1024) /* of their texts; older ones go */
 
 struct event_entry {
-	uint64_t number;
+	uint64_t number; /* of this process; with store.numbered_from the one that everybody sees */
 	uint64_t at_ms; /* on the loop's clock */
-	char *text; /* one JSON object, {"number": 7, "time": ...} */
+	char *text; /* what follows {"number": 7, of one JSON object */
 	uint32_t n;
 	char name[48];
 	char tenant[64]; /* empty: it is about none */
@@ -26,6 +26,8 @@ struct event_ring {
 
 void event_ring_init(struct event_ring *r, struct loop *l);
 void event_ring_free(struct event_ring *r);
+/* What an event is about: a tenant, or something of one whose name begins with the tenant's; empty: nothing of the kind. */
+void event_tenant(const json_t *event, char *out, size_t cap);
 /* line: an event as event_emit() writes it. */
 void event_ring_add(struct event_ring *r, struct str line);
 /* The first entry with at least that number; NULL: there is none yet. */

@@ -4,14 +4,15 @@
 #include "control/control.h"
 
 #define GENERATION "generation"
+#define EVENTS     "last_event"
 
 static json_t *save_generation(struct control *c)
 {
 	return c->snapshot ? json_integer((json_int_t)c->snapshot->generation) : NULL;
 }
 
-/* handover_generation() is asked before there is a snapshot. */
-static void load_generation(struct control *c, const json_t *v)
+/* handover_generation() and handover_last_event() are asked before there is a snapshot. */
+static void load_before(struct control *c, const json_t *v)
 {
 	(void)c;
 	(void)v;
@@ -22,6 +23,19 @@ uint64_t handover_generation(const json_t *sections)
 	json_int_t generation = json_integer_value(json_object_get(sections, GENERATION));
 
 	return generation > 0 ? (uint64_t)generation : 0;
+}
+
+/* Numbers of events that may not be on the disk yet. */
+static json_t *save_events(struct control *c)
+{
+	return json_integer((json_int_t)(c->store.numbered_from + c->events.next - 1));
+}
+
+uint64_t handover_last_event(const json_t *sections)
+{
+	json_int_t last = json_integer_value(json_object_get(sections, EVENTS));
+
+	return last > 0 ? (uint64_t)last : 0;
 }
 
 /* Clients go on with the session tickets that they have. */
@@ -70,7 +84,8 @@ static void load_outliers(struct control *c, const json_t *v)
 }
 
 static const struct handover_section sections[] = {
-	{GENERATION, save_generation, load_generation},
+	{GENERATION, save_generation, load_before},
+	{EVENTS, save_events, load_before},
 	{"tickets", save_tickets, load_tickets},
 	{"health", save_health, load_health},
 	{"outliers", save_outliers, load_outliers},

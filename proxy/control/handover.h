@@ -22,6 +22,8 @@ struct handover_section {
 json_t *handover_save(struct control *c);
 /* NULL: there was no predecessor. */
 void handover_load(struct control *c, const json_t *sections);
+/* The number of its last event that the predecessor knew; 0: none. */
+uint64_t handover_last_event(const json_t *sections);
 /* The generation that the predecessor served; 0: none. The successor goes on from there. */
 uint64_t handover_generation(const json_t *sections);
 

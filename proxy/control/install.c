@@ -96,7 +96,8 @@ void install_answered(struct control *c, uint64_t serial)
 void install_next(struct control *c)
 {
 	/* A reload asks who the members are as well. */
-	if (c->state == CONTROL_SERVING && c->reload_again) {
+	orders_settled(c);
+	if (c->state == CONTROL_SERVING && c->reload_again && !c->frozen) {
 		c->reload_again = false;
 		control_reload(c);
 	}

@@ -276,8 +276,9 @@ static void deliver_line(struct mail *m, void *receiver)
 		if (write(STDERR_FILENO, line->text, line->n) < 0)
 			io->events.lost++;
 	}
+	line->number = ++io->event_n;
 	if (line->kept && io->keeper)
-		store_keep_event(io->keeper, line->text, line->n - 1);
+		store_keep_event(io->keeper, line->number, line->text, line->n - 1);
 	line->mail.deliver = io->on_event;
 	if (io->audience)
 		mailbox_send(io->audience, &line->mail);

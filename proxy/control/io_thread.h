@@ -27,6 +27,7 @@ struct log_file {
 struct event_line {
 	struct mail mail;
 	bool logged, kept; /* in the log, in the store */
+	uint64_t number; /* the how-manieth event of this process it is */
 	size_t n;
 	char text[]; /* JSON, with its newline */
 };
@@ -39,6 +40,7 @@ struct io_thread {
 	uint32_t ring_n;
 	_Atomic uint64_t lost; /* lines of the access log, ever; written by the thread alone */
 	struct log_file access, events; /* the thread's own */
+	uint64_t event_n; /* events so far; the thread's own */
 	struct list files; /* struct file_watch; the thread's own */
 	/* Who is given each event_line once it has been written, in their order; set before the thread starts. Takes the mail. */
 	struct mailbox *audience;

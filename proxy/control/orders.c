@@ -5,6 +5,7 @@
 #include "base/obj.h"
 #include "control/control.h"
 #include "control/handover.h"
+#include "control/install.h"
 
 static const char *text_of(const json_t *message, const char *key)
 {
@@ -65,10 +66,52 @@ static void on_drain(struct control *c, bool upgrade)
 		control_drain(c, c->snapshot->conf->timeouts.shutdown);
 }
 
+/* -- an upgrade -- */
+
+/* What has been stored must hold in the successor too, and what is answered must have been stored: nothing may be under way. */
+void orders_settled(struct control *c)
+{
+	if (!c->orders.handing_over || c->state != CONTROL_SERVING || !runtime_is_quiet(&c->runtime))
+		return;
+	c->orders.handing_over = false;
+	channel_send(&c->orders.channel, "state", json_pack("{s:o}", "sections", handover_save(c)), NULL, 0);
+}
+
 static void on_freeze(struct control *c)
 {
-	c->frozen = true;
-	channel_send(&c->orders.channel, "state", json_pack("{s:o}", "sections", handover_save(c)), NULL, 0);
+	c->frozen = c->orders.handing_over = true;
+	orders_settled(c);
+}
+
+/* Takes the outcome. One that nobody here has asked for is nobody's here. */
+static void upgrade_ended(struct control *c, uint64_t asked, json_t *outcome)
+{
+	struct upgrade_wait *u = &c->orders.upgrade;
+
+	if (asked != u->asked || u->answered == u->asked) {
+		json_decref(outcome);
+		return;
+	}
+	u->answered = asked;
+	json_decref(u->outcome);
+	u->outcome = outcome;
+	admin_topic_wake(&u->changed);
+}
+
+static void on_upgraded(struct control *c, json_t *message)
+{
+	uint64_t asked = (uint64_t)json_integer_value(json_object_get(message, "seq"));
+	json_t *outcome = json_copy(message);
+
+	json_object_del(outcome, "type");
+	json_object_del(outcome, "seq");
+	upgrade_ended(c, asked, outcome);
+}
+
+static void on_resume(struct control *c)
+{
+	c->frozen = c->orders.handing_over = false;
+	install_next(c);
 }
 
 static void on_message(struct channel *channel, const char *type, json_t *message, int *fds, uint32_t fd_n)
@@ -94,7 +137,9 @@ static void on_message(struct channel *channel, const char *type, json_t *messag
 	else if (strcmp(type, "freeze") == 0)
 		on_freeze(c);
 	else if (strcmp(type, "resume") == 0)
-		c->frozen = false;
+		on_resume(c);
+	else if (strcmp(type, "upgraded") == 0)
+		on_upgraded(c, message);
 	else if (strcmp(type, "event") == 0)
 		on_event(c, message);
 }
@@ -124,9 +169,12 @@ void orders_keep_sockets(struct control *c, json_t *addresses)
 	channel_send(&c->orders.channel, "keep", json_pack("{s:o}", "addresses", addresses), NULL, 0);
 }
 
-void orders_ask_upgrade(struct control *c)
+uint64_t orders_ask_upgrade(struct control *c)
 {
-	channel_send(&c->orders.channel, "upgrade", NULL, NULL, 0);
+	uint64_t seq = ++c->orders.upgrade.asked;
+
+	channel_send(&c->orders.channel, "upgrade", json_pack("{s:I}", "seq", (json_int_t)seq), NULL, 0);
+	return seq;
 }
 
 void orders_tell_ready(struct control *c)
@@ -162,6 +210,7 @@ void orders_open(struct control *c)
 	prctl(PR_SET_NAME, "weir"); /* started by descriptor, the kernel has called it after that */
 	for (size_t i = 0; i < COUNT_OF(numbers); i++)
 		signal(numbers[i], SIG_IGN);
+	admin_topic_init(&c->orders.upgrade.changed, &c->loop);
 	c->orders.channel.user = c;
 	c->orders.channel.on_message = on_message;
 	c->orders.channel.on_end = on_end;
@@ -176,5 +225,6 @@ void orders_close(struct control *c)
 {
 	json_decref(c->orders.events);
 	json_decref(c->orders.state);
+	json_decref(c->orders.upgrade.outcome);
 	channel_close(&c->orders.channel);
 }

@@ -5,6 +5,7 @@
 #ifndef WEIR_CONTROL_ORDERS_H
 #define WEIR_CONTROL_ORDERS_H
 
+#include "control/admin/admin.h"
 #include "control/channel.h"
 
 /* Version of what the supervisor writes for its successor; this program reads SUPERVISOR_MANIFEST_OLDEST to SUPERVISOR_MANIFEST. */
@@ -14,12 +15,21 @@
 struct control;
 struct listener_sockets;
 
+/* Upgrades that were asked for here, for those who wait for the outcome; one at a time. */
+struct upgrade_wait {
+	uint64_t asked, answered; /* how many */
+	json_t *outcome; /* of the last: {"outcome": "applied" | "failed" | "refused", ...}; NULL: there is none yet */
+	struct admin_topic changed;
+};
+
 struct orders {
 	struct channel channel;
 	json_t *state; /* what the process before has handed over, until it is used; NULL: nothing */
 	json_t *events; /* told by the supervisor before logs were open; NULL: none */
 	uint64_t reload_asked, reload_running; /* numbers that the supervisor gave its orders to reload */
 	uint64_t bind_seq; /* of the last question for sockets */
+	bool handing_over; /* frozen, but what was begun before has still to end */
+	struct upgrade_wait upgrade;
 };
 
 /* On CHANNEL_FD. The order to begin comes when the loop runs. */
@@ -29,8 +39,10 @@ void orders_close(struct control *c);
 void orders_ask_sockets(struct control *c, json_t *addresses, uint32_t n);
 /* All other sockets may be closed, unless another process uses them. Takes addresses. */
 void orders_keep_sockets(struct control *c, json_t *addresses);
-/* Asks for an upgrade, as SIGUSR2 does. The outcome is an event, and "resume" or the order to drain. */
-void orders_ask_upgrade(struct control *c);
+/* Asks for an upgrade, as SIGUSR2 does. Returns what upgrade.answered will be with its outcome, which is an event too. */
+uint64_t orders_ask_upgrade(struct control *c);
+/* Something that was begun has ended: if that was the last and a successor waits for what is known, it is handed over. */
+void orders_settled(struct control *c);
 void orders_tell_ready(struct control *c);
 void orders_tell_failed(struct control *c, const char *why);
 void orders_tell_reloaded(struct control *c, const char *outcome, uint64_t generation);

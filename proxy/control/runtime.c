@@ -7,6 +7,8 @@
 #include "control/control.h"
 #include "control/members_json.h"
 
+#define LEASE_FROZEN_MS 200 /* how soon a lease that is over is looked at again during an upgrade */
+
 /* A change on its way: in turn in service->jobs, then in runtime->applying. */
 struct runtime_job {
 	struct list link;
@@ -175,9 +177,13 @@ static void begin_next(struct runtime_service *s)
 
 static void leave_queue(struct runtime_job *job)
 {
+	struct runtime *rt = job->service->runtime;
+
 	list_remove(&job->link);
 	job->service->job_n--;
 	begin_next(job->service);
+	if (--rt->open == 0)
+		orders_settled(rt->control);
 }
 
 /* Answers and ends it. */
@@ -379,6 +385,7 @@ struct runtime_job *runtime_change(struct runtime *rt, struct str service,
 	job->ctx = ctx;
 	job->begin.run = on_begin;
 	list_push_back(&s->jobs, &job->link);
+	rt->open++;
 	if (s->job_n++ == 0)
 		begin_next(s);
 	return job;
@@ -399,10 +406,15 @@ void runtime_job_forget(struct runtime_job *job)
 static void on_lease_over(struct deadline *d)
 {
 	struct runtime_service *s = CONTAINER(d, struct runtime_service, lease);
+	struct control *c = s->runtime->control;
 	const struct service_change over = {
 		.author = "weir", .reason = "the lease was not renewed", .lease_is_over = true, .must = true};
 
-	runtime_change(s->runtime, str_of(s->key), &over, NULL, NULL);
+	/* The successor has the lease as well; without one, it is over here all the same. */
+	if (c->frozen)
+		deadline_arm(&c->loop, &s->lease, LEASE_FROZEN_MS);
+	else
+		runtime_change(s->runtime, str_of(s->key), &over, NULL, NULL);
 }
 
 /* -- what holds -- */

@@ -44,6 +44,7 @@ struct runtime_service {
 struct runtime {
 	struct control *control;
 	bool stopped;
+	uint32_t open; /* changes that are not on the disk yet */
 	struct map services; /* "acme/shop" -> struct runtime_service */
 	struct list applying; /* struct runtime_job: stored, workers do not follow yet */
 	struct conf *members; /* what runtime_members() last gave */
@@ -69,6 +70,11 @@ struct runtime_job *runtime_change(struct runtime *rt, struct str service,
 	void *ctx);
 /* No more changes of this service are taken now. */
 bool runtime_is_busy(const struct runtime *rt, struct str service);
+/* No change is on its way to the disk. */
+static inline bool runtime_is_quiet(const struct runtime *rt)
+{
+	return rt->open == 0;
+}
 /* Who asked has gone: done is not called any more. The change goes its way. */
 void runtime_job_forget(struct runtime_job *job);
 

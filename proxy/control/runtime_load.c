@@ -185,6 +185,11 @@ static void load_history(struct runtime *rt)
 	json_t *all = store_load(&rt->control->store, RUNTIME_KIND_CHANGE), *record;
 	const char *key;
 
+	for (struct map_entry *e = map_next(&rt->services, NULL); e; e = map_next(&rt->services, e)) {
+		struct runtime_service *s = e->value;
+
+		json_decref(TAKE(&s->history));
+	}
 	json_object_foreach(all, key, record)
 	{
 		struct str service = str_head(str_of(key), str_find(str_of(key), '@'));
@@ -220,26 +225,46 @@ void runtime_load(struct runtime *rt)
 	store_forget(&rt->control->store);
 }
 
-/* Documents came though weir serves already: what they say holds from now on. */
+/* What another process has taken away holds no more. */
+static void drop_missing(struct runtime *rt)
+{
+	json_t *all = store_load(&rt->control->store, RUNTIME_KIND_SERVICE);
+
+	for (struct map_entry *e = map_next(&rt->services, NULL); e; e = map_next(&rt->services, e)) {
+		struct runtime_service *s = e->value;
+
+		if (s->doc && !json_object_get(all, s->key))
+			runtime_set_doc(s, NULL);
+	}
+	json_decref(all);
+}
+
+/* Documents came though weir serves already: what they say holds from now on. Those of another process are not compared with the
+ * file: it may have another file, and the two would change them in turn for ever. */
 static void take_over(struct runtime *rt)
 {
 	struct control *c = rt->control;
+	bool elsewhere = c->store.elsewhere;
 
 	drains_load(&c->drains);
 	holds_load(&c->holds);
+	if (elsewhere)
+		drop_missing(rt);
 	runtime_load(rt);
 	if (!c->snapshot)
 		return;
-	runtime_follow(rt, c->snapshot->conf);
+	if (!elsewhere)
+		runtime_follow(rt, c->snapshot->conf);
 	for (struct map_entry *e = map_next(&rt->services, NULL); e; e = map_next(&rt->services, e)) {
 		struct runtime_service *s = e->value;
 		const struct conf_service *conf = runtime_conf_service(rt, str_of(s->key));
 
-		if (s->doc && conf)
+		if (conf && (s->doc || elsewhere))
 			runtime_publish(s, conf, NULL, NULL);
 	}
 	control_rebuild(c, NULL, NULL);
-	event_emit(&c->io, CONF_LEVEL_WARNING, "state_taken_over", NULL);
+	if (!elsewhere)
+		event_emit(&c->io, CONF_LEVEL_WARNING, "state_taken_over", NULL);
 }
 
 void runtime_store_changed(struct runtime *rt, bool documents_came)
@@ -248,7 +273,7 @@ void runtime_store_changed(struct runtime *rt, bool documents_came)
 		return;
 	if (documents_came)
 		take_over(rt);
-	if (rt->control->store.fault != STATE_WELL)
+	if (rt->control->store.fault != STATE_WELL || rt->control->frozen)
 		return;
 	for (struct map_entry *e = map_next(&rt->services, NULL); e; e = map_next(&rt->services, e))
 		if (((struct runtime_service *)e->value)->unsaved)

@@ -68,6 +68,7 @@ static void close_file(struct state_db *d)
 {
 	sqlite3_close(d->db);
 	d->db = NULL;
+	d->data_version = -1; /* it is counted anew for each connection */
 }
 
 static bool is_damaged(int code)
@@ -322,13 +323,61 @@ static int read_documents(struct state_db *d)
 	return code == SQLITE_DONE ? SQLITE_OK : code;
 }
 
+static bool differs(json_t *before, json_t *after, const struct state_change *c)
+{
+	const json_t *a = json_object_get(json_object_get(before, c->kind), c->key);
+	const json_t *b = json_object_get(json_object_get(after, c->kind), c->key);
+
+	return a != b && !json_equal(a, b);
+}
+
+/* Another process may have committed: what it has made of the documents is what holds. *met: one of those n is among them. */
+static int compare_documents(struct state_db *d, const struct state_change *v, uint32_t n, bool *met)
+{
+	int64_t version = d->data_version;
+	int code = ask_number(d, "PRAGMA data_version", &version);
+	json_t *before;
+
+	*met = false;
+
+	if (code != SQLITE_OK || version == d->data_version || d->anew)
+		return code;
+	before = d->documents;
+	d->documents = json_object();
+	code = read_documents(d);
+	if (code != SQLITE_OK || json_equal(before, d->documents)) {
+		json_decref(d->documents);
+		d->documents = before;
+	} else {
+		d->changed = true;
+		for (uint32_t i = 0; i < n; i++)
+			*met |= differs(before, d->documents, &v[i]);
+		json_decref(before);
+	}
+	if (code == SQLITE_OK)
+		d->data_version = version;
+	return code;
+}
+
+bool state_db_look(struct state_db *d)
+{
+	bool met;
+
+	if (d->db && d->loaded)
+		compare_documents(d, NULL, 0, &met);
+	return d->changed;
+}
+
 bool state_db_load(struct state_db *d)
 {
+	int64_t last = 0;
 	int code;
 
 	if (!open_file(d))
 		return false;
-	code = read_documents(d);
+	code = ask_number(d, "PRAGMA data_version", &d->data_version);
+	if (code == SQLITE_OK)
+		code = read_documents(d);
 	if (is_damaged(code)) {
 		json_object_clear(d->documents);
 		if (!set_aside(d, sqlite3_errstr(code)) || !open_file(d))
@@ -341,6 +390,11 @@ bool state_db_load(struct state_db *d)
 	}
 	d->loaded = true;
 	d->anew = false;
+	/* A process that still finishes may have used numbers that are not on the disk yet. */
+	ask_number(d, "SELECT seq FROM sqlite_sequence WHERE name = 'events'", &last);
+	last = MAX(last, d->numbered_from);
+	if (last)
+		d->numbered_from = last + STATE_DB_NUMBERS_LEFT;
 	return state_db_succeed(d);
 }
 
@@ -428,7 +482,16 @@ enum state_finished state_db_finish(struct state_db *d, int code)
 static enum state_finished write_once(struct state_db *d, const struct state_change *v, uint32_t n)
 {
 	int code = state_db_begin(d);
+	bool met = false;
 
+	if (code == SQLITE_OK)
+		code = compare_documents(d, v, n, &met);
+	if (code == SQLITE_OK && met) {
+		state_db_run(d, "ROLLBACK");
+		snprintf(d->error, sizeof(d->error),
+			"%s was changed by another process: look at what holds now, then try again", d->path);
+		return STATE_FAILED;
+	}
 	for (uint32_t i = 0; i < n && code == SQLITE_OK; i++)
 		code = put(d, v[i].kind, v[i].key, v[i].body);
 	return state_db_finish(d, code);
@@ -462,9 +525,9 @@ void state_db_free(struct state_db *d)
 
 /* -- the directory -- */
 
-static bool make_one(const char *path, char *err, size_t n)
+static bool make_one(const char *path, mode_t mode, char *err, size_t n)
 {
-	if (mkdir(path, 0750) == 0 || errno == EEXIST)
+	if (mkdir(path, mode) == 0 || errno == EEXIST)
 		return true;
 	snprintf(err, n, "%s: %s", path, strerror(errno));
 	return false;
@@ -490,11 +553,11 @@ bool state_dir_make(const char *dir, const char *user, char *err, size_t n)
 		if (*p != '/')
 			continue;
 		*p = '\0';
-		if (!make_one(path, err, n))
+		if (!make_one(path, 0755, err, n))
 			return false;
 		*p = '/';
 	}
-	if (!make_one(path, err, n))
+	if (!make_one(path, 0750, err, n))
 		return false;
 	if (!user || !*user || geteuid() != 0)
 		return true;

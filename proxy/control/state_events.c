@@ -21,7 +21,7 @@ static void bind_member(sqlite3_stmt *s, int at, const json_t *line, const char 
 /* The members that are columns of their own are not kept twice. */
 static char *other_members(const json_t *line)
 {
-	static const char *const columns[] = {"time", "level", "event", "author", "reason"};
+	static const char *const columns[] = {"number", "time", "level", "event", "author", "reason"};
 	json_t *rest = json_copy((json_t *)line);
 	char *text;
 
@@ -49,17 +49,26 @@ static int64_t time_of(const json_t *line)
 	return (int64_t)timegm(&tm) * 1000 + ms;
 }
 
-static int add_event(sqlite3_stmt *s, const json_t *line)
+static int add_event(const struct state_db *d, sqlite3_stmt *s, const json_t *line)
 {
+	json_int_t number = json_integer_value(json_object_get(line, "number"));
 	char *members = other_members(line);
 
+	if (number)
+		sqlite3_bind_int64(s, 7, d->numbered_from + number);
+	else
+		sqlite3_bind_null(s, 7);
 	sqlite3_bind_int64(s, 1, time_of(line));
 	bind_member(s, 2, line, "level");
 	bind_member(s, 3, line, "event");
 	sqlite3_bind_text(s, 4, members, -1, free);
 	bind_member(s, 5, line, "author");
 	bind_member(s, 6, line, "reason");
-	sqlite3_step(s);
+	if (sqlite3_step(s) == SQLITE_CONSTRAINT_PRIMARYKEY) {
+		sqlite3_reset(s);
+		sqlite3_bind_null(s, 7);
+		sqlite3_step(s);
+	}
 	return sqlite3_reset(s); /* what the step came to */
 }
 
@@ -68,7 +77,8 @@ static int drop_old_events(struct state_db *d)
 	char sql[192];
 
 	snprintf(sql, sizeof(sql),
-		"DELETE FROM events WHERE seq <= (SELECT max(seq) FROM events) - %d OR time < %lld",
+		"DELETE FROM events WHERE seq <= (SELECT seq FROM events ORDER BY seq DESC LIMIT 1 OFFSET "
+		"%d) OR time < %lld",
 		STATE_DB_EVENTS_MAX, (long long)(state_wall_ms() - STATE_DB_EVENT_DAYS * DAY_MS));
 	return state_db_run(d, sql);
 }
@@ -82,13 +92,13 @@ static enum state_finished add_events_once(struct state_db *d, const json_t *lin
 
 	if (code == SQLITE_OK)
 		code = sqlite3_prepare_v2(d->db,
-			"INSERT INTO events(time, level, name, members, author, reason) VALUES(?, ?, ?, ?, "
-			"?, ?)",
+			"INSERT INTO events(time, level, name, members, author, reason, seq) VALUES(?, ?, ?, "
+			"?, ?, ?, ?)",
 			-1, &s, NULL);
 	json_array_foreach(lines, i, line)
 	{
 		if (code == SQLITE_OK)
-			code = add_event(s, line);
+			code = add_event(d, s, line);
 	}
 	sqlite3_finalize(s);
 	if (code == SQLITE_OK)
@@ -119,7 +129,7 @@ static json_t *event_line(sqlite3_stmt *s)
 	gmtime_r(&seconds, &tm);
 	n = strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%S", &tm);
 	snprintf(when + n, sizeof(when) - n, ".%03dZ", (int)(at % 1000));
-	json_object_set_new(line, "seq", json_integer(sqlite3_column_int64(s, 0)));
+	json_object_set_new(line, "number", json_integer(sqlite3_column_int64(s, 0)));
 	json_object_set_new(line, "time", json_string(when));
 	json_object_set_new(line, "level", json_string((const char *)sqlite3_column_text(s, 2)));
 	json_object_set_new(line, "event", json_string((const char *)sqlite3_column_text(s, 3)));
@@ -133,7 +143,7 @@ static json_t *event_line(sqlite3_stmt *s)
 	return line;
 }
 
-json_t *state_db_events(struct state_db *d, int64_t after, int64_t since_ms, uint32_t limit)
+json_t *state_db_events(struct state_db *d, int64_t after, int64_t before, int64_t since_ms, uint32_t limit)
 {
 	sqlite3_stmt *s = NULL;
 	json_t *found;
@@ -143,16 +153,16 @@ json_t *state_db_events(struct state_db *d, int64_t after, int64_t since_ms, uin
 		return NULL;
 	if (sqlite3_prepare_v2(d->db,
 		    "SELECT seq, time, level, name, members, author, reason FROM events WHERE seq > ? AND "
-		    "time >= "
-		    "? ORDER BY seq DESC LIMIT ?",
+		    "seq < ? AND time >= ? ORDER BY seq LIMIT ?",
 		    -1, &s, NULL) != SQLITE_OK)
 		return NULL;
 	sqlite3_bind_int64(s, 1, after);
-	sqlite3_bind_int64(s, 2, since_ms);
-	sqlite3_bind_int64(s, 3, limit);
+	sqlite3_bind_int64(s, 2, before ? before : INT64_MAX);
+	sqlite3_bind_int64(s, 3, since_ms);
+	sqlite3_bind_int64(s, 4, limit);
 	found = json_array();
 	while ((code = sqlite3_step(s)) == SQLITE_ROW)
-		json_array_insert_new(found, 0, event_line(s));
+		json_array_append_new(found, event_line(s));
 	sqlite3_finalize(s);
 	if (code == SQLITE_DONE)
 		return found;

@@ -11,6 +11,7 @@
 #define EVENTS_AFTER_MS 1000 /* how old an event may grow before it is written */
 #define EVENTS_AT_ONCE  200 /* so many are written at once, however young */
 #define TRY_AGAIN_MS    5000
+#define LOOK_MS         1000 /* how often it is looked whether another process has changed the file */
 
 static uint64_t now_ms(void)
 {
@@ -27,6 +28,8 @@ struct news {
 	struct store *store;
 	uint8_t fault;
 	bool opened, loaded;
+	bool elsewhere;
+	uint64_t numbered_from;
 	char error[256];
 	json_t *documents; /* NULL: none were read with this */
 };
@@ -44,9 +47,11 @@ static void deliver_news(struct mail *m, void *receiver)
 	memcpy(s->error, n->error, sizeof(s->error));
 	s->opened |= n->opened;
 	s->loaded |= n->loaded;
+	s->numbered_from = n->numbered_from;
 	if (n->documents) {
 		json_decref(s->documents);
 		s->documents = n->documents;
+		s->elsewhere = n->elsewhere;
 	}
 	if (s->changed && !first)
 		s->changed(s->ctx, n->documents != NULL);
@@ -92,9 +97,16 @@ static void tell_events(struct store_keeper *k)
 /* After each use of the file: control learns what has changed. */
 static void tell(struct store_keeper *k, bool opened, bool documents)
 {
-	const struct state_db *d = &k->db;
+	struct state_db *d = &k->db;
+	bool elsewhere = d->changed;
 	struct news *n;
 
+	documents |= elsewhere;
+	d->changed = false;
+	if (elsewhere)
+		event_emit(d->io, CONF_LEVEL_WARNING, "state_changed",
+			json_pack("{s:s, s:s}", "path", d->path, "now",
+				"another process has changed it: what it says now holds"));
 	if (d->fault != STATE_WELL)
 		k->tried_ms = now_ms();
 	if (!opened && !documents && d->fault == k->told)
@@ -109,6 +121,8 @@ static void tell(struct store_keeper *k, bool opened, bool documents)
 	n->fault = d->fault;
 	n->opened = opened;
 	n->loaded = d->loaded;
+	n->elsewhere = elsewhere;
+	n->numbered_from = (uint64_t)d->numbered_from;
 	memcpy(n->error, d->error, sizeof(n->error));
 	n->documents = documents ? parse_documents(d) : NULL;
 	mailbox_send(k->box, &n->mail);
@@ -131,7 +145,7 @@ static bool load(struct store_keeper *k, bool opened)
 
 /* -- events -- */
 
-void store_keep_event(struct store_keeper *k, const char *line, size_t n)
+void store_keep_event(struct store_keeper *k, uint64_t number, const char *line, size_t n)
 {
 	json_t *event = json_loadb(line, n, 0, NULL);
 
@@ -143,6 +157,7 @@ void store_keep_event(struct store_keeper *k, const char *line, size_t n)
 		json_array_remove(k->events, 0);
 		k->dropped++;
 	}
+	json_object_set_new(event, "number", json_integer((json_int_t)number));
 	json_array_append_new(k->events, event);
 }
 
@@ -166,6 +181,11 @@ void store_tick(struct store_keeper *k, bool last)
 		return;
 	if (!k->db.loaded && !load(k, false))
 		return;
+	if (!last && now - k->looked_ms >= LOOK_MS) {
+		k->looked_ms = now;
+		if (state_db_look(&k->db))
+			tell(k, false, false);
+	}
 	if (n && (last || n >= EVENTS_AT_ONCE || now - k->first_ms >= EVENTS_AFTER_MS))
 		write_events(k);
 }
@@ -192,6 +212,7 @@ static void move_to(struct store_keeper *k, const char *dir)
 	}
 	json_decref(next.documents);
 	next.documents = json_incref(k->db.documents);
+	next.numbered_from = k->db.numbered_from;
 	next.loaded = next.anew = true;
 	if (state_db_write(&next, NULL, 0)) {
 		state_db_free(&k->db);
@@ -214,6 +235,7 @@ static void deliver_opening(struct mail *m, void *receiver)
 		if (k->db.documents)
 			state_db_free(&k->db);
 		state_db_init(&k->db, receiver, o->dir);
+		k->db.numbered_from = (int64_t)k->numbers_used;
 		load(k, !k->wanted);
 		k->wanted = true;
 	} else if (strcmp(k->db.dir, o->dir) != 0) {
@@ -301,6 +323,8 @@ static void deliver_commit(struct mail *m, void *receiver)
 			"try again");
 	} else if (k->db.loaded) {
 		c->good = state_db_write(&k->db, c->v, c->n);
+		if (!c->good)
+			memcpy(c->error, k->db.error, sizeof(c->error));
 		tell(k, false, false);
 	}
 	if (!c->good && !c->error[0])
@@ -340,7 +364,7 @@ void store_commit(struct store *s, const struct store_write *writes, uint32_t n,
 
 struct question {
 	struct mail mail;
-	int64_t after, since_ms;
+	int64_t after, before, since_ms;
 	uint32_t limit;
 	json_t *found;
 	char error[256];
@@ -364,7 +388,7 @@ static void deliver_question(struct mail *m, void *receiver)
 
 	if (k->db.loaded && json_array_size(k->events))
 		write_events(k);
-	q->found = state_db_events(&k->db, q->after, q->since_ms, q->limit);
+	q->found = state_db_events(&k->db, q->after, q->before, q->since_ms, q->limit);
 	if (!q->found)
 		snprintf(q->error, sizeof(q->error), "%s",
 			k->db.error[0] ? k->db.error : "the events cannot be read");
@@ -372,7 +396,7 @@ static void deliver_question(struct mail *m, void *receiver)
 	mailbox_send(k->box, &q->mail);
 }
 
-void store_events(struct store *s, int64_t after, int64_t since_ms, uint32_t limit,
+void store_events(struct store *s, int64_t after, int64_t before, int64_t since_ms, uint32_t limit,
 	void (*done)(void *ctx, json_t *events, const char *error), void *ctx)
 {
 	struct question *q = calloc(1, sizeof(*q));
@@ -380,6 +404,7 @@ void store_events(struct store *s, int64_t after, int64_t since_ms, uint32_t lim
 	MUST(q);
 	q->mail.deliver = deliver_question;
 	q->after = after;
+	q->before = before;
 	q->since_ms = since_ms;
 	q->limit = limit;
 	q->done = done;

@@ -22,9 +22,12 @@ struct store_write {
 struct store_keeper {
 	struct state_db db;
 	json_t *events; /* lines that are not in the file yet */
+	uint64_t
+		numbers_used; /* by the process before, which may not have written all of them; set before the thread starts to use the file */
 	uint64_t dropped; /* that never came into it */
 	uint64_t first_ms; /* when the oldest of them came */
 	uint64_t tried_ms; /* when the file last failed */
+	uint64_t looked_ms; /* when it was last looked whether others have changed it */
 	bool wanted; /* control has said where it is */
 	uint8_t told; /* enum state_fault that control knows of */
 	struct mailbox *box; /* control's */
@@ -37,6 +40,9 @@ struct store {
 	bool loaded; /* the file was read: changes are possible */
 	json_t *documents; /* {kind: {key: body}} as read; NULL once taken */
 	uint8_t fault; /* enum state_fault: as the I/O thread last told */
+	uint64_t
+		numbered_from; /* what the numbers of this process's events begin after, for all who read them */
+	bool elsewhere; /* the documents that came last were changed by another process */
 	char error[256];
 	uint64_t since_ms; /* of the fault, on control's clock */
 	struct loop *loop;
@@ -65,9 +71,9 @@ static inline bool store_is_full(const struct store *s)
 {
 	return s->fault == STATE_FULL;
 }
-/* Events that were kept, oldest first, those that still wait included: the newest `limit` of those after number `after`, not
- * older than since_ms (on the wall clock). An array, or NULL and why not; the array belongs to the call. */
-void store_events(struct store *s, int64_t after, int64_t since_ms, uint32_t limit,
+/* Events that were kept, oldest first, those that still wait included: the oldest `limit` of those after number `after`, before number
+ * `before` (0: any), not older than since_ms (on the wall clock). An array, or NULL and why not; the array belongs to the call. */
+void store_events(struct store *s, int64_t after, int64_t before, int64_t since_ms, uint32_t limit,
 	void (*done)(void *ctx, json_t *events, const char *error), void *ctx);
 /* For /v1/status: {"path", "writable", "error", "fault"}. */
 json_t *store_status(const struct store *s);
@@ -75,8 +81,8 @@ json_t *store_status(const struct store *s);
 void store_free(struct store *s);
 
 /* -- for the I/O thread -- */
-/* A line of the event log, without its end. */
-void store_keep_event(struct store_keeper *k, const char *line, size_t n);
+/* A line of the event log, without its end; number: it is the how-manieth of this process. */
+void store_keep_event(struct store_keeper *k, uint64_t number, const char *line, size_t n);
 /* Every now and then; last: nothing comes after. */
 void store_tick(struct store_keeper *k, bool last);
 

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "base/obj.h"
+#include "control/state_db.h"
 
 #define DIR_MODE 0755
 #define LOG_MODE 0640
@@ -71,21 +72,6 @@ static void make_dir(const struct identity *id, const char *path)
 		rmdir(path);
 }
 
-/* With its parents, which stay root's. */
-static void make_dirs(const struct identity *id, const char *path)
-{
-	char *copy = strdup(path);
-
-	MUST(copy);
-	for (char *p = copy + 1; (p = strchr(p, '/')); p++) {
-		*p = '\0';
-		mkdir(copy, 0755);
-		*p = '/';
-	}
-	free(copy);
-	make_dir(id, path);
-}
-
 void identity_make_parent(const struct identity *id, const char *path)
 {
 	char *copy = strdup(path), *end;
@@ -119,9 +105,11 @@ static void make_log(const struct identity *id, const char *path)
 
 void identity_prepare(const struct identity *id, const struct conf *conf)
 {
+	char err[256];
+
 	if (!id->name)
 		return;
-	make_dirs(id, conf->state_dir.p);
+	state_dir_make(conf->state_dir.p, id->name, err, sizeof(err));
 	make_log(id, conf->log.access_path.p);
 	make_log(id, conf->log.events_path.p);
 }

@@ -151,7 +151,7 @@ static void on_message(struct channel *channel, const char *type, json_t *messag
 	else if (strcmp(type, "state") == 0)
 		upgrade_frozen(s, p, json_object_get(message, "sections"));
 	else if (strcmp(type, "upgrade") == 0 && p == s->current)
-		upgrade_begin(s);
+		upgrade_begin(s, (uint64_t)json_integer_value(json_object_get(message, "seq")));
 	else if (strcmp(type, "pong") == 0 && p == s->current)
 		s->pinged = false;
 }
@@ -337,7 +337,7 @@ static void on_signal(evutil_socket_t fd, short what, void *arg)
 			supervisor_reload(s);
 			break;
 		case SIGUSR2:
-			upgrade_begin(s);
+			upgrade_begin(s, 0);
 			break;
 		case SIGUSR1:
 			reopen(s);

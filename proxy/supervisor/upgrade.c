@@ -47,11 +47,23 @@ static void reload_if_asked(struct supervisor *s)
 
 /* -- it does not come to it -- */
 
-static void tell(struct supervisor *s, const char *outcome, const char *why)
+/* Who has asked for it learns what came of it. Borrows the outcome. */
+static void answer(struct process *p, uint64_t asked, json_t *outcome)
 {
+	json_t *message = json_copy(outcome);
+
+	json_object_set_new(message, "seq", json_integer((json_int_t)asked));
+	channel_send(&p->channel, "upgraded", message, NULL, 0);
+}
+
+static void tell(struct supervisor *s, uint64_t asked, const char *outcome, const char *why)
+{
+	json_t *members = json_pack("{s:s, s:s}", "outcome", outcome, "error", why);
+
 	fprintf(stderr, "weir: upgrade %s: %s\n", outcome, why);
-	supervisor_tell(
-		s, CONF_LEVEL_ERROR, "upgrade", json_pack("{s:s, s:s}", "outcome", outcome, "error", why));
+	if (s->current && asked)
+		answer(s->current, asked, members);
+	supervisor_tell(s, CONF_LEVEL_ERROR, "upgrade", members);
 }
 
 void upgrade_fail(struct supervisor *s, const char *why)
@@ -65,7 +77,7 @@ void upgrade_fail(struct supervisor *s, const char *why)
 	finish(s);
 	if (s->current)
 		channel_send(&s->current->channel, "resume", json_pack("{s:s}", "error", why), NULL, 0);
-	tell(s, "failed", why);
+	tell(s, u->asked, "failed", why);
 	reload_if_asked(s);
 }
 
@@ -99,7 +111,7 @@ void upgrade_died(struct supervisor *s, const struct process *p, int status)
 
 /* -- it does -- */
 
-void upgrade_begin(struct supervisor *s)
+void upgrade_begin(struct supervisor *s, uint64_t asked)
 {
 	struct upgrade *u = &s->upgrade;
 	uint32_t alive = 0;
@@ -107,15 +119,17 @@ void upgrade_begin(struct supervisor *s)
 	list_each (link, &s->processes)
 		alive++;
 	if (u->state != UPGRADE_NONE) {
-		tell(s, "refused", "another upgrade is under way");
+		tell(s, asked, "refused", "another upgrade is under way");
 	} else if (s->state != SUPERVISOR_SERVING) {
-		tell(s, "refused",
+		tell(s, asked, "refused",
 			s->state == SUPERVISOR_STOPPING ? "weir is stopping" : "weir does not serve yet");
 	} else if (alive > UPGRADE_OLD_MAX) {
-		tell(s, "refused", "too many older processes still finish; timeouts.upgrade ends them");
+		tell(s, asked, "refused",
+			"too many older processes still finish; timeouts.upgrade ends them");
 	} else if ((u->program_fd = open(s->program, O_PATH | O_CLOEXEC)) < 0) {
-		tell(s, "failed", strerror(errno));
+		tell(s, asked, "failed", strerror(errno));
 	} else {
+		u->asked = asked;
 		set_state(u, UPGRADE_FREEZING);
 		deadline_arm(&s->loop, &u->deadline, FREEZE_MS);
 		channel_send(&s->current->channel, "freeze", NULL, NULL, 0);
@@ -139,6 +153,7 @@ bool upgrade_ready(struct supervisor *s, struct process *p)
 {
 	struct upgrade *u = &s->upgrade;
 	struct process *old = s->current;
+	json_t *outcome;
 
 	if (u->state != UPGRADE_STARTING || p != u->next)
 		return false;
@@ -147,12 +162,14 @@ bool upgrade_ready(struct supervisor *s, struct process *p)
 	close(s->program_fd);
 	s->program_fd = u->program_fd;
 	u->program_fd = -1;
+	outcome = json_pack("{s:s, s:s, s:s, s:i, s:i}", "outcome", "applied", "version",
+		p->version ? p->version : "", "from", old->version ? old->version : "", "pid", (int)p->pid,
+		"old_pid", (int)old->pid);
 	finish(s);
+	if (u->asked)
+		answer(old, u->asked, outcome);
 	channel_send(&old->channel, "drain", json_pack("{s:b}", "upgrade", 1), NULL, 0);
-	supervisor_tell(s, CONF_LEVEL_INFO, "upgrade",
-		json_pack("{s:s, s:s, s:s, s:i, s:i}", "outcome", "applied", "version",
-			p->version ? p->version : "", "from", old->version ? old->version : "", "pid",
-			(int)p->pid, "old_pid", (int)old->pid));
+	supervisor_tell(s, CONF_LEVEL_INFO, "upgrade", outcome);
 	reload_if_asked(s);
 	manifest_become(s);
 	return true;

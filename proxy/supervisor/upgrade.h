@@ -26,14 +26,15 @@ struct process;
 struct upgrade {
 	uint8_t state; /* enum upgrade_state */
 	bool reload; /* was asked for meanwhile */
+	uint64_t asked; /* the worker process's number for its question; 0: it was a signal */
 	int program_fd; /* what is being tried; -1: nothing */
 	struct process *next; /* STARTING */
 	struct deadline deadline; /* of FREEZING and STARTING */
 };
 
 void upgrade_init(struct supervisor *s);
-/* Begins, or refuses loudly. */
-void upgrade_begin(struct supervisor *s);
+/* Begins, or refuses loudly. asked: by the worker process that serves, under that number; 0: by a signal. */
+void upgrade_begin(struct supervisor *s, uint64_t asked);
 /* The process that serves has sent what it knows. Takes a reference. */
 void upgrade_frozen(struct supervisor *s, const struct process *p, json_t *sections);
 /* p serves. True: it is the new one, and the current one from now on. */

@@ -1,5 +1,8 @@
 """What the admin API tells and does: services, events, reload, stop."""
 import json
+import os
+import signal
+import sqlite3
 import threading
 
 import pytest
@@ -63,6 +66,7 @@ def test_events_are_remembered_in_order_and_can_be_filtered(edge, shop, refused_
     last = everything["last"]
     assert all(e["number"] > last for e in proxy.admin("GET", f"/v1/events?since={last}").json()["events"])
     assert proxy.admin("GET", "/v1/events?since=1h").json()["events"][0]["number"] == 1
+    assert proxy.admin("GET", "/v1/events?since=0&limit=2").json()["last"] == 2
     for bad in ("since=yesterday", "limit=x", "wait=soon"):
         assert proxy.admin("GET", f"/v1/events?{bad}").status == 400
 
@@ -236,3 +240,42 @@ def test_bodies_have_a_size_a_type_and_a_pace(edge, shop):
         r = c.response()
         assert r.status == 408 and r.json()["reason"] == "client_slow_body"
     assert proxy.admin("GET", "/v1/status").json()["state"] == "serving"
+
+
+def test_events_go_back_beyond_a_crash_an_upgrade_and_a_restart(edge, shop):
+    """One numbering, whoever asks, in whichever process it happened."""
+    proxy = edge(site(shop))
+    proxy.reload(site(shop, limits={"header_count": 50}))
+    last = proxy.admin("GET", "/v1/events").json()["last"]
+    eventually(lambda: kept(proxy, "reload"), "the reload in the store")
+    os.kill(proxy.worker_pid(), signal.SIGKILL)
+    proxy.wait_event("ready", n=2)
+    assert proxy.cli("upgrade").code == 0
+    eventually(lambda: len(proxy.worker_pids()) == 1 and kept(proxy, "upgrade"), "the old process to end")
+    everything = proxy.admin("GET", "/v1/events?since=1h").json()
+    names = [e["event"] for e in everything["events"]]
+    assert names.count("ready") == 3 and names.index("reload") < names.index("worker_died") < names.index("upgrade")
+    numbers = [e["number"] for e in everything["events"]]
+    assert numbers == sorted(set(numbers)) and everything["last"] == numbers[-1]
+    later = proxy.admin("GET", f"/v1/events?since={last}").json()["events"]
+    assert [e["number"] for e in later] == [n for n in numbers if n > last]
+    # By pages, and by name, over the border between what was kept and what is remembered.
+    paged, at = [], 0
+    while page := proxy.admin("GET", f"/v1/events?since={at}&limit=3").json():
+        paged += [e["number"] for e in page["events"]]
+        if not page["events"]:
+            break
+        at = page["last"]
+    assert paged == numbers
+    assert [e["event"] for e in proxy.admin("GET", "/v1/events?since=1h&name=ready").json()["events"]] == ["ready"] * 3
+    assert proxy.cli("events", "--name", "worker_died").out.count("worker_died") == 1
+    stream = Stream(proxy, headers={"Last-Event-ID": str(last)})
+    for number in [n for n in numbers if n > last]:
+        assert int(stream.next()[0]) == number
+    stream.client.close()
+    assert proxy.admin("GET", "/v1/events?since=1h&tenant=nobody").json()["events"] == []
+
+
+def kept(proxy, name):
+    with sqlite3.connect(f"file:{proxy.dir}/state/state.db?mode=ro", uri=True, timeout=10) as db:
+        return db.execute("SELECT count(*) FROM events WHERE name = ?", (name,)).fetchone()[0]

@@ -5,7 +5,7 @@ import sqlite3
 
 import pytest
 
-from support.config import site
+from support.config import pool, site
 from support.wire import eventually
 
 
@@ -93,3 +93,20 @@ def test_the_state_moves_with_its_directory(edge, blue, tmp_path):
     proxy.reload(site(blue, state_dir=str(tmp_path / "elsewhere")))
     proxy.wait_event("state_moved")
     assert (tmp_path / "elsewhere" / "state.db").exists()
+
+
+def test_what_another_process_writes_into_it_holds_from_then_on(edge, origin, blue):
+    proxy = edge(site(pools={"blue": pool(blue, weight=100), "green": pool(origin("green"), weight=0)}))
+    assert proxy.cli("weights", "acme/shop", "blue=1", "green=0").code == 0
+    with sqlite3.connect(proxy.dir / "state" / "state.db", timeout=10) as db:
+        body = json.loads(db.execute("SELECT body FROM documents WHERE kind = 'service' AND key = 'acme/shop'").fetchone()[0])
+        text = json.dumps(body)
+        body["version"] += 5
+        body["pools"]["green"] = {**body["pools"]["blue"], "weight": 1}
+        body["pools"]["blue"]["weight"] = 0
+        assert json.dumps(body) != text
+        db.execute("UPDATE documents SET body = ? WHERE kind = 'service' AND key = 'acme/shop'", (json.dumps(body),))
+    proxy.wait_event("state_changed")
+    eventually(lambda: proxy.get("/").body == b"green", "the weights that were written")
+    assert proxy.cli("weights", "acme/shop", "blue=3").code == 0
+    assert json.loads(proxy.admin("GET", "/v1/services/acme/shop/weights").body)["version"] == body["version"] + 1

@@ -13,7 +13,7 @@ import pytest
 from support import edge as edge_module
 from support import http1
 from support.answers import Gate
-from support.config import http, site
+from support.config import http, pool, site
 from support.edge import SANITIZED
 from support.http1 import build
 from support.load import Load
@@ -273,6 +273,23 @@ def test_privileges_are_dropped_for_good(edge, shop):
     assert (local.st_uid, local.st_gid, local.st_mode & 0o777) == (0, nobody.pw_gid, 0o660)
     assert (proxy.dir / "access.log").stat().st_uid == nobody.pw_uid
     assert (proxy.dir / "state").stat().st_uid == nobody.pw_uid
+
+
+@pytest.mark.skipif(not ROOT, reason="needs root")
+def test_state_admin_socket_and_cookie_key_are_the_unprivileged_users(edge, origin, shop):
+    """The whole of state_dir is made for him, parents too, and what is changed at run time outlives a crash there."""
+    nobody = pwd.getpwnam("nobody")
+    pools = {"blue": pool(shop, weight=100), "green": pool(origin("green"), weight=0)}
+    proxy = edge(site(pools=pools, service={"split": {"sticky": "cookie"}}, user="nobody", state_dir="deep/er/state"), open_to_all=True)
+    state = proxy.dir / "deep" / "er" / "state"
+    assert state.stat().st_uid == nobody.pw_uid and state.stat().st_mode & 0o007 == 0
+    assert {f.name: f.stat().st_uid for f in (state / "state.db", state / "cookie.key")} == {"state.db": nobody.pw_uid, "cookie.key": nobody.pw_uid}
+    r = subprocess.run([edge_module.WEIR, "weights", "acme/shop", "blue=0", "green=1"], env={**os.environ, "WEIR_SOCKET": str(proxy.dir / "admin.sock")},
+        user="nobody", group=nobody.pw_gid, extra_groups=[], capture_output=True, timeout=PATIENCE)
+    assert r.returncode == 0, r.stderr
+    kill_worker(proxy)
+    assert proxy.get("/").body == b"green"
+    assert not proxy.events("cookie_secret") and not proxy.events("state_unwritable")
 
 
 @pytest.mark.skipif(not ROOT, reason="needs root")

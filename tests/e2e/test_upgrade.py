@@ -3,6 +3,7 @@ import os
 import shutil
 import signal
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
@@ -304,3 +305,126 @@ def test_many_at_once_become_one_or_are_refused(edge, shop, program):
         load.wait_more(30)
     assert not load.failures
     assert proxy.get("/").status == 200
+
+
+# -- weir upgrade --
+
+def test_the_command_waits_and_finds_the_new_process(edge, shop, program):
+    """Under load of both protocols, with downloads and WebSockets open: nothing of it notices."""
+    parts = [pattern(20_000, i * 20_000) for i in range(3)]
+    steps = [shop.on(f"/download/{i}", Stepwise(parts, length=60_000)) for i in range(2)]
+    shop.on("/ws", echo())
+    proxy = edge(site(shop), program=program)
+    old = proxy.worker_pid()
+    h1, h2 = proxy.connect(), proxy.connect2()
+    h1.send(http1.build("GET", "/download/0"))
+    stream = h2.start(path="/download/1")
+    ws = OverHttp1(proxy.connect(), "/ws")
+    assert said(ws, "before")
+    for s in steps:
+        s.step()
+    with Load(proxy.address(), h1=1, h2=1) as load:
+        load.wait_more(20)
+        replace(program)
+        r = proxy.cli("upgrade")
+        assert r.code == 0, r.err
+        event = proxy.wait_event("upgrade", outcome="applied")
+        assert f"serves (PID {event['pid']})" in r.out and f"(PID {old}) finishes" in r.out
+        status = proxy.cli("status", "--json").json()
+        assert status["pid"] == event["pid"] and status["state"] == "serving"
+        r = proxy.cli("upgrade", "--json")
+        assert r.code == 0 and r.json()["outcome"] == "applied" and r.json()["old_pid"] == event["pid"]
+        load.wait_more(20)
+    assert not load.failures
+    assert said(ws, "after")
+    for s in steps:
+        s.step(2)
+    assert h1.response().body == h2.response(stream).body == pattern(60_000)
+    for thing in (h1, h2, ws):
+        thing.close()
+    eventually(lambda: len(proxy.worker_pids()) == 1, "the old processes to end")
+
+
+def test_the_command_says_why_the_old_process_goes_on(edge, shop, program):
+    proxy = edge(site(shop), program=program)
+    pids = proxy.pids()
+    replace(program, BAD["a script"])
+    r = proxy.cli("upgrade")
+    assert r.code == 1 and "goes on: the new process ended with status 127" in r.err
+    r = proxy.cli("upgrade", "--json")
+    assert r.code == 1 and r.json()["outcome"] == "failed" and r.json()["type"].endswith("upgrade_failed")
+    replace(program)
+    proxy.configure("nope: 1")
+    r = proxy.cli("upgrade")
+    assert r.code == 1 and "weir.yaml:1:1: unknown key" in r.err
+    eventually(lambda: proxy.pids() == pids, "the old processes alone")
+    assert proxy.get("/").status == 200
+    proxy.configure(site(shop))
+    assert proxy.cli("upgrade").code == 0
+    assert proxy.get("/").status == 200
+
+
+def test_nothing_is_changed_while_one_process_hands_over_to_the_other(edge, origin, shop, program, pki):
+    certificate = pki.server("acme.test")
+    listeners = {"http": http(), "https": https(certificate)}
+    proxy = edge(site(pools={"blue": pool(shop, weight=100), "green": pool(origin("green"), weight=0)}, listeners=listeners), program=program)
+    file = Path(proxy.conf["listeners"]["https"]["tls"]["certificates"][0]["cert"])
+    good = file.read_bytes()
+    file.unlink()
+    os.mkfifo(file)  # who opens it waits for us
+    answer = []
+    thread = threading.Thread(target=lambda: answer.append(proxy.cli("upgrade")))
+    thread.start()
+    try:
+        eventually(lambda: len(proxy.worker_pids()) == 2, "the new process")
+        r = proxy.cli("weights", "acme/shop", "green=50")
+        assert r.code == 1 and "an upgrade is under way" in r.err
+        r = proxy.admin("PUT", "/v1/services/acme/shop/weights", {"weights": {"green": 50}})
+        assert r.status == 503 and r.json()["type"].endswith("upgrading") and r.header("retry-after") == "1"
+        r = proxy.admin("POST", "/v1/upgrade")
+        assert r.status == 409 and "another upgrade is under way" in r.json()["detail"]
+        r = proxy.cli("upgrade")
+        assert r.code == 1 and "another upgrade is under way" in r.err
+        assert proxy.admin("POST", "/v1/reload").status == 409
+        assert proxy.get("/").status == 200
+    finally:
+        with open(file, "wb"):
+            thread.join(PATIENCE * 3)
+    assert answer[0].code == 1 and file.name in answer[0].err
+    assert proxy.cli("weights", "acme/shop", "green=50").code == 0
+    file.unlink()
+    file.write_bytes(good)
+    assert proxy.cli("upgrade").code == 0
+    assert proxy.cli("weights", "acme/shop", "green=51").code == 0
+
+
+def test_weights_that_are_set_all_the_time_survive_upgrades(edge, origin, shop, program):
+    """What was acknowledged holds in the process that follows, whatever moment it was."""
+    proxy = edge(site(pools={"blue": pool(shop, weight=100), "green": pool(origin("green"), weight=0)}), program=program)
+    stop, last, odd = threading.Event(), [0], []
+
+    def change():
+        n = 0
+        while not stop.is_set():
+            n += 1
+            try:
+                r = proxy.admin("PUT", "/v1/services/acme/shop/weights", {"weights": {"green": n}})
+            except (OSError, http1.Closed):
+                continue
+            if r.status == 200:
+                last[0] = n
+            elif r.status != 503:
+                odd.append((r.status, r.body))
+    thread = threading.Thread(target=change)
+    thread.start()
+    for _ in range(4):
+        seen = last[0]
+        eventually(lambda: last[0] > seen + 3, "changes")
+        upgrade(proxy)
+    seen = last[0]
+    eventually(lambda: last[0] > seen + 3, "changes in the last process")
+    stop.set()
+    thread.join()
+    assert not odd
+    weights = proxy.admin("GET", "/v1/services/acme/shop/weights").json()
+    assert weights["pools"]["green"]["runtime_weight"] == last[0], weights

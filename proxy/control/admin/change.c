@@ -131,6 +131,19 @@ static void on_gone(struct admin_request *rq)
 	runtime_job_forget(((struct change_wait *)rq->user)->job);
 }
 
+/* While one process hands over to another neither may be told anything: who goes on would not know it. */
+static bool may_change(struct admin_request *rq)
+{
+	const struct control *c = rq->control;
+
+	if (!c->frozen && c->state != CONTROL_STARTING)
+		return true;
+	admin_header(rq, "Retry-After", STR("1"));
+	admin_problem(rq, 503, "upgrading",
+		"an upgrade is under way: nothing can be changed until it has ended; try again in a moment");
+	return false;
+}
+
 void change_begin(struct admin_request *rq, const struct service *s, struct service_change *change,
 	json_t *(*answer)(struct admin_request *rq))
 {
@@ -140,7 +153,7 @@ void change_begin(struct admin_request *rq, const struct service *s, struct serv
 	int64_t version = runtime_version(rt, service);
 	struct change_wait *w = arena_new(&rq->arena, struct change_wait);
 
-	if (!admin_if_match(rq, (uint64_t)version))
+	if (!may_change(rq) || !admin_if_match(rq, (uint64_t)version))
 		return;
 	if (runtime_is_busy(rt, service)) {
 		admin_problem(rq, 503, "busy",

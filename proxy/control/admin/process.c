@@ -23,6 +23,12 @@ static void reload_post(struct admin_request *rq)
 {
 	struct control *c = rq->control;
 
+	if (!rq->woken && c->frozen) {
+		admin_problem(rq, 409, "upgrading",
+			"an upgrade is under way, whose program reads the configuration; try again when it "
+			"has ended");
+		return;
+	}
 	if (!rq->woken)
 		rq->mark = control_reload(c);
 	if (rq->mark && c->reloads.ended >= rq->mark)
@@ -31,6 +37,44 @@ static void reload_post(struct admin_request *rq)
 		admin_problem(rq, 503, "stopping", "weir has been told to stop");
 	else
 		admin_wait_on(rq, &c->reloads.changed);
+}
+
+/* -- upgrade -- */
+
+static void answer_upgrade(struct admin_request *rq)
+{
+	json_t *outcome = rq->control->orders.upgrade.outcome;
+	const char *what = json_string_value(json_object_get(outcome, "outcome"));
+	const char *why = json_string_value(json_object_get(outcome, "error"));
+
+	if (what && strcmp(what, "applied") == 0)
+		admin_answer(rq, 200, json_deep_copy(outcome));
+	else if (what && strcmp(what, "refused") == 0)
+		admin_problem_with(rq, 409, "upgrade_refused", json_deep_copy(outcome), "%s", why ? why : "");
+	else
+		admin_problem_with(rq, 422, "upgrade_failed", json_deep_copy(outcome),
+			"the process that serves goes on: %s", why ? why : "it was not told why");
+}
+
+static void upgrade_post(struct admin_request *rq)
+{
+	struct control *c = rq->control;
+	struct upgrade_wait *u = &c->orders.upgrade;
+	bool ending = c->state == CONTROL_DRAINING || c->state == CONTROL_STOPPING;
+
+	if (!rq->woken && !ending) {
+		if (c->frozen || u->answered < u->asked) {
+			admin_problem(rq, 409, "upgrade_refused", "another upgrade is under way");
+			return;
+		}
+		rq->mark = orders_ask_upgrade(c);
+	}
+	if (rq->mark && u->answered >= rq->mark)
+		answer_upgrade(rq);
+	else if (ending)
+		admin_problem(rq, 503, "stopping", "weir has been told to stop");
+	else
+		admin_wait_on(rq, &u->changed);
 }
 
 /* -- stop -- */
@@ -93,6 +137,18 @@ const struct admin_route process_routes[] = {
 			"\"unchanged\"]}, \"generation\": {\"type\": \"integer\"}, \"changes\": {\"type\": "
 			"\"object\"}}}",
 		.handle = reload_post},
+	{.method = METHOD_POST,
+		.role = ADMIN_ADMIN,
+		.global = true,
+		.path = "/v1/upgrade",
+		.summary = "Lets the program that lies at weir's path now take over, and answers with the "
+			   "outcome; 422 with the cause if it cannot, 409 if another upgrade is under way",
+		.response =
+			"{\"type\": \"object\", \"required\": [\"outcome\"], \"properties\": {\"outcome\": "
+			"{\"enum\": [\"applied\"]}, \"version\": {\"type\": \"string\"}, \"from\": "
+			"{\"type\": \"string\"}, \"pid\": {\"type\": \"integer\"}, \"old_pid\": {\"type\": "
+			"\"integer\"}}}",
+		.handle = upgrade_post},
 	{.method = METHOD_POST,
 		.role = ADMIN_ADMIN,
 		.global = true,

@@ -57,6 +57,50 @@ static size_t set_aside(const struct state_dir *s)
 	return n;
 }
 
+static void what_another_process_has_changed_holds_and_the_write_that_meets_it_is_refused(void **state)
+{
+	struct state_dir s;
+	struct state_db d, other;
+
+	(void)state;
+	begin(&s, &d);
+	assert_true(put(&d, "a", "1"));
+	state_db_init(&other, &s.io, s.dir);
+	assert_true(state_db_load(&other));
+	assert_true(put(&other, "a", "2"));
+	assert_false(put(&d, "a", "3"));
+	assert_true(d.changed);
+	assert_int_equal(d.fault, STATE_WELL);
+	assert_non_null(strstr(d.error, "changed by another process"));
+	assert_string_equal(get(&d, "a"), "2");
+	d.changed = false;
+	assert_true(put(&d, "a", "4"));
+	assert_true(state_db_look(&other));
+	assert_string_equal(get(&other, "a"), "4");
+	state_db_free(&other);
+	end(&s, &d);
+}
+
+static void events_of_another_process_are_no_change(void **state)
+{
+	struct state_dir s;
+	struct state_db d, other;
+	json_t *lines = json_pack(
+		"[{s:s, s:s, s:s}]", "time", "2026-01-01T00:00:00.000Z", "level", "info", "event", "health");
+
+	(void)state;
+	begin(&s, &d);
+	assert_true(put(&d, "a", "1"));
+	state_db_init(&other, &s.io, s.dir);
+	assert_true(state_db_load(&other));
+	assert_true(state_db_add_events(&other, lines));
+	assert_false(state_db_look(&d));
+	assert_true(put(&d, "a", "2"));
+	json_decref(lines);
+	state_db_free(&other);
+	end(&s, &d);
+}
+
 static void documents_are_there_when_it_is_opened_again(void **state)
 {
 	struct state_dir s;
@@ -337,20 +381,55 @@ static void events_are_kept_with_who_and_why_and_come_back_as_they_were(void **s
 		"later");
 	assert_true(state_db_add_events(&d, lines));
 	reopen(&s, &d);
-	got = state_db_events(&d, 0, 0, 100);
+	got = state_db_events(&d, 0, 0, 0, 100);
 	assert_int_equal(json_array_size(got), 2);
-	seq = json_object_get(json_array_get(got, 0), "seq");
+	seq = json_object_get(json_array_get(got, 0), "number");
 	assert_int_equal(json_integer_value(seq), 1);
-	json_object_del(json_array_get(got, 0), "seq");
+	json_object_del(json_array_get(got, 0), "number");
 	assert_true(json_equal(json_array_get(got, 0), json_array_get(lines, 0)));
 	json_decref(got);
-	got = state_db_events(&d, 1, 0, 100);
+	got = state_db_events(&d, 1, 0, 0, 100);
 	assert_int_equal(json_array_size(got), 1);
 	json_decref(got);
-	got = state_db_events(&d, 0, 0, 1); /* the newest one */
-	assert_string_equal(json_string_value(json_object_get(json_array_get(got, 0), "event")), "later");
+	got = state_db_events(&d, 0, 0, 0, 1); /* the oldest one */
+	assert_string_equal(json_string_value(json_object_get(json_array_get(got, 0), "event")), "changed");
+	json_decref(got);
+	got = state_db_events(&d, 0, 2, 0, 100);
+	assert_int_equal(json_array_size(got), 1);
 	json_decref(got);
 	json_decref(lines);
+	end(&s, &d);
+}
+
+static void numbers_of_events_go_on_and_two_processes_share_them(void **state)
+{
+	struct state_dir s;
+	struct state_db d, other;
+	json_t *lines = json_pack("[{s:s, s:s, s:s, s:i}, {s:s, s:s, s:s, s:i}]", "time",
+		"2031-05-06T07:08:09.123Z", "level", "info", "event", "a", "number", 3, "time",
+		"2031-05-06T07:08:09.123Z", "level", "info", "event", "b", "number", 7);
+	json_t *got;
+
+	(void)state;
+	begin(&s, &d);
+	assert_true(state_db_add_events(&d, lines));
+	state_db_init(&other, &s.io, s.dir);
+	assert_true(state_db_load(&other));
+	assert_int_equal(other.numbered_from, 7 + STATE_DB_NUMBERS_LEFT);
+	assert_true(state_db_add_events(&other, lines));
+	assert_true(state_db_add_events(&d, lines)); /* taken already: they follow */
+	got = state_db_events(&d, 0, 0, 0, 100);
+	assert_int_equal(json_array_size(got), 6);
+	for (size_t i = 0; i < 6; i++) {
+		static const int want[] = {3, 7, 7 + STATE_DB_NUMBERS_LEFT + 3, 7 + STATE_DB_NUMBERS_LEFT + 7,
+			7 + STATE_DB_NUMBERS_LEFT + 8, 7 + STATE_DB_NUMBERS_LEFT + 9};
+
+		assert_int_equal(
+			json_integer_value(json_object_get(json_array_get(got, i), "number")), want[i]);
+	}
+	json_decref(got);
+	json_decref(lines);
+	state_db_free(&other);
 	end(&s, &d);
 }
 
@@ -369,14 +448,14 @@ static void old_events_make_room(void **state)
 	if (!state_db_add_events(&d, lines))
 		fail_msg("%s", d.error);
 	assert_true(state_db_add_events(&d, lines));
-	got = state_db_events(&d, 0, 0, 3 * STATE_DB_EVENTS_MAX);
+	got = state_db_events(&d, 0, 0, 0, 3 * STATE_DB_EVENTS_MAX);
 	assert_int_equal(json_array_size(got), STATE_DB_EVENTS_MAX);
 	json_decref(got);
 	json_array_clear(lines);
 	json_object_set_new(line, "time", json_string("2001-01-01T00:00:00.000Z"));
 	json_array_append_new(lines, line);
 	assert_true(state_db_add_events(&d, lines));
-	got = state_db_events(&d, 2 * STATE_DB_EVENTS_MAX, 0, 10);
+	got = state_db_events(&d, 2 * STATE_DB_EVENTS_MAX, 0, 0, 10);
 	assert_int_equal(json_array_size(got), 0); /* older than it may be */
 	json_decref(got);
 	json_decref(lines);
@@ -387,6 +466,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(documents_are_there_when_it_is_opened_again),
+		cmocka_unit_test(
+			what_another_process_has_changed_holds_and_the_write_that_meets_it_is_refused),
+		cmocka_unit_test(events_of_another_process_are_no_change),
 		cmocka_unit_test(the_log_is_synced_with_every_transaction),
 		cmocka_unit_test(others_may_not_read_it),
 		cmocka_unit_test(a_damaged_file_is_set_aside_and_a_new_one_begun),
@@ -401,6 +483,7 @@ int main(void)
 		cmocka_unit_test(a_file_that_is_held_by_another_process_is_busy_and_then_is_not),
 		cmocka_unit_test(two_processes_may_use_it_at_once),
 		cmocka_unit_test(events_are_kept_with_who_and_why_and_come_back_as_they_were),
+		cmocka_unit_test(numbers_of_events_go_on_and_two_processes_share_them),
 		cmocka_unit_test(old_events_make_room),
 	};
 

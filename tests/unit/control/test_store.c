@@ -259,7 +259,7 @@ static void events_can_be_asked_for_though_the_log_leaves_them_out(void **state)
 	event_emit(&f.io, CONF_LEVEL_INFO, "first", json_pack("{s:s}", "author", "ci"));
 	event_emit(&f.io, CONF_LEVEL_DEBUG, "unheard", NULL);
 	event_emit(&f.io, CONF_LEVEL_INFO, "second", NULL);
-	store_events(&f.store, 0, 0, 10, on_events, &f);
+	store_events(&f.store, 0, 0, 0, 10, on_events, &f);
 	wait_for(&f, &f.n, 1);
 	assert_int_equal(json_array_size(f.events), 2);
 	assert_string_equal(json_string_value(json_object_get(json_array_get(f.events, 0), "author")), "ci");
