@@ -65,6 +65,7 @@ struct http_conn {
 	const struct http_conn_ops *ops;
 	const struct http_conn_owner_ops *owner_ops;
 	void *owner;
+	void *account; /* the owner's: who the connection counts for; NULL: nobody */
 	struct list link; /* the owner's: a pool's idle list, a worker's list of connections */
 	struct loop *loop;
 	struct transport *transport;

@@ -67,7 +67,7 @@ static void follow(struct bench *b)
 	assert_non_null(conf);
 	b->serial++;
 	b->snapshot = snapshot_build(&conf, &(struct snapshot_parts){b->serial, b->serial, b->roster,
-						    &b->registry, &b->pool_slots, &b->service_slots, NULL});
+						    &b->registry, &b->pool_slots, &b->service_slots, NULL, NULL});
 	health_follow(&b->engine, b->snapshot);
 	if (old)
 		snapshot_free(&old);
