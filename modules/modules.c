@@ -3,6 +3,7 @@
 
 const struct config_module *const config_modules[] = {
 	&maintenance_module.config,
+	&ratelimit_module.config,
 	&fault_module.config,
 	&respond_module.config,
 	NULL,

@@ -5,6 +5,7 @@
 #include "exchange/module.h"
 
 extern const struct module maintenance_module;
+extern const struct module ratelimit_module;
 extern const struct module fault_module;
 extern const struct module respond_module;
 

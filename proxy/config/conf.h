@@ -295,6 +295,9 @@ struct conf_error_page {
 
 struct conf_tenant_limits { /* 0: none */
 	uint32_t requests_per_second, burst, concurrent_requests, connections;
+	uint32_t header_bytes, queue;
+	uint32_t retries; /* in 1/10000 of the requests; 10000: as many as pools allow */
+	uint64_t body, bandwidth; /* bytes; bytes a second */
 };
 
 struct conf_tenant {

@@ -151,13 +151,35 @@ static const struct config_type type_hosts = {
 
 static const struct config_field tenant_limits_fields[] = {
 	COUNT("requests_per_second", struct conf_tenant_limits, requests_per_second,
-		"requests a second, in the long run; 0: any", .dflt = 0, INERT),
-	COUNT("burst", struct conf_tenant_limits, burst, "requests above that rate for a moment", .dflt = 0,
-		INERT),
+		"requests a second, in the long run; above it 429; 0: any", .dflt = 0, .max = 1000000000),
+	COUNT("burst", struct conf_tenant_limits, burst,
+		"requests that may come at once, and are made up for afterwards; 0: as many as "
+		"`requests_per_second` brings in a tenth of a second",
+		.dflt = 0, .max = 1000000000),
 	COUNT("concurrent_requests", struct conf_tenant_limits, concurrent_requests,
-		"requests in flight at once; 0: any", .dflt = 0, INERT),
-	COUNT("connections", struct conf_tenant_limits, connections, "client connections at once; 0: any",
-		.dflt = 0, INERT),
+		"requests in flight at once; above it 503; 0: any", .dflt = 0),
+	COUNT("connections", struct conf_tenant_limits, connections,
+		"client connections at once; a connection counts for the tenant of its first request; above "
+		"it "
+		"503, and the connection is closed; 0: any",
+		.dflt = 0),
+	SIZE("body", struct conf_tenant_limits, body,
+		"of a request; above it 413; 0: what `limits.body` allows, which goes before", .dflt = 0),
+	SIZE("header_bytes", struct conf_tenant_limits, header_bytes,
+		"of a request's head; above it 431; 0: what `limits.header_bytes` allows, which goes before",
+		.dflt = 0),
+	SIZE("bandwidth", struct conf_tenant_limits, bandwidth,
+		"bytes a second of answers' bodies, all together; above it they take longer; 0: any",
+		.dflt = 0),
+	COUNT("queue", struct conf_tenant_limits, queue,
+		"requests that wait at once for the tenant's pools; above it 503; 0: as many as "
+		"`breaker.pending` "
+		"allows",
+		.dflt = 0),
+	SHARE("retries", struct conf_tenant_limits, retries,
+		"of the tenant's requests that may be tried again; up to 100 are saved up; 100%: as many as "
+		"`retries.budget` allows",
+		.dflt = 10000),
 	END,
 };
 

@@ -544,6 +544,7 @@ static void tear_down(struct control *c)
 	backend_registry_free(&c->backends);
 	slots_free(&c->pool_slots);
 	slots_free(&c->service_slots);
+	slots_free(&c->tenant_slots);
 	free(c->workers);
 }
 

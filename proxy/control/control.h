@@ -61,7 +61,7 @@ struct control {
 	bool frozen; /* what is known was handed over: nothing that a successor has to know may be changed, or acknowledged, here */
 	struct candidate *candidate; /* waits for its sockets; NULL: none */
 	struct backend_registry backends;
-	struct slots pool_slots, service_slots;
+	struct slots pool_slots, service_slots, tenant_slots;
 	struct snapshot *snapshot; /* the current one */
 	uint32_t snapshots_alive;
 	uint64_t serial; /* of the last snapshot that was built */

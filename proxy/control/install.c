@@ -53,7 +53,7 @@ static void set_cookie_keys(struct control *c)
 void install_begin(struct control *c, struct conf **conf, struct module_set *modules, uint64_t generation)
 {
 	struct snapshot_parts parts = {generation, ++c->serial, &c->roster, &c->backends, &c->pool_slots,
-		&c->service_slots, modules};
+		&c->service_slots, modules, &c->tenant_slots};
 	bool members_only = c->snapshot && c->snapshot->generation == generation;
 
 	discovery_configure(&c->discovery, &(*conf)->resolver);

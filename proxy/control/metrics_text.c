@@ -4,6 +4,7 @@
 #include "base/obj.h"
 #include "control/control.h"
 #include "control/self.h"
+#include "exchange/quota.h"
 
 static void tell_time(struct exposition *e, struct str last, time_t when)
 {
@@ -315,6 +316,61 @@ static void tell_unrouted(struct metrics_text *t)
 	tell_counted(t, STR_NONE, &by);
 }
 
+struct module_teller {
+	struct module_counts counts; /* the first member */
+	struct exposition *out;
+	struct str labels[3];
+};
+
+static void tell_module_event(struct module_counts *counts, struct str what, struct str event, uint64_t n)
+{
+	struct module_teller *teller = CONTAINER(counts, struct module_teller, counts);
+
+	teller->labels[2] = what;
+	exposition_of(teller->out, teller->labels, 3);
+	exposition_count(teller->out, event, n);
+}
+
+static void tell_modules(struct metrics_text *t)
+{
+	const struct module_set *set = t->snapshot->modules;
+
+	for (uint32_t i = 0; set && i < set->n; i++) {
+		const struct module_place *p = set->places[i];
+		struct module_teller teller = {{tell_module_event}, &t->out,
+			{str_of(p->module->config.name), str_skip(p->name, str_find(p->name, '@') + 1)}};
+
+		if (p->module->counts)
+			p->module->counts(p->values, p->built->data, &teller.counts);
+	}
+}
+
+static void tell_quota(struct metrics_text *t, const struct tenant *tenant)
+{
+	const struct quota *q = tenant->quota;
+	char buf[REASON_NAME_MAX];
+
+	if (!q)
+		return;
+	switch ((enum metric)t->metric) {
+	case METRIC_TENANT_REQUESTS:
+		exposition_count(&t->out, tenant->conf->name, atomic_load(&q->requests));
+		break;
+	case METRIC_TENANT_CONNECTIONS:
+		exposition_count(&t->out, tenant->conf->name, atomic_load(&q->connections));
+		break;
+	case METRIC_TENANT_WAITING:
+		exposition_count(&t->out, tenant->conf->name, atomic_load(&q->waiting));
+		break;
+	default:
+		exposition_of(&t->out, &tenant->conf->name, 1);
+		for (int i = 0; i < QUOTA_REASONS; i++)
+			exposition_count(&t->out, reason_name((enum reason)(REASON_TENANT_RATE + i), buf),
+				atomic_load(&q->refused[i]));
+		break;
+	}
+}
+
 /* -- pools and backends -- */
 
 static void tell_pool(struct metrics_text *t, const struct pool *pool)
@@ -494,6 +550,11 @@ static const struct {
 	[METRIC_RETRIES] = {.pool = tell_pool_requests},
 	[METRIC_RETRIES_DENIED] = {.pool = tell_pool_requests},
 	[METRIC_ERRORS] = {.once = tell_errors},
+	[METRIC_MODULE_EVENTS] = {.once = tell_modules},
+	[METRIC_TENANT_REQUESTS] = {.tenant = tell_quota},
+	[METRIC_TENANT_CONNECTIONS] = {.tenant = tell_quota},
+	[METRIC_TENANT_WAITING] = {.tenant = tell_quota},
+	[METRIC_TENANT_REFUSED] = {.tenant = tell_quota},
 	[METRIC_POOL_WEIGHT] = {.pool = tell_pool},
 	[METRIC_POOL_WEIGHT_CONFIGURED] = {.pool = tell_pool},
 	[METRIC_POOL_EFFECTIVE] = {.tenant = tell_tenant_shares},

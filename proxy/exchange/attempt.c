@@ -328,7 +328,12 @@ static enum reason holdup(const struct exchange *x, const struct pool **where)
 
 static void wait_in_queue(struct exchange *x, const struct pool *where, enum reason why)
 {
+	if (!tenancy_may_wait(x)) {
+		exchange_fail(x, REASON_TENANT_QUEUE);
+		return;
+	}
 	if (!queue_join(x, where, why)) {
+		tenancy_waits_no_more(x);
 		exchange_fail(x, why == REASON_NO_BACKEND ? REASON_PENDING_FULL : why);
 		return;
 	}

@@ -52,6 +52,8 @@ static void on_response_timeout(struct deadline *d)
 	}
 }
 
+static void on_pace(struct deadline *d);
+
 void exchange_begin(struct entry *entry, struct stream *client)
 {
 	const struct transport *t = client->conn->transport;
@@ -76,6 +78,7 @@ void exchange_begin(struct entry *entry, struct stream *client)
 	x->deadline.fire = on_response_timeout;
 	x->total.fire = on_total_timeout;
 	x->pause.fire = retry_pause_over;
+	x->pace.fire = on_pace;
 	x->client = client;
 	client->owner_ops = &exchange_client_ops;
 	client->owner = x;
@@ -103,6 +106,7 @@ void exchange_end(struct exchange *x)
 	if (e->access)
 		access_log_write(x);
 	attempt_drop(x);
+	tenancy_leave(x);
 	stream_release(&x->client);
 	deadline_disarm(e->loop, &x->deadline);
 	deadline_disarm(e->loop, &x->total);
@@ -200,8 +204,8 @@ static bool filter_early_body(struct exchange *x)
 
 void exchange_serve(struct exchange *x)
 {
-	const struct conf_limits *limits = &x->use->snapshot->conf->limits;
 	const struct conf_route *conf = x->route->conf;
+	enum reason why;
 
 	if (conf->redirect.on) {
 		reply_redirect(x, conf->redirect.status, STR_NONE);
@@ -218,8 +222,9 @@ void exchange_serve(struct exchange *x)
 		}
 		tunnel_begin(x);
 	}
-	if (limits->body && x->request.has_length && x->request.length > limits->body) {
-		exchange_fail(x, REASON_CLIENT_BODY_TOO_LARGE);
+	why = tenancy_refuses_body(x, x->request.has_length ? x->request.length : 0);
+	if (why != REASON_NONE) {
+		exchange_fail(x, why);
 		return;
 	}
 	if (!hold_takes(x))
@@ -257,6 +262,8 @@ void exchange_route(struct exchange *x)
 		exchange_fail(x, REASON_MISDIRECTED);
 		return;
 	}
+	if (!tenancy_enter(x))
+		return;
 	if (routed.why != REASON_NONE) {
 		exchange_fail(x, routed.why);
 		return;
@@ -278,6 +285,9 @@ static void meet_modules(struct exchange *x)
 
 	if (s->modules) {
 		x->tenant = router_tenant(s->router, authority_host(x->request.authority));
+		/* The limits first: modules may be what a flood makes busy. */
+		if (!is_misdirected(x) && !tenancy_enter(x))
+			return;
 		if (!modules_run(x, x->tenant ? x->tenant->modules : s->chain, MODULE_STAGE_REQUEST))
 			return;
 	}
@@ -373,7 +383,7 @@ static bool filter_request(struct exchange *x, struct chain *chain, bool last)
 static void client_on_body(struct stream *s, struct chain *chain, bool last)
 {
 	struct exchange *x = s->owner;
-	uint64_t limit = x->use->snapshot->conf->limits.body;
+	enum reason why;
 
 	OBJ_CHECK(x, EXCHANGE_MAGIC);
 	x->bytes_in += chain->n;
@@ -381,8 +391,9 @@ static void client_on_body(struct stream *s, struct chain *chain, bool last)
 		x->request_last |= last;
 		return; /* the answer does not depend on it */
 	}
-	if (limit && !x->tunnel && x->bytes_in > limit) {
-		exchange_fail(x, REASON_CLIENT_BODY_TOO_LARGE);
+	why = x->tunnel ? REASON_NONE : tenancy_refuses_body(x, x->bytes_in);
+	if (why != REASON_NONE) {
+		exchange_fail(x, why);
 		return;
 	}
 	if (x->websocket && !tunnel_up(x, chain, last))
@@ -431,12 +442,23 @@ static void credit_backend(struct exchange *x, uint64_t n)
 {
 	bool was_stuck = x->credit_down == 0;
 
+	if (n == 0 && x->owed == 0)
+		return;
+	n = tenancy_buy(x, n);
 	if (n == 0)
 		return;
 	x->credit_down += n;
 	stream_credit(x->upstream, n);
 	if (was_stuck)
 		arm_stall(x);
+}
+
+static void on_pace(struct deadline *d)
+{
+	struct exchange *x = CONTAINER(d, struct exchange, pace);
+
+	if (x->upstream && !x->response_last)
+		credit_backend(x, 0);
 }
 
 static void client_on_sent(struct stream *s, size_t n)
@@ -532,8 +554,7 @@ static void upstream_on_head(struct stream *s, const struct head *head, bool las
 	if (last) {
 		outcome_of_end(x);
 	} else {
-		x->credit_down = EXCHANGE_WINDOW_DOWN;
-		stream_credit(s, EXCHANGE_WINDOW_DOWN);
+		credit_backend(x, EXCHANGE_WINDOW_DOWN);
 	}
 	arm_stall(x);
 }
@@ -556,6 +577,7 @@ static void upstream_on_body(struct stream *s, struct chain *chain, bool last)
 
 	OBJ_CHECK(x, EXCHANGE_MAGIC);
 	x->credit_down -= MIN(x->credit_down, chain->n);
+	x->bought -= MIN(x->bought, chain->n);
 	if (x->websocket && !tunnel_down(x, chain, last))
 		return;
 	x->response_last = last;

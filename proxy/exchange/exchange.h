@@ -8,8 +8,9 @@
  *   REPLYING    weir itself answers: an error, a redirect
  *   ENDED       logged and freed
  *
- * exchange.c moves between them and relays; attempt.c chooses backends and asks them; queue.c and hold.c let wait, tunnel.c ends WebSockets, traffic.c counts; retry.c
- * asks again; forward.c edits heads; reply.c answers; access_log.c tells of it; modules.c calls the modules that it meets. An
+ * exchange.c moves between them and relays; attempt.c chooses backends and asks them; queue.c and hold.c let wait, tunnel.c ends
+ * WebSockets, traffic.c counts; retry.c asks again; tenancy.c keeps within the tenant's limits; forward.c edits heads; reply.c answers;
+ * access_log.c tells of it; modules.c calls the modules that it meets. An
  * exchange belongs to one worker, holds the snapshot that it began under, and owns both streams. */
 #ifndef WEIR_EXCHANGE_EXCHANGE_H
 #define WEIR_EXCHANGE_EXCHANGE_H
@@ -107,10 +108,14 @@ struct exchange {
 	struct module_run *modules; /* NULL: it has met none */
 	struct tunnel *websocket; /* what is known of its tunnel; NULL: it is none */
 	struct filters filters_up, filters_down; /* of the request's body, and of the answer's */
+	struct quota *quota; /* of the tenant whose limits it is counted under; NULL: it has none */
 	uint64_t credit_down; /* response body that the backend's codec may still deliver */
 
 	struct deadline deadline; /* timeouts.response, per-try timeouts */
 	struct deadline total; /* the route's timeout */
+	struct deadline pace; /* the tenant's bandwidth is used up: until more can be bought */
+	uint64_t bought,
+		owed; /* bytes of the answer: that were bought and have not come; that are to be bought */
 
 	uint64_t bytes_in, bytes_out; /* bodies */
 	uint64_t sent_up; /* of the request's body, in this attempt */
@@ -225,6 +230,20 @@ void traffic_leave(struct exchange *x);
 void traffic_answered(struct exchange *x, unsigned status);
 /* The attempt has failed. */
 void traffic_failed(struct exchange *x, enum reason why);
+
+/* tenancy.c */
+/* Its tenant has become known: may it go on? False: it has failed. Looks once. */
+bool tenancy_enter(struct exchange *x);
+void tenancy_leave(struct exchange *x);
+/* Is a request body of n bytes too long, by the tenant's limits or the general ones? */
+enum reason tenancy_refuses_body(struct exchange *x, uint64_t n);
+/* It has to wait for a pool: may it? tenancy_waits_no_more() must follow. */
+bool tenancy_may_wait(struct exchange *x);
+void tenancy_waits_no_more(struct exchange *x);
+bool tenancy_has_retry(const struct exchange *x);
+bool tenancy_spend_retry(struct exchange *x);
+/* n bytes more of the answer are wanted, besides what is owed: how many may come now. x->pace fires when there may be more. */
+uint64_t tenancy_buy(struct exchange *x, uint64_t n);
 
 /* outcomes.c: tell what became of an attempt: the backend's tally and, where the pool has `outlier`, those who eject. */
 /* It failed; reasons that do not speak against the backend are passed over. */

@@ -19,6 +19,7 @@
 
 #include "base/escape.h"
 #include "base/obj.h"
+#include "base/rate.h"
 #include "config/module.h"
 #include "http/head.h"
 #include "io/loop.h"
@@ -63,6 +64,16 @@ struct module_conn {
 	struct str listener;
 };
 
+/* What counts() tells. */
+struct module_counts {
+	void (*tell)(struct module_counts *out, struct str what, struct str event, uint64_t n);
+};
+
+static inline void module_count(struct module_counts *out, struct str what, struct str event, uint64_t n)
+{
+	out->tell(out, what, event, n);
+}
+
 struct module {
 	struct config_module config; /* the first member */
 	/* Control's thread. NULL with b->err when it cannot be had: the configuration is refused. It may return b->previous, which is
@@ -84,6 +95,9 @@ struct module {
 	/* `weir explain`: one line on what it would decide for this request, of a client at that address. */
 	void (*explain)(const void *values, void *data, const struct head *request, const struct addr *client,
 		struct text *out);
+	/* Control's thread, when metrics are asked for: module_count() for each thing that it has counted since it was built. Workers count
+	 * in atomics of the data. */
+	void (*counts)(const void *values, void *data, struct module_counts *out);
 };
 
 /* -- reading -- */

@@ -78,6 +78,7 @@ void queue_leave(struct exchange *x)
 	if (!q)
 		return;
 	x->queue = NULL;
+	tenancy_waits_no_more(x);
 	x->queue_us += x->edge->loop->now_us - x->wait_us;
 	if (--q->n == 0)
 		list_remove(&q->link);

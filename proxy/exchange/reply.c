@@ -207,7 +207,7 @@ void reply_error(struct exchange *x, enum reason why)
 	fields_add(&x->arena, &head.fields, FIELD_X_REQUEST_ID, STR("x-request-id"), x->id);
 	fields_add(&x->arena, &head.fields, FIELD_OTHER, STR("x-weir-reason"), arena_str(&x->arena, name));
 	fields_add(&x->arena, &head.fields, FIELD_CACHE_CONTROL, STR("cache-control"), STR("no-store"));
-	if (status == 503)
+	if (status == 503 || status == 429)
 		fields_add(&x->arena, &head.fields, FIELD_RETRY_AFTER, STR("retry-after"), STR("1"));
 	for (const struct module_field *f = x->modules ? x->modules->reply : NULL; f; f = f->next) {
 		fields_remove_name(&head.fields, f->name);

@@ -64,7 +64,8 @@ bool retry_passes_over(struct exchange *x, const struct head *head)
 
 	if (!(retries->on & status_bit(head->status)) || tries(x) >= retries->attempts ||
 		!may_be_repeated(x, RETRY_SAFE) || asks_for_patience(head) ||
-		!retry_budget_has(&edge_traffic(x->edge, x->pool)->retries, x->edge->loop->now_ms))
+		!retry_budget_has(&edge_traffic(x->edge, x->pool)->retries, x->edge->loop->now_ms) ||
+		!tenancy_has_retry(x))
 		return false;
 	/* Only if there is somebody else to ask: the answer at hand is better than none. */
 	for (uint32_t i = 0; i < x->pool->n; i++)
@@ -135,7 +136,8 @@ static const struct backend *next_to_ask(struct exchange *x, enum reason why, bo
 	}
 	x->waiter.fresh = words == CONF_RETRY_RESET;
 	if (next && !stale &&
-		!retry_budget_spend(&edge_traffic(x->edge, x->pool)->retries, x->edge->loop->now_ms)) {
+		!(retry_budget_spend(&edge_traffic(x->edge, x->pool)->retries, x->edge->loop->now_ms) &&
+			tenancy_spend_retry(x))) {
 		count_retry(x, true);
 		return NULL;
 	}

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include "base/obj.h"
+#include "exchange/quota.h"
 #include "exchange/tally.h"
 #include "upstream/stick.h"
 #include "route/pin.h"
@@ -97,6 +98,14 @@ static void service_build(struct snapshot *s, const struct snapshot_parts *parts
 	}
 }
 
+static void keep_limits(struct snapshot *s, struct tenant *t)
+{
+	if (!s->tenant_slots || !quota_wanted(&t->conf->limits))
+		return;
+	t->slot = slot_acquire(s->tenant_slots, t->conf->name);
+	t->quota = quota_attach(s->tenant_slots, t->slot);
+}
+
 static uint32_t count_pools(const struct conf *conf)
 {
 	uint32_t n = 0;
@@ -134,6 +143,7 @@ struct snapshot *snapshot_build(struct conf **conf, const struct snapshot_parts 
 	s->backends = parts->backends;
 	s->pool_slots = parts->pool_slots;
 	s->service_slots = parts->service_slots;
+	s->tenant_slots = parts->tenant_slots;
 	arena_init(&s->arena, NULL);
 	s->modules = module_set_ref(parts->modules);
 	s->chain = module_chain_build(&s->arena, s->modules, &s->conf->modules, NULL, NULL, NULL);
@@ -144,6 +154,7 @@ struct snapshot *snapshot_build(struct conf **conf, const struct snapshot_parts 
 
 		s->tenants[t].conf = ct;
 		s->tenants[t].index = t;
+		keep_limits(s, &s->tenants[t]);
 		s->tenants[t].services = arena_array(&s->arena, struct service, ct->service_n);
 		for (uint32_t i = 0; i < ct->service_n; i++)
 			service_build(s, parts, &s->tenants[t].services[i], &ct->services[i], ct->name);
@@ -177,9 +188,12 @@ void snapshot_free(struct snapshot **sp)
 			backend_release(s->backends, &s->pools[p]->backends[i]);
 		slot_release(s->pool_slots, s->pools[p]->slot);
 	}
-	for (uint32_t t = 0; t < s->conf->tenant_n; t++)
+	for (uint32_t t = 0; t < s->conf->tenant_n; t++) {
 		for (uint32_t i = 0; i < s->tenants[t].conf->service_n; i++)
 			slot_release(s->service_slots, s->tenants[t].services[i].slot);
+		if (s->tenants[t].slot)
+			slot_release(s->tenant_slots, s->tenants[t].slot);
+	}
 	module_set_unref(s->modules);
 	arena_free(&s->arena);
 	conf_free(s->conf);

@@ -37,7 +37,7 @@ struct snapshot {
 	const struct module_chain *chain; /* of the top level: for connections, and requests of no tenant */
 	struct pool **pools; /* all of them, for those who visit each */
 	uint32_t pool_n;
-	struct slots *pool_slots, *service_slots; /* the registries, to give slots back to */
+	struct slots *pool_slots, *service_slots, *tenant_slots; /* the registries, to give slots back to */
 	struct backend_registry *backends;
 };
 
@@ -48,6 +48,7 @@ struct snapshot_parts {
 	struct backend_registry *backends;
 	struct slots *pool_slots, *service_slots;
 	struct module_set *modules; /* it takes a reference of its own; NULL: none is configured */
+	struct slots *tenant_slots; /* NULL: tenants' limits are not kept */
 };
 
 /* Takes *conf. Never fails: everything that can be wrong was found in conf_load(). */

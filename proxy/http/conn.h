@@ -56,15 +56,16 @@ struct http_conn_owner_ops {
 struct http_conn {
 	uint32_t magic;
 	uint8_t version; /* enum http_version: 1.1 or 2 */
-	bool server; /* role */
+	bool server : 1; /* role */
+	bool patient : 1; /* server role, h1, draining: whoever was not told yet is told with his next answer, not by a close */
+	bool unused : 1; /* client role: no stream was ever opened on it */
 	bool draining; /* takes no new streams */
-	bool patient; /* server role, h1, draining: whoever was not told yet is told with his next answer, not by a close */
-	bool unused; /* client role: no stream was ever opened on it */
 	uint32_t streams; /* open now */
 	uint32_t capacity; /* client role: streams that open() would give now */
 	const struct http_conn_ops *ops;
 	const struct http_conn_owner_ops *owner_ops;
 	void *owner;
+	void *account; /* the owner's: who the connection counts for; NULL: nobody */
 	struct list link; /* the owner's: a pool's idle list, a worker's list of connections */
 	struct loop *loop;
 	struct transport *transport;

@@ -15,6 +15,7 @@
 
 struct router;
 struct module_chain;
+struct quota;
 
 struct route {
 	const struct conf_route *conf;
@@ -33,6 +34,8 @@ struct tenant {
 	struct route *routes; /* beside conf->routes */
 	uint32_t index; /* in the configuration */
 	const struct module_chain *modules; /* that its requests meet before a route is found; NULL: none */
+	struct slot *slot; /* its key is the name: what is kept of its limits; NULL: it has none */
+	struct quota *quota; /* the slot's; NULL: it has no limits */
 };
 
 /* arena: the snapshot's. services of each tenant are linked in already. */

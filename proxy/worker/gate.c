@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 #include "base/obj.h"
+#include "exchange/quota.h"
 #include "worker/worker.h"
 
 #define TELL_EXHAUSTED_MS 10000
@@ -63,6 +64,8 @@ static void on_closed(struct http_conn *c, enum reason why)
 	list_remove(&c->link);
 	e->conn_n--;
 	counter_set(&w->edge.tally.connections, --w->conn_n);
+	if (c->account)
+		quota_connection_closed((struct quota **)&c->account);
 	if (why != REASON_NONE)
 		counter_add(&w->edge.tally.closed[why], 1);
 	entry_unref(&e);

@@ -370,18 +370,6 @@ static void a_file_may_be_json(void **state)
 	loaded_free(&l);
 }
 
-static void what_does_nothing_yet_is_told_once(void **state)
-{
-	(void)state;
-	says(LISTEN "user: weir\ntenants:\n"
-		    "  a: {hosts: a, limits: {burst: 3}, services: {s: {pools: {p: {}}}}}\n"
-		    "  b: {hosts: b, limits: {burst: 3}, services: {s: {" POOLS "}}}\n",
-		"c.yaml:4:26: warning: \"burst\" is accepted, but not in effect in this version (the first "
-		"of 2 "
-		"places)\n"
-		"c.yaml:4:63: warning: pool \"p\" has a weight but no backends\n");
-}
-
 static void ten_thousand_tenants_take_little_memory(void **state)
 {
 	char *text = NULL;
@@ -430,7 +418,6 @@ int main(void)
 		cmocka_unit_test(the_environment_comes_into_values_of_every_type),
 		cmocka_unit_test(one_anchor_can_serve_many_tenants),
 		cmocka_unit_test(a_file_may_be_json),
-		cmocka_unit_test(what_does_nothing_yet_is_told_once),
 		cmocka_unit_test(ten_thousand_tenants_take_little_memory),
 	};
 

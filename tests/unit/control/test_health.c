@@ -66,8 +66,9 @@ static void follow(struct bench *b)
 	conf_report_free(&report);
 	assert_non_null(conf);
 	b->serial++;
-	b->snapshot = snapshot_build(&conf, &(struct snapshot_parts){b->serial, b->serial, b->roster,
-						    &b->registry, &b->pool_slots, &b->service_slots, NULL});
+	b->snapshot =
+		snapshot_build(&conf, &(struct snapshot_parts){b->serial, b->serial, b->roster, &b->registry,
+					      &b->pool_slots, &b->service_slots, NULL, NULL});
 	health_follow(&b->engine, b->snapshot);
 	if (old)
 		snapshot_free(&old);

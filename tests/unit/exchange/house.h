@@ -24,7 +24,7 @@ struct house {
 	struct listener_sockets sockets;
 	struct ticket_keys *keys;
 	struct backend_registry backends;
-	struct slots pool_slots, service_slots;
+	struct slots pool_slots, service_slots, tenant_slots;
 	struct snapshot *snapshot;
 	struct addr peer, local; /* what clients are said to come from, and to */
 	size_t most; /* bytes of blocks in use, the most that was seen */
@@ -226,6 +226,7 @@ static inline void house_init(struct house *h, const char *text, const struct ho
 						    .backends = &h->backends,
 						    .pool_slots = &h->pool_slots,
 						    .service_slots = &h->service_slots,
+						    .tenant_slots = &h->tenant_slots,
 						    .modules = modules});
 	module_set_unref(modules);
 	house_install(h, tls);
@@ -292,6 +293,7 @@ static inline void house_free(struct house *h)
 	backend_registry_free(&h->backends);
 	slots_free(&h->pool_slots);
 	slots_free(&h->service_slots);
+	slots_free(&h->tenant_slots);
 }
 
 #endif

@@ -46,7 +46,8 @@ static void say(struct conf_backend a)
 static struct snapshot *build(void)
 {
 	struct conf *shared = conf_ref(conf);
-	struct snapshot_parts parts = {7, ++serial, &source, &backends, &pool_slots, &service_slots, NULL};
+	struct snapshot_parts parts = {
+		7, ++serial, &source, &backends, &pool_slots, &service_slots, NULL, NULL};
 
 	return snapshot_build(&shared, &parts);
 }
