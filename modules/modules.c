@@ -2,6 +2,7 @@
 #include "modules.h"
 
 const struct config_module *const config_modules[] = {
+	&geo_module.config,
 	&maintenance_module.config,
 	&ratelimit_module.config,
 	&fault_module.config,

@@ -54,14 +54,15 @@ static bool find_keys(struct explanation *e)
 	return known;
 }
 
-/* Takes the configuration. */
-static int explain(struct conf **c, struct explain_request *r, bool json)
+/* Takes the configuration; modules: what its modules have built. */
+static int explain(struct conf **c, struct module_set *modules, struct explain_request *r, bool json)
 {
 	struct backend_registry backends = {0};
 	struct slots pool_slots = {0}, service_slots = {0};
-	struct snapshot *snapshot = snapshot_build(c,
-		&(struct snapshot_parts){
-			.backends = &backends, .pool_slots = &pool_slots, .service_slots = &service_slots});
+	struct snapshot *snapshot = snapshot_build(c, &(struct snapshot_parts){.backends = &backends,
+							      .pool_slots = &pool_slots,
+							      .service_slots = &service_slots,
+							      .modules = modules});
 	struct pool_now *now = calloc(pool_slots.n + 1, sizeof(*now));
 	struct explanation e = {.request = r, .snapshot = snapshot, .now = now};
 
@@ -87,16 +88,20 @@ static int explain_file(const struct explain_options *o, struct explain_request 
 {
 	struct conf_report report;
 	struct conf *c = conf_load(o->config, &report);
+	struct module_set *modules = c ? module_set_build(c, NULL, &report) : NULL;
 	int status = CLI_FAILED;
 
-	if (c) {
-		status = explain(&c, r, o->client.json);
+	if (c && report.errors == 0) {
+		status = explain(&c, modules, r, o->client.json);
 	} else {
 		char *text = conf_report_text(&report);
 
 		fputs(text, stderr);
 		free(text);
+		if (c)
+			conf_free(c);
 	}
+	module_set_unref(modules);
 	conf_report_free(&report);
 	return status;
 }
@@ -177,7 +182,7 @@ const struct cli_command explain_command = {
 		    "  weir explain http://acme.test/ -c weir.yaml -H 'Cookie: weir_id=...'",
 	.help = "Goes the way of a request without sending it: which listener it comes to, which tenant has "
 		"the host, which route is\n"
-		"the most specific and what the others lack, which pool the split gives it to and why, and "
+		"the most specific and what the others lack, which modules it meets, which pool the split gives it to and why, and "
 		"which backends it may\n"
 		"reach. Where nobody knows the user yet, all pools are shown with their shares.\n"
 		"\n"

@@ -13,6 +13,7 @@
 #include "control/hold.h"
 #include "control/io_thread.h"
 #include "control/metrics.h"
+#include "control/module_watch.h"
 #include "control/orders.h"
 #include "control/outlier.h"
 #include "control/publish.h"
@@ -90,6 +91,7 @@ struct control {
 	struct reload_log reloads;
 	bool watches; /* the configuration's files */
 	struct watch watch;
+	struct module_watch module_watch;
 	json_t *changes; /* what the configuration that is being installed changes */
 	uint64_t started_ms; /* on the loop's clock */
 	bool upgraded; /* drains because another process has taken over: the deadline is timeouts.upgrade */

@@ -158,7 +158,9 @@ static void read_and_tell(struct file_watch *w, const struct looks *now)
 	const char *why;
 
 	arena_init(&bytes, NULL);
-	if (!load_file(&bytes, w->path, w->max, &text, &why))
+	if (w->max == 0)
+		tell(w, STR_NONE, NULL);
+	else if (!load_file(&bytes, w->path, w->max, &text, &why))
 		tell(w, STR_NONE, why);
 	else if (look(w->path, &after) == 0 && same(&after, now))
 		tell(w, text, NULL);

@@ -15,7 +15,8 @@ struct file_watch;
 /* error NULL: the file says `text`, valid during the call. Otherwise it cannot be read, and why. */
 typedef void file_watch_news(struct str text, const char *error, void *ctx);
 
-/* news comes through the mailbox `to`, on the thread that reads it: soon, and after every change. max: bytes. */
+/* news comes through the mailbox `to`, on the thread that reads it: soon, and after every change. max: bytes; 0: the text is not read,
+ * and news says no more than that there is another one. */
 struct file_watch *file_watch_new(struct io_thread *io, struct mailbox *to, const char *path, size_t max,
 	file_watch_news *news, void *ctx);
 /* No more news. NULLs *wp; what it takes is freed when the I/O thread has answered, through the same mailbox. */

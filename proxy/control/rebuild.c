@@ -66,6 +66,12 @@ void control_rebuild(struct control *c, void (*done)(void *ctx), void *ctx)
 	list_push_back(&c->rebuild.waiters, &w->link);
 }
 
+void control_rebuild_modules(struct control *c)
+{
+	c->rebuild.files = true;
+	control_rebuild(c, NULL, NULL);
+}
+
 /* The addresses of those in p whom the snapshot of that serial is the first to name (added), or does not name. */
 static json_t *differing(const struct pool *p, uint64_t serial, bool added)
 {
@@ -94,22 +100,28 @@ static void tell_changes(struct control *c, const struct snapshot *before, const
 void rebuild_begin(struct control *c)
 {
 	const struct snapshot *before = c->snapshot;
+	struct module_set *modules =
+		c->rebuild.files ? module_watch_build(c) : module_set_ref(before->modules);
+	bool outdated = modules != before->modules || snapshot_is_outdated(before, &c->roster);
 	struct conf *conf;
 
-	if (snapshot_is_outdated(before, &c->roster)) {
+	c->rebuild.files = false;
+	if (outdated) {
 		conf = conf_ref(before->conf);
-		install_begin(c, &conf, before->modules, before->generation);
+		install_begin(c, &conf, modules, before->generation);
 		/* Workers have only just been told: they cannot have let go of it. */
 		tell_changes(c, before, c->snapshot);
-		return;
 	}
+	module_set_unref(modules);
+	if (outdated)
+		return;
 	rebuild_answered_by(&c->rebuild, c->snapshot->serial);
 	rebuild_installed(&c->rebuild, c->snapshot->serial);
 }
 
 void rebuild_answered_by(struct rebuild *r, uint64_t serial)
 {
-	r->wanted = false;
+	r->wanted = r->files; /* that snapshot may have been built of the old ones */
 	list_each (link, &r->waiters) {
 		struct waiter *w = CONTAINER(link, struct waiter, link);
 

@@ -12,6 +12,7 @@ struct control;
 struct rebuild {
 	struct control *control;
 	bool wanted; /* asked for, and no snapshot has been built since */
+	bool files; /* ... because files of modules have changed */
 	struct list waiters; /* those who want to know when it is served, in the order in which they asked */
 	struct task soon;
 };
@@ -20,6 +21,9 @@ void rebuild_init(struct rebuild *r, struct control *c);
 /* Who the members are has changed, or may have: asks the roster again. done (may be NULL) is called on the control thread, never from
  * within this call, once all workers serve what the roster says by then; or when weir has been told to stop, for then nobody cares. */
 void control_rebuild(struct control *c, void (*done)(void *ctx), void *ctx);
+
+/* The same because a file has changed that modules are built from. */
+void control_rebuild_modules(struct control *c);
 
 /* -- between the files of control/ -- */
 /* In CONTROL_SERVING: builds and installs a snapshot, if it would differ. */

@@ -181,6 +181,7 @@ static void install(struct control *c, struct candidate *next)
 	install_begin(c, &next->conf, next->modules, generation + 1);
 	admin_follow(&c->admin);
 	watch_follow(&c->watch, c->snapshot->conf);
+	module_watch_follow(&c->module_watch, c->snapshot->modules);
 }
 
 /* -- outcomes -- */

@@ -301,6 +301,9 @@ void exchange_follow_members(struct exchange *x)
 
 	if (x->use == now || x->use->snapshot->conf != now->snapshot->conf)
 		return;
+	/* What a module has begun with, it ends with. */
+	if (x->modules && x->use->snapshot->modules != now->snapshot->modules)
+		return;
 	routed = router_find(now->snapshot->router, &x->request);
 	/* A module may have changed since what it was routed by. */
 	if (routed.why != REASON_NONE || routed.route->conf != x->route->conf)

@@ -53,6 +53,9 @@ struct module_build {
 	struct str place; /* "" for the top level, "acme", or "acme/3": the route's number, from 0 */
 	void *previous; /* what is built for the same place of the running configuration; NULL: nothing */
 	char err[512]; /* why it returns NULL; it ends up in the report, at the place of the module's name */
+	/* What this module has built for the i-th of its other places: those of this configuration that came before, then those of the
+	 * running one. NULL: there are no more. build() may return one of them, which is then shared. */
+	void *(*other)(struct module_build *b, uint32_t i);
 };
 
 /* A client's connection that has just been opened. */
@@ -81,6 +84,9 @@ struct module {
 	void *(*build)(struct module_build *b, const void *values);
 	/* Control's thread, when no configuration and no worker uses it any more. */
 	void (*release)(void *data);
+	/* The i-th file that build() reads, absolute; empty: there are no more. When one changes, build() is called again, without a
+	 * reload. Should it return NULL then, what was built before stays, and an event says why. */
+	struct str (*watches)(const void *values, uint32_t i);
 	/* Each worker's thread; workers: how many there are. The state stays as long as the data does. Never fails. */
 	void *(*worker_init)(struct loop *l, void *data, uint32_t worker, uint32_t workers);
 	void (*worker_free)(void *state, void *data);
@@ -98,6 +104,9 @@ struct module {
 	/* Control's thread, when metrics are asked for: module_count() for each thing that it has counted since it was built. Workers count
 	 * in atomics of the data. */
 	void (*counts)(const void *values, void *data, struct module_counts *out);
+	/* ... what `request` does to the head, so that it is explained by the route that it would take. Texts borrowed or in a. */
+	void (*explain_request)(const void *values, void *data, struct arena *a, struct head *request,
+		const struct addr *client);
 };
 
 /* -- reading -- */

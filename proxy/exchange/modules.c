@@ -72,24 +72,55 @@ struct building {
 	const struct module_set *running;
 	const struct conf *conf;
 	struct conf_report *report;
+	bool refresh; /* conf is that of `running` */
 };
+
+/* One call of a module's build(). */
+struct building_one {
+	struct module_build b;
+	const struct building *g;
+	const struct module *module;
+	struct module_data *told; /* the last that other() has told of */
+};
+
+static void *other_data(struct module_build *b, uint32_t i)
+{
+	struct building_one *one = CONTAINER(b, struct building_one, b);
+	const struct module_set *sets[] = {one->g->set, one->g->running};
+
+	for (size_t s = 0; s < COUNT_OF(sets); s++)
+		for (uint32_t p = 0; sets[s] && p < sets[s]->n; p++)
+			if (sets[s]->places[p]->module == one->module && i-- == 0) {
+				one->told = sets[s]->places[p]->built;
+				return one->told->data;
+			}
+	return NULL;
+}
 
 static struct module_data *build_data(
 	struct building *g, const struct module *m, const struct conf_module *given, struct str name)
 {
 	struct module_place *old = g->running ? map_get(&g->running->by_name, name) : NULL;
-	struct module_build b = {.place = str_skip(name, str_find(name, '@') + 1),
-		.previous = old && old->module == m ? old->built->data : NULL};
+	struct building_one one = {.b = {.place = str_skip(name, str_find(name, '@') + 1),
+					   .previous = old && old->module == m ? old->built->data : NULL,
+					   .other = other_data},
+		.g = g,
+		.module = m};
 	struct module_data *d;
-	void *data = m->build ? m->build(&b, given->values) : NULL;
+	void *data;
 
-	if (m->build && !data) {
-		conf_report_add(
-			g->report, g->conf, given->place, false, "module \"%s\": %s", m->config.name, b.err);
-		return NULL;
-	}
-	if (data && data == b.previous)
+	if (g->refresh && !m->watches)
 		return data_ref(old->built);
+	data = m->build ? m->build(&one.b, given->values) : NULL;
+	if (m->build && !data) {
+		conf_report_add(g->report, g->conf, given->place, false, "module \"%s\": %s", m->config.name,
+			one.b.err);
+		return g->refresh ? data_ref(old->built) : NULL;
+	}
+	if (data && data == one.b.previous)
+		return data_ref(old->built);
+	if (data && one.told && data == one.told->data)
+		return data_ref(one.told);
 	d = calloc(1, sizeof(*d));
 	MUST(d);
 	d->module = m;
@@ -134,24 +165,37 @@ static void build_tenant(struct building *g, const struct conf_tenant *t)
 				arena_fmt(&g->set->arena, STR_FMT "/%u", STR_ARG(t->name), r));
 }
 
-struct module_set *module_set_build(
-	const struct conf *conf, const struct module_set *running, struct conf_report *report)
+static struct module_set *build_set(struct building *g)
 {
+	const struct conf *conf = g->conf;
 	struct module_set *set = calloc(1, sizeof(*set));
-	struct building g = {set, running, conf, report};
-	uint32_t errors = report->errors;
+	uint32_t errors = g->report->errors;
 
 	MUST(set);
+	g->set = set;
 	set->refs = 1;
 	arena_init(&set->arena, NULL);
 	number_modules(set, conf);
-	build_level(&g, &conf->modules, STR_NONE);
+	build_level(g, &conf->modules, STR_NONE);
 	for (uint32_t t = 0; t < conf->tenant_n; t++)
-		build_tenant(&g, &conf->tenants[t]);
-	if (set->n && report->errors == errors)
+		build_tenant(g, &conf->tenants[t]);
+	if (set->n && (g->refresh || g->report->errors == errors))
 		return set;
 	module_set_unref(set);
 	return NULL;
+}
+
+struct module_set *module_set_build(
+	const struct conf *conf, const struct module_set *running, struct conf_report *report)
+{
+	return build_set(&(struct building){.running = running, .conf = conf, .report = report});
+}
+
+struct module_set *module_set_refresh(
+	const struct conf *conf, const struct module_set *running, struct conf_report *report)
+{
+	return build_set(
+		&(struct building){.running = running, .conf = conf, .report = report, .refresh = true});
 }
 
 bool module_set_same(const struct module_set *a, const struct module_set *b)

@@ -43,6 +43,10 @@ struct module_set {
  * what is wrong. */
 struct module_set *module_set_build(
 	const struct conf *conf, const struct module_set *running, struct conf_report *report);
+/* The same configuration again, because files have changed that modules watch: what cannot be built stays as it was in `running`, and
+ * the report says why. */
+struct module_set *module_set_refresh(
+	const struct conf *conf, const struct module_set *running, struct conf_report *report);
 /* Is everything in a taken over from b, and nothing left out? */
 bool module_set_same(const struct module_set *a, const struct module_set *b);
 struct module_set *module_set_ref(struct module_set *set);

@@ -5,6 +5,7 @@ import shlex
 import pytest
 import yaml
 
+from support import mmdb
 from support.edge import ROOT, run
 from support.modules import build_module, documented_module
 
@@ -42,6 +43,8 @@ def supply(node, directory, pair):
                 put(value, cert)
             elif name == "path" and str(value).endswith(".so"):
                 build_module(directory, documented_module(), value.removesuffix(".so"))
+            elif str(value).endswith(".mmdb"):
+                mmdb.write(directory / value, {"192.0.2.0/24": mmdb.place("DE")})
             elif name == "key":
                 put(value, key)
             elif name == "errors":

@@ -24,6 +24,13 @@ struct rival {
 	const char *why;
 };
 
+/* A module that the request meets. */
+struct met {
+	const struct module_place *place;
+	const char *level; /* whose configuration counts: "global", "tenant", "route" */
+	struct str says; /* what it would decide; empty: it does not tell */
+};
+
 struct explanation {
 	struct explain_request *request; /* its arena also holds what is found */
 	const struct snapshot *snapshot;
@@ -38,9 +45,15 @@ struct explanation {
 	struct routed routed;
 	struct rival *rivals; /* in the request's arena */
 	uint32_t rival_n;
+	struct met *met; /* in the order of their calls; in the request's arena */
+	uint32_t met_n;
 	struct split_result split; /* with a service only; pool NULL: any, by weight */
 	bool found; /* it is answered by a backend or a redirect */
 };
+
+/* modules.c, for find.c: what the modules that see a request before it is routed do to its head; and whom of all it meets. */
+void explain_before_routing(struct explanation *e);
+void explain_modules(struct explanation *e);
 
 /* request.c: fills r from what somebody has written; the texts must outlive r. False, with a text in err, when it makes no request. r must be
  * freed either way. headers: "name: value"; method, ip: NULL for GET and 127.0.0.1. */

@@ -189,11 +189,13 @@ void explain_find(struct explanation *e)
 		e->found = true;
 		return;
 	}
+	explain_before_routing(e);
 	e->routed = router_find(e->snapshot->router, head);
 	if (!e->routed.tenant)
 		return;
 	hosts_fit(&e->routed.tenant->conf->hosts, authority_host(head->authority), &e->host);
 	find_rivals(e);
+	explain_modules(e);
 	if (!e->routed.route)
 		return;
 	if (e->routed.route->service)

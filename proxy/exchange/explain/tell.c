@@ -132,6 +132,17 @@ static void print_route(FILE *f, const struct explanation *e)
 			STR_ARG(r->conf->redirect.to));
 }
 
+static void print_modules(FILE *f, const struct explanation *e)
+{
+	for (uint32_t i = 0; i < e->met_n; i++) {
+		const struct met *m = &e->met[i];
+
+		fprintf(f, "module    %s, of the %s%s" STR_FMT "\n", m->place->module->config.name,
+			strcmp(m->level, "global") == 0 ? "top level" : m->level, m->says.n ? ": " : "",
+			STR_ARG(m->says));
+	}
+}
+
 static void print_pool(FILE *f, const struct explanation *e, const struct pool *p)
 {
 	const struct conf_policy *policy = &p->conf->policy;
@@ -163,6 +174,7 @@ void explain_text(const struct explanation *e, FILE *f)
 		fprintf(f, "tenant    " STR_FMT ", by its host \"" STR_FMT "\"\n",
 			STR_ARG(e->routed.tenant->conf->name), STR_ARG(e->host));
 		print_route(f, e);
+		print_modules(f, e);
 	}
 	if (s) {
 		fprintf(f, "service   " STR_FMT "\n", STR_ARG(s->slot->key));
@@ -244,6 +256,19 @@ static void json_service(const struct explanation *e, json_t *j)
 	json_object_set_new(j, "pools", pools);
 }
 
+static json_t *json_modules(const struct explanation *e)
+{
+	json_t *all = json_array();
+
+	for (uint32_t i = 0; i < e->met_n; i++) {
+		const struct met *m = &e->met[i];
+
+		json_array_append_new(all, json_pack("{s:s, s:s, s:o}", "name", m->place->module->config.name,
+						   "level", m->level, "text", json_str(m->says)));
+	}
+	return all;
+}
+
 static json_t *json_rivals(const struct explanation *e)
 {
 	json_t *all = json_array();
@@ -275,6 +300,7 @@ json_t *explain_json(const struct explanation *e)
 		json_object_set_new(
 			j, "route", e->routed.route ? json_route(e, e->routed.route) : json_null());
 		json_object_set_new(j, "other_routes", json_rivals(e));
+		json_object_set_new(j, "modules", json_modules(e));
 	}
 	if (service_of(e))
 		json_service(e, j);
