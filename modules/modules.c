@@ -3,6 +3,10 @@
 
 const struct config_module *const config_modules[] = {
 	&maintenance_module.config,
+	&cors_module.config,
+	&access_module.config,
+	&jwt_module.config,
+	&basic_auth_module.config,
 	&fault_module.config,
 	&respond_module.config,
 	NULL,
