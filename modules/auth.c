@@ -7,6 +7,7 @@ static const struct module *const asking[] = {
 	&access_module,
 	&jwt_module,
 	&basic_auth_module,
+	&forward_auth_module,
 };
 
 /* NULL: there is no access here, and everyone must be content. */

@@ -6,6 +6,7 @@
 #include "auth.h"
 #include "files.h"
 #include "jws.h"
+#include "key_source.h"
 #include "modules.h"
 
 #define FILE_MAX (256u * 1024)
@@ -15,9 +16,9 @@ struct claim { /* and what goes with it: a header, or the value that it must hav
 };
 
 struct jwt {
-	struct str keys, file, issuer, header, cookie;
+	struct str keys, file, url, issuer, header, cookie;
 	struct conf_strs audience;
-	uint32_t leeway; /* ms */
+	uint32_t leeway, refresh; /* ms */
 	bool expires, forward;
 	struct claim *require, *to_headers;
 	uint32_t require_n, to_header_n;
@@ -62,8 +63,12 @@ static void check(struct parse *p, const struct node *v, void *obj)
 {
 	const struct jwt *j = obj;
 
-	if (!j->keys.n && !j->file.n)
-		parse_error(p, v, "jwt needs \"keys\" or \"keys_file\", or nothing could be verified");
+	if (!j->keys.n && !j->file.n && !j->url.n)
+		parse_error(p, v,
+			"jwt needs \"keys\", \"keys_file\" or \"jwks_url\", or nothing could be verified");
+	if (j->url.n && !fetcher_url_is_valid(j->url))
+		parse_error(p, v, "\"jwks_url\" must be an http:// or https:// URL, not %s",
+			parse_quote(p, j->url));
 }
 
 static const struct config_field fields[] = {
@@ -72,6 +77,13 @@ static const struct config_field fields[] = {
 		"P-384, "
 		"Ed25519; the kind of the key decides the algorithm"),
 	INPUT("keys_file", struct jwt, file, "a file with the same; read at each reload"),
+	STRING("jwks_url", struct jwt, url,
+		"where the issuer shows its JSON Web Key Set; fetched by each worker, again when a token "
+		"names a key that "
+		"is not in it, and every `refresh`. What was fetched last stays in force while fetching "
+		"fails"),
+	DURATION("refresh", struct jwt, refresh, "how often `jwks_url` is fetched", .dflt = 600000,
+		.min = 10000),
 	STRING("issuer", struct jwt, issuer, "what `iss` must be; empty: anything"),
 	STRINGS("audience", struct jwt, audience, type_text, "`aud` must name one of these; empty: anything"),
 	DURATION("leeway", struct jwt, leeway, "by how much clocks may differ, for `exp`, `nbf` and `iat`",
@@ -106,6 +118,8 @@ static const struct config_object object = {
 
 struct trusted {
 	struct jwks keys;
+	char *url; /* of a key set to fetch; empty: none */
+	uint32_t refresh;
 	uint8_t digest[SHA256_DIGEST_LENGTH]; /* of the texts they came from */
 };
 
@@ -114,16 +128,22 @@ static void release(void *data)
 	struct trusted *t = data;
 
 	jwks_free(&t->keys);
+	free(t->url);
 	free(t);
 }
 
-static bool take(struct trusted *t, struct str text, char *err, size_t err_n)
+static void add_to_digest(struct trusted *t, const void *p, size_t n)
 {
 	uint8_t all[2 * SHA256_DIGEST_LENGTH];
 
 	memcpy(all, t->digest, sizeof(t->digest));
-	SHA256((const uint8_t *)text.p, text.n, all + sizeof(t->digest));
+	SHA256(p, n, all + sizeof(t->digest));
 	SHA256(all, sizeof(all), t->digest);
+}
+
+static bool take(struct trusted *t, struct str text, char *err, size_t err_n)
+{
+	add_to_digest(t, text.p, text.n);
 	return jwks_parse(&t->keys, text, err, err_n);
 }
 
@@ -136,6 +156,11 @@ static void *build(struct module_build *b, const void *values)
 	bool good = true;
 
 	MUST(t);
+	t->url = strndup(j->url.n ? j->url.p : "", j->url.n);
+	t->refresh = j->refresh;
+	MUST(t->url);
+	add_to_digest(t, j->url.p, j->url.n);
+	add_to_digest(t, &j->refresh, sizeof(j->refresh));
 	if (j->keys.n)
 		good = take(t, j->keys, b->err, sizeof(b->err));
 	if (good && j->file.n)
@@ -146,6 +171,29 @@ static void *build(struct module_build *b, const void *values)
 		return t;
 	release(t);
 	return good ? b->previous : NULL;
+}
+
+static void *worker_begin(struct loop *l, void *data, uint32_t worker, uint32_t workers)
+{
+	const struct trusted *t = data;
+	struct key_source *s;
+
+	(void)worker;
+	(void)workers;
+	if (!t->url[0])
+		return NULL;
+	s = calloc(1, sizeof(*s));
+	MUST(s);
+	key_source_init(s, l, str_of(t->url), t->refresh);
+	return s;
+}
+
+static void worker_end(void *state, void *data)
+{
+	(void)data;
+	if (state)
+		key_source_free(state);
+	free(state);
 }
 
 /* -- the token -- */
@@ -303,16 +351,68 @@ static int use_claims(struct module_call *c, const json_t *claims)
 	return auth_grant(c);
 }
 
-static int routed(struct module_call *c)
+static int verify(struct module_call *c, struct str token, bool may_wait);
+
+/* The key set has been fetched, or could not be. */
+static void on_keys(struct key_wait *w)
+{
+	struct module_call call = w->call;
+	const struct jwt *j = call.values;
+	int verdict;
+
+	*call.slot = NULL;
+	verdict = verify(&call, token_of(j, module_request(&call)), false);
+	module_resume(call.x, verdict);
+}
+
+static int wait_for_keys(struct module_call *c)
+{
+	struct key_wait *w = arena_new(c->arena, struct key_wait);
+
+	w->call = *c;
+	w->go_on = on_keys;
+	*c->slot = w;
+	return key_source_wait(c->worker, w) ? MODULE_HOLD : MODULE_PASS;
+}
+
+static void cancel(struct module_call *c)
+{
+	struct key_wait *w = *c->slot;
+
+	list_remove(&w->link);
+}
+
+static int verify(struct module_call *c, struct str token, bool may_wait)
 {
 	const struct jwt *j = c->values;
 	const struct trusted *t = c->data;
-	const struct jwks *sets[] = {&t->keys};
-	struct head *request = module_request(c);
-	struct str token, wrong;
+	const struct key_source *source = c->worker;
+	const struct jwks *sets[2] = {&t->keys, source ? &source->keys : NULL};
+	struct str wrong;
 	enum jws_error e;
 	json_t *claims;
 	int verdict;
+
+	e = jws_verify(token, sets, source ? 2 : 1, &claims);
+	if (e == JWS_UNKNOWN_KEY && source && may_wait && wait_for_keys(c) == MODULE_HOLD)
+		return MODULE_HOLD;
+	if (e == JWS_UNKNOWN_KEY && source && !source->fetched) {
+		module_log_field(c, STR("jwt"), STR("no_keys"));
+		return auth_refuse(c, REASON_AUTH_UNAVAILABLE, STR_NONE);
+	}
+	if (e != JWS_GOOD)
+		return refuse_token(c, jws_error_text(e));
+	wrong = judge(j, claims, (double)module_wall_us(c, c->loop->now_us) / 1e6);
+	verdict = wrong.n ? refuse_token(c, wrong) : use_claims(c, claims);
+	json_decref(claims);
+	return verdict;
+}
+
+static int routed(struct module_call *c)
+{
+	const struct jwt *j = c->values;
+	struct head *request = module_request(c);
+	struct str token;
 
 	for (uint32_t i = 0; i < j->to_header_n; i++)
 		if (!str_case_eq(j->to_headers[i].text, j->header))
@@ -322,13 +422,7 @@ static int routed(struct module_call *c)
 	token = token_of(j, request);
 	if (!token.n)
 		return auth_refuse(c, REASON_AUTH_REQUIRED, STR("Bearer"));
-	e = jws_verify(token, sets, COUNT_OF(sets), &claims);
-	if (e != JWS_GOOD)
-		return refuse_token(c, jws_error_text(e));
-	wrong = judge(j, claims, (double)module_wall_us(c, c->loop->now_us) / 1e6);
-	verdict = wrong.n ? refuse_token(c, wrong) : use_claims(c, claims);
-	json_decref(claims);
-	return verdict;
+	return verify(c, token, true);
 }
 
 static void explain(const void *values, void *data, const struct head *request, const struct addr *client,
@@ -346,6 +440,9 @@ const struct module jwt_module = {
 	.config = {.abi = MODULE_ABI, .name = "jwt", .levels = MODULE_ANYWHERE, .object = &object},
 	.build = build,
 	.release = release,
+	.worker_init = worker_begin,
+	.worker_free = worker_end,
 	.routed = routed,
+	.cancel = cancel,
 	.explain = explain,
 };

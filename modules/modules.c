@@ -7,6 +7,7 @@ const struct config_module *const config_modules[] = {
 	&access_module.config,
 	&jwt_module.config,
 	&basic_auth_module.config,
+	&forward_auth_module.config,
 	&fault_module.config,
 	&respond_module.config,
 	NULL,

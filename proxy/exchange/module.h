@@ -20,6 +20,7 @@
 #include "base/escape.h"
 #include "base/obj.h"
 #include "config/module.h"
+#include "http/fetcher.h"
 #include "http/head.h"
 #include "io/loop.h"
 #include "io/offload.h"

@@ -25,7 +25,7 @@ static void deliver_done(struct mail *m, void *receiver)
 
 	if (o)
 		o->waiting--;
-	job->done(job, o != NULL);
+	job->done(job, o && o->event);
 }
 
 static void deliver_job(struct mail *m, void *receiver)
@@ -77,7 +77,10 @@ static void on_back(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	loop_enter(o->loop);
+	/* What is done with one job may let go of the offload. */
+	atomic_fetch_add_explicit(&o->refs, 1, memory_order_relaxed);
 	mailbox_deliver(&o->back, o);
+	unref(o);
 }
 
 static bool start(struct offload *o)

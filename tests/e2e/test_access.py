@@ -1,14 +1,17 @@
 """Who may come: access by address and certificate, CORS, passwords, signed tokens; and several of them together."""
 import base64
 import subprocess
+import threading
 import time
 
 import pytest
 
+from support.answers import reply
 from support.config import http, https, site
 from support.edge import run
 from support.http1 import build
 from support.tokens import Key, confused, key_set, unsigned
+from support.wire import eventually
 
 PROXIED = {"http": http(trusted_proxies=["127.0.0.0/8"])}
 
@@ -206,6 +209,90 @@ def test_keys_are_replaced_by_a_reload(edge, origin, tmp_path):
     file.write_text("{}")
     assert "no public key of use" in str(proxy.reload(outcome="refused"))
     assert proxy.get("/", headers=bearer(new.token(claims()))).status == 200
+
+
+# -- keys that are fetched --
+
+def test_keys_are_fetched_and_again_for_one_that_is_new(edge, origin):
+    issuer, old, new = origin("issuer"), Key("ES256", "old"), Key("ES256", "new")
+    issuer.on("/keys", reply(200, key_set(old)))
+    proxy = edge(site(origin("blue"), modules={"jwt": {"jwks_url": f"http://{issuer}/keys"}}), workers=1)
+    assert proxy.get("/", headers=bearer(old.token(claims()))).status == 200
+    for _ in range(5):  # a name that anybody can make up costs no more than a fetch every ten seconds
+        assert proxy.get("/", headers=bearer(new.token(claims()))).status == 401
+    assert issuer.count <= 2
+    issuer.always(reply(500))
+    issuer.on("/keys", reply(500))
+    assert proxy.get("/", headers=bearer(old.token(claims()))).status == 200
+
+
+def test_without_keys_nobody_is_judged(edge, origin):
+    issuer, key = origin("issuer"), Key("EdDSA", "k")
+    issuer.on("/keys", reply(503))
+    proxy = edge(site(origin("blue"), modules={"jwt": {"jwks_url": f"http://{issuer}/keys"}}), workers=1)
+    assert proxy.get("/", headers=bearer(key.token(claims()))).status == 503
+    assert proxy.logged(status=503)["reason"] == "auth_unavailable"
+    issuer.on("/keys", reply(200, key_set(key)))
+    eventually(lambda: proxy.get("/", headers=bearer(key.token(claims()))).status == 200, "the keys to be fetched")
+
+
+# -- another server decides --
+
+def test_another_server_decides(edge, origin):
+    blue, judge = origin("blue"), origin("judge")
+    judge.on("/check", reply(200, b"fine", {"X-User": "anna", "X-Other": "no"}))
+    proxy = edge(site(blue, modules={"forward_auth": {"url": f"http://{judge}/check?a=b", "send": ["cookie", "x-key"], "copy": ["X-User", "X-Role"]}}), workers=1)
+    r = proxy.request("POST", "/deep?x=1", headers={"X-User": "root", "X-Role": "admin", "Cookie": "s=1", "X-Key": "k", "Authorization": "no"}, body=b"hello")
+    assert r.status == 200 and blue.last.body == b"hello"
+    assert blue.last.header("x-user") == "anna" and blue.last.header("x-role") is None and blue.last.header("x-other") is None
+    asked = judge.last
+    assert asked.method == "GET" and asked.target == "/check?a=b" and asked.header("host") == str(judge)
+    assert (asked.header("x-forwarded-method"), asked.header("x-forwarded-uri"), asked.header("x-forwarded-host")) == ("POST", "/deep?x=1", "acme.test")
+    assert asked.header("x-forwarded-for") == "127.0.0.1" and asked.header("x-key") == "k" and asked.header("authorization") is None
+    for _ in range(5):
+        assert proxy.get("/").status == 200
+    assert len(judge.connections) == 1  # kept
+
+
+def test_its_no_goes_to_the_client_in_its_own_words(edge, origin):
+    blue, judge = origin("blue"), origin("judge")
+    proxy = edge(site(blue, modules={"forward_auth": {"url": f"http://{judge}/"}}))
+    judge.on("/", reply(302, b"log in", {"Location": "https://login.test/", "Set-Cookie": "a=b", "Content-Type": "text/plain"}))
+    r = proxy.get("/")
+    assert (r.status, r.body, r.header("location"), r.header("set-cookie")) == (302, b"log in", "https://login.test/", "a=b")
+    judge.on("/", reply(401, b"", {"WWW-Authenticate": "Bearer"}))
+    r = proxy.get("/")
+    assert r.status == 401 and r.header("www-authenticate") == "Bearer" and proxy.logged(status=401)["reason"] == "auth_required"
+    assert blue.count == 0
+
+
+def test_when_it_cannot_be_asked_the_request_fails_unless_told_otherwise(edge, origin):
+    blue, judge, gate = origin("blue"), origin("judge"), threading.Event()
+    judge.on("/", reply(500))
+    conf = site(blue, modules={"forward_auth": {"url": f"http://{judge}/", "timeout": "1s"}})
+    proxy = edge(conf)
+    assert proxy.get("/").status == 503 and proxy.logged(status=503, reason="auth_unavailable")["forward_auth"] == "500"
+    judge.on("/", lambda x: gate.wait(20))
+    assert proxy.get("/").status == 503 and proxy.logged(forward_auth="check_timeout")
+    gate.set()
+    judge.close()
+    assert proxy.get("/").status == 503 and proxy.logged(forward_auth="upstream_refused")
+    conf["modules"]["forward_auth"]["fail_open"] = True
+    proxy.reload(conf)
+    assert proxy.get("/").status == 200
+
+
+def test_a_client_that_leaves_meanwhile_leaves_nothing_behind(edge, origin):
+    judge = origin("judge")
+    gate = threading.Event()
+    judge.on("/", lambda x: gate.wait(20))
+    proxy = edge(site(origin("blue"), modules={"forward_auth": {"url": f"http://{judge}/", "timeout": "30s"}}))
+    c = proxy.connect()
+    c.send(build("GET", "/"))
+    judge.wait_count(1)
+    c.reset()
+    assert proxy.logged(status=499)["reason"] == "client_gone"
+    gate.set()
 
 
 # -- several --
