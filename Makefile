@@ -26,7 +26,7 @@ Q := $(if $(V),,@)
 
 PKGS := libevent_core openssl libnghttp2 yaml-0.1 jansson libpcre2-8 libcares libxxhash sqlite3 libmaxminddb
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
-PKG_LIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lpthread -lm -ldl
+PKG_LIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lcrypt -lpthread -lm -ldl
 
 OPT := -O2 -g
 ifeq ($(SAN),address)

@@ -4,6 +4,11 @@
 const struct config_module *const config_modules[] = {
 	&geo_module.config,
 	&maintenance_module.config,
+	&cors_module.config,
+	&access_module.config,
+	&jwt_module.config,
+	&basic_auth_module.config,
+	&forward_auth_module.config,
 	&ratelimit_module.config,
 	&fault_module.config,
 	&respond_module.config,

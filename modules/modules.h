@@ -7,6 +7,11 @@
 extern const struct module geo_module;
 extern const struct module maintenance_module;
 extern const struct module ratelimit_module;
+extern const struct module access_module;
+extern const struct module cors_module;
+extern const struct module jwt_module;
+extern const struct module basic_auth_module;
+extern const struct module forward_auth_module;
 extern const struct module fault_module;
 extern const struct module respond_module;
 

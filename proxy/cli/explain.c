@@ -182,7 +182,8 @@ const struct cli_command explain_command = {
 		    "  weir explain http://acme.test/ -c weir.yaml -H 'Cookie: weir_id=...'",
 	.help = "Goes the way of a request without sending it: which listener it comes to, which tenant has "
 		"the host, which route is\n"
-		"the most specific and what the others lack, which modules it meets, which pool the split gives it to and why, and "
+		"the most specific and what the others lack, which modules it meets, which pool the split "
+		"gives it to and why, and "
 		"which backends it may\n"
 		"reach. Where nobody knows the user yet, all pools are shown with their shares.\n"
 		"\n"

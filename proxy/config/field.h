@@ -294,8 +294,9 @@ void type_text_init(struct parse *p, const struct config_field *f, void *obj);
 void type_number_init(struct parse *p, const struct config_field *f, void *obj);
 extern const struct config_type type_count, type_duration, type_size, type_share, type_bool, type_string,
 	type_text, type_path, type_input, type_enum, type_strings, type_networks;
-/* Texts with a syntax: names of tenants, services, pools; RFC 9110 5.6.2 tokens; 5.5 field values. */
-extern const struct config_type type_name, type_token, type_header_value;
+/* Texts with a syntax: names of tenants, services, pools; RFC 9110 5.6.2 tokens; 5.5 field values; names of fields that weir does not write
+ * itself (fields_route.c). */
+extern const struct config_type type_name, type_token, type_header_value, type_header_name;
 /* -- field.c -- */
 extern const struct config_type type_object, type_list, type_map, type_embed, type_within, type_choice;
 /* -- module.c -- */

@@ -174,7 +174,7 @@ static bool is_changeable(struct str name)
 	return type_token.valid(name);
 }
 
-static const struct config_type type_header_name = {
+const struct config_type type_header_name = {
 	.name = "header name",
 	.expects = "a header name, and none that weir writes itself (Host, Content-Length, Connection and "
 		   "the like)",

@@ -63,6 +63,13 @@ struct str module_peer_subject(const struct module_call *c)
 	return tls ? tls->peer_subject : STR_NONE;
 }
 
+struct str module_peer_names(const struct module_call *c)
+{
+	const struct tls_info *tls = transport_tls(c->x->client->conn->transport);
+
+	return tls ? tls->peer_names : STR_NONE;
+}
+
 bool module_is_tls(const struct module_call *c)
 {
 	return c->x->tls_version != NULL;
@@ -111,6 +118,16 @@ uint64_t module_wall_us(const struct module_call *c, uint64_t loop_us)
 unsigned module_attempts(const struct module_call *c)
 {
 	return c->x->attempts;
+}
+
+void **module_slot(const struct module_call *c, const struct module *other)
+{
+	const struct module_chain *chain = c->x->modules->chain;
+
+	for (uint32_t i = 0; i < chain->n; i++)
+		if (chain->v[i]->module == other)
+			return &c->x->modules->slots[chain->v[i]->number];
+	return NULL;
 }
 
 /* -- doing -- */

@@ -21,8 +21,10 @@
 #include "base/obj.h"
 #include "base/rate.h"
 #include "config/module.h"
+#include "http/fetcher.h"
 #include "http/head.h"
 #include "io/loop.h"
+#include "io/offload.h"
 
 struct exchange;
 struct module;
@@ -36,7 +38,7 @@ enum verdict {
 	MODULE_ANSWERED = -3, /* request, routed, response: module_answer() was called */
 };
 
-/* One call of a hook. Valid during the call. */
+/* One call of a hook. Valid during the call; of a request that is held, a copy is good until it is resumed or cancelled. */
 struct module_call {
 	struct exchange *x; /* to be given to module_resume() */
 	const struct module *module;
@@ -128,6 +130,8 @@ struct str module_request_id(const struct module_call *c);
 struct str module_route(const struct module_call *c);
 /* The subject of the client's certificate; empty: it showed none. */
 struct str module_peer_subject(const struct module_call *c);
+/* Its alternative names: "DNS:a.test,URI:spiffe://b/c,email:d@e.test". */
+struct str module_peer_names(const struct module_call *c);
 bool module_is_tls(const struct module_call *c);
 /* What came of it, for `log`: the answer's status, 0: none was given; and why it failed. */
 unsigned module_status(const struct module_call *c);
@@ -142,12 +146,15 @@ uint64_t module_attempt_us(const struct module_call *c);
 uint64_t module_wall_us(const struct module_call *c, uint64_t loop_us);
 unsigned module_attempts(const struct module_call *c);
 
+/* Another module's word in this request; NULL: the request does not meet that module at this stage. */
+void **module_slot(const struct module_call *c, const struct module *other);
+
 /* -- doing -- */
 /* In place of all headers of that name; name and value are borrowed: static, or in the arena. */
 void module_set_header(const struct module_call *c, struct head *head, struct str name, struct str value);
 /* To the field's line in the log (json and logfmt), behind weir's own; borrowed likewise. */
 void module_log_field(const struct module_call *c, struct str name, struct str value);
-/* To the answer of a request that fails: Retry-After, WWW-Authenticate. Borrowed likewise. */
+/* To the answer of a request that fails: Retry-After, WWW-Authenticate (which goes with 401 and 403 alone). Borrowed likewise. */
 void module_reply_header(const struct module_call *c, struct str name, struct str value);
 /* The request goes to this pool of its service, if it may (as with an override); request, routed. */
 void module_choose_pool(const struct module_call *c, struct str pool);

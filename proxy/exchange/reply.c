@@ -190,6 +190,21 @@ static void reply_grpc(struct exchange *x, unsigned status, enum reason why)
 	x->status = (uint16_t)status; /* what the log tells is what happened */
 }
 
+/* In place of weir's own of the same name. A challenge that was answered after all stays out of what else may go wrong. */
+static void add_module_fields(struct exchange *x, struct fields *fields, unsigned status)
+{
+	const struct module_field *first = x->modules ? x->modules->reply : NULL;
+
+	for (const struct module_field *f = first; f; f = f->next)
+		fields_remove_name(fields, f->name);
+	for (const struct module_field *f = first; f; f = f->next) {
+		enum field_id id = field_id_of(f->name);
+
+		if (id != FIELD_WWW_AUTHENTICATE || status == 401 || status == 403)
+			fields_add(&x->arena, fields, id, f->name, f->value);
+	}
+}
+
 void reply_error(struct exchange *x, enum reason why)
 {
 	unsigned status = reason_row(why)->status;
@@ -209,10 +224,7 @@ void reply_error(struct exchange *x, enum reason why)
 	fields_add(&x->arena, &head.fields, FIELD_CACHE_CONTROL, STR("cache-control"), STR("no-store"));
 	if (status == 503 || status == 429)
 		fields_add(&x->arena, &head.fields, FIELD_RETRY_AFTER, STR("retry-after"), STR("1"));
-	for (const struct module_field *f = x->modules ? x->modules->reply : NULL; f; f = f->next) {
-		fields_remove_name(&head.fields, f->name);
-		fields_add(&x->arena, &head.fields, field_id_of(f->name), f->name, f->value);
-	}
+	add_module_fields(x, &head.fields, status);
 	if (status == 405)
 		fields_add(&x->arena, &head.fields, FIELD_OTHER, STR("allow"),
 			STR("GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH"));

@@ -215,6 +215,7 @@ static void tls_reap(struct task *task)
 	free(tt->sni);
 	free(tt->error);
 	free((char *)(uintptr_t)tt->info.peer_subject.p);
+	free((char *)(uintptr_t)tt->info.peer_names.p);
 	free((char *)(uintptr_t)tt->info.peer_fingerprint.p);
 	tls_server_unref(tt->server);
 	tls_client_unref(tt->client);

@@ -2,6 +2,7 @@
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/ssl.h>
+#include <openssl/x509v3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -403,6 +404,42 @@ static struct str subject_text(X509 *x)
 	return (struct str){copy, (size_t)n};
 }
 
+/* A name with a comma or a control byte could pass for two: it is left out. */
+static bool is_plain_name(const char *p, int n)
+{
+	for (int i = 0; i < n; i++)
+		if ((unsigned char)p[i] <= ' ' || (unsigned char)p[i] >= 0x7f || p[i] == ',')
+			return false;
+	return n > 0;
+}
+
+static struct str names_text(X509 *x)
+{
+	GENERAL_NAMES *all = X509_get_ext_d2i(x, NID_subject_alt_name, NULL, NULL);
+	char *text = malloc(SUBJECT_MAX);
+	struct text t = text_in(text, SUBJECT_MAX);
+
+	MUST(text);
+	for (int i = 0; i < sk_GENERAL_NAME_num(all); i++) {
+		const GENERAL_NAME *name = sk_GENERAL_NAME_value(all, i);
+		const char *kind = name->type == GEN_DNS   ? "DNS"
+				   : name->type == GEN_URI ? "URI"
+							   : "email",
+			   *p;
+		int n;
+
+		if (name->type != GEN_DNS && name->type != GEN_URI && name->type != GEN_EMAIL)
+			continue;
+		p = (const char *)ASN1_STRING_get0_data(name->d.ia5);
+		n = ASN1_STRING_length(name->d.ia5);
+		/* One that does not fit is left out as a whole. */
+		if (is_plain_name(p, n) && (size_t)n + 8 < SUBJECT_MAX - t.n)
+			text_fmt(&t, "%s%s:%.*s", t.n ? "," : "", kind, n, p);
+	}
+	GENERAL_NAMES_free(all);
+	return text_str(&t);
+}
+
 static struct str fingerprint_text(X509 *x)
 {
 	static const char hex[] = "0123456789abcdef";
@@ -428,6 +465,7 @@ void tls_server_describe(struct tls_transport *tt)
 
 	if (x && SSL_get_verify_result(tt->ssl) == X509_V_OK) {
 		tt->info.peer_subject = subject_text(x);
+		tt->info.peer_names = names_text(x);
 		tt->info.peer_fingerprint = fingerprint_text(x);
 	}
 }

@@ -39,6 +39,8 @@ struct tls_info {
 	struct str sni; /* lower case; empty if none */
 	struct str alpn; /* "h2", "http/1.1" or empty */
 	struct str peer_subject; /* RFC 2253 form of the client's verified certificate; empty if none */
+	struct str
+		peer_names; /* its alternative names, "DNS:a.test,URI:spiffe://b/c,email:d@e.test"; empty if none */
 	struct str peer_fingerprint; /* SHA-256 of it in lower-case hex; empty if none */
 	bool resumed;
 	const void *binding; /* what tenant-bound tickets are bound to; opaque here */

@@ -69,9 +69,9 @@ class Authority:
         return self._issue(stem, hosts[0], ec.generate_private_key(ec.SECP256R1()), hosts=hosts, usage=ExtendedKeyUsageOID.SERVER_AUTH,
             days=days)
 
-    def client(self, name):
+    def client(self, name, hosts=()):
         self._serial += 1
-        return self._issue(f"client-{self._serial}", name, ec.generate_private_key(ec.SECP256R1()),
+        return self._issue(f"client-{self._serial}", name, ec.generate_private_key(ec.SECP256R1()), hosts=hosts,
             usage=ExtendedKeyUsageOID.CLIENT_AUTH)
 
     def ocsp_response(self, pair, path):

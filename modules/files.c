@@ -1,0 +1,31 @@
+#include "files.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+bool file_read(struct str path, size_t max, struct str *content, char *err, size_t err_n)
+{
+	FILE *f = fopen(path.p, "re");
+	char *text = f ? malloc(max + 1) : NULL;
+	bool good;
+
+	if (!f) {
+		snprintf(err, err_n, "cannot read " STR_FMT ": %s", STR_ARG(path), strerror(errno));
+		return false;
+	}
+	MUST(text);
+	content->n = fread(text, 1, max, f);
+	good = !ferror(f) && fgetc(f) == EOF;
+	if (!good)
+		snprintf(err, err_n, ferror(f) ? "cannot read " STR_FMT : STR_FMT " is longer than %zu bytes",
+			STR_ARG(path), max);
+	fclose(f);
+	if (!good) {
+		free(text);
+		return false;
+	}
+	text[content->n] = '\0';
+	content->p = text;
+	return true;
+}

@@ -1,0 +1,97 @@
+#include "key_source.h"
+
+#include <stdlib.h>
+
+#define FETCH_MS 5000
+#define BODY_MAX (256u * 1024)
+#define PAUSE_MS 10000 /* between two that tokens ask for: anybody can make up a name of a key */
+#define AGAIN_MS 1000 /* after a failure */
+
+static void fetch(struct key_source *s);
+
+static void on_refresh(struct deadline *d)
+{
+	struct key_source *s = CONTAINER(d, struct key_source, refresh);
+
+	if (!s->fetching)
+		fetch(s);
+}
+
+static void take(struct key_source *s, struct str text)
+{
+	struct jwks *fresh = calloc(1, sizeof(*fresh));
+	char err[256];
+
+	MUST(fresh);
+	if (jwks_parse(fresh, text, err, sizeof(err))) {
+		jwks_free(&s->keys);
+		s->keys = *fresh;
+		s->fetched = true;
+	}
+	free(fresh);
+}
+
+static void on_fetched(void *ctx, const struct fetcher_answer *answer)
+{
+	struct key_source *s = ctx;
+	bool good = answer->why == REASON_NONE && answer->status == 200;
+	struct list all;
+	struct list *link;
+
+	s->fetching = NULL;
+	if (good)
+		take(s, answer->body);
+	deadline_arm(s->loop, &s->refresh, good ? s->refresh_ms : AGAIN_MS * 10);
+	/* Who goes on may wait again, or end the last use of s. */
+	list_init(&all);
+	while ((link = list_pop_front(&s->waiting)))
+		list_push_back(&all, link);
+	while ((link = list_pop_front(&all))) {
+		struct key_wait *w = CONTAINER(link, struct key_wait, link);
+
+		w->go_on(w);
+	}
+}
+
+static void fetch(struct key_source *s)
+{
+	struct fetcher_request rq = {
+		.method = STR("GET"), .url = s->url, .timeout_ms = FETCH_MS, .body_max = BODY_MAX};
+	struct arena a;
+
+	arena_init(&a, &s->loop->mem);
+	fields_add(&a, &rq.fields, FIELD_ACCEPT, STR("accept"), STR("application/json"));
+	fields_add(&a, &rq.fields, FIELD_USER_AGENT, STR("user-agent"), STR("weir"));
+	s->asked_ms = s->loop->now_ms;
+	s->fetching = fetcher_begin(s->fetcher, &rq, on_fetched, s);
+	arena_free(&a);
+}
+
+void key_source_init(struct key_source *s, struct loop *l, struct str url, uint32_t refresh_ms)
+{
+	s->loop = l;
+	s->fetcher = fetcher_new(l);
+	s->url = url;
+	s->refresh_ms = refresh_ms;
+	s->refresh.fire = on_refresh;
+	list_init(&s->waiting);
+	fetch(s);
+}
+
+void key_source_free(struct key_source *s)
+{
+	deadline_disarm(s->loop, &s->refresh);
+	fetching_cancel(&s->fetching);
+	fetcher_free(&s->fetcher);
+	jwks_free(&s->keys);
+}
+
+bool key_source_wait(struct key_source *s, struct key_wait *w)
+{
+	if (!s->fetching && s->loop->now_ms - s->asked_ms < (s->fetched ? PAUSE_MS : AGAIN_MS))
+		return false;
+	if (!s->fetching)
+		fetch(s);
+	list_push_back(&s->waiting, &w->link);
+	return true;
+}
