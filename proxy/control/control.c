@@ -418,6 +418,8 @@ static bool begin(struct control *c)
 	store_wait(&c->store, c);
 	get_cookie_secret(c);
 	runtime_init(&c->runtime, c);
+	shift_init(&c->shifts, c);
+	deploy_init(&c->deploys, c);
 	runtime_load(&c->runtime);
 	if (c->watches && !watch_init(&c->watch, &c->loop, on_files_changed, c))
 		fprintf(stderr, "weir: --watch: %s; is fs.inotify.max_user_instances too low?\n",
@@ -452,11 +454,15 @@ static void tear_down(struct control *c)
 	health_free(&c->health);
 	outlier_free(&c->outliers);
 	publish_free(&c->publisher);
+	deploy_stop(&c->deploys);
+	shift_stop(&c->shifts);
 	runtime_stop(&c->runtime);
 	event_emit(&c->io, CONF_LEVEL_INFO, "stopped", NULL);
 	io_thread_stop(&c->io);
 	mailbox_deliver(&c->box, c); /* what the store answered at the end */
 	runtime_free(&c->runtime);
+	deploy_free(&c->deploys);
+	shift_free(&c->shifts);
 	store_free(&c->store);
 	mailbox_deliver(&c->box, c); /* its last events */
 	event_ring_free(&c->events);

@@ -5,6 +5,7 @@
 
 #include "control/admin/door.h"
 #include "control/cookie_secret.h"
+#include "control/deploy.h"
 #include "control/discovery.h"
 #include "control/events.h"
 #include "control/health.h"
@@ -17,6 +18,7 @@
 #include "control/reload_log.h"
 #include "control/store.h"
 #include "control/runtime.h"
+#include "control/shift.h"
 #include "control/verify.h"
 #include "control/watch.h"
 #include "exchange/snapshot.h"
@@ -49,6 +51,8 @@ struct control {
 	struct io_thread io;
 	struct store store;
 	struct runtime runtime;
+	struct shift_engine shifts;
+	struct deploy_engine deploys;
 	struct worker *workers;
 	uint32_t worker_n;
 	uint32_t workers_waited_for; /* that have not answered the last order yet */

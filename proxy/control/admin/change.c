@@ -131,6 +131,20 @@ static void on_gone(struct admin_request *rq)
 	runtime_job_forget(((struct change_wait *)rq->user)->job);
 }
 
+/* Is it in the hands of a deploy or a shift? By force it is changed all the same, which ends that. */
+static bool check_held(struct admin_request *rq, struct str service, const struct service_change *change)
+{
+	const struct control *c = rq->control;
+	char text[SHIFT_TEXT];
+
+	if (change->force ||
+		!(deploy_holds(&c->deploys, service, change->backends_pool, text) ||
+			((change->weights || change->states) && shift_holds(&c->shifts, service, text))))
+		return true;
+	admin_problem(rq, 409, "shift_under_way", "%s", text);
+	return false;
+}
+
 void change_begin(struct admin_request *rq, const struct service *s, struct service_change *change,
 	json_t *(*answer)(struct admin_request *rq))
 {
@@ -140,7 +154,7 @@ void change_begin(struct admin_request *rq, const struct service *s, struct serv
 	int64_t version = runtime_version(rt, service);
 	struct change_wait *w = arena_new(&rq->arena, struct change_wait);
 
-	if (!admin_if_match(rq, (uint64_t)version))
+	if (!admin_if_match(rq, (uint64_t)version) || !check_held(rq, service, change))
 		return;
 	if (runtime_is_busy(rt, service)) {
 		admin_problem(rq, 503, "busy",

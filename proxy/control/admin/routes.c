@@ -14,5 +14,7 @@ const struct admin_route *const admin_tables[] = {
 	history_routes,
 	pool_routes,
 	weights_routes,
+	deploy_routes,
+	shift_routes,
 	NULL,
 };
