@@ -131,6 +131,15 @@ static int abort_it(const struct deploy_options *o, const char *path)
 	return status;
 }
 
+static int watch(const struct deploy_options *o, const char *path)
+{
+	uint64_t limit_ms = 0;
+
+	if (o->change.client.timeout && !client_timeout(&o->change.client, &limit_ms))
+		return CLI_USAGE;
+	return follow(&deploy_command, &o->change.client, path, limit_ms);
+}
+
 static int run(const void *parsed, const struct cli_list *arguments)
 {
 	const struct deploy_options *o = parsed;
@@ -146,7 +155,7 @@ static int run(const void *parsed, const struct cli_list *arguments)
 	if (!path)
 		return CLI_USAGE;
 	if (o->status && o->change.wait)
-		status = follow(&deploy_command, &o->change.client, path, 0);
+		status = watch(o, path);
 	else
 		status = o->status ? show(o, path) : o->abort ? abort_it(o, path) : begin(o, path);
 	free(path);

@@ -88,6 +88,15 @@ static int begin(const struct shift_options *o, const char *path, const char *po
 	return send_and_follow(o, "POST", path, body);
 }
 
+static int watch(const struct shift_options *o, const char *path)
+{
+	uint64_t limit_ms = 0;
+
+	if (o->change.client.timeout && !client_timeout(&o->change.client, &limit_ms))
+		return CLI_USAGE;
+	return follow(&shift_command, &o->change.client, path, limit_ms);
+}
+
 static int run(const void *parsed, const struct cli_list *arguments)
 {
 	const struct shift_options *o = parsed;
@@ -110,7 +119,7 @@ static int run(const void *parsed, const struct cli_list *arguments)
 	if (!path)
 		return CLI_USAGE;
 	if (o->status && o->change.wait)
-		status = follow(&shift_command, &o->change.client, path, 0);
+		status = watch(o, path);
 	else if (o->status)
 		status = show(o, path);
 	else
