@@ -8,10 +8,10 @@
 #include "base/obj.h"
 #include "cli/paint.h"
 
-#define BAR_MIN   10
-#define BAR_MAX   40
-#define PAUSE_MS  300
-#define WAIT_BAR_MS 1000
+#define BAR_MIN      10
+#define BAR_MAX      40
+#define PAUSE_MS     300
+#define WAIT_BAR_MS  1000
 #define WAIT_LINE_MS 5000
 
 /* One that is being watched. */
@@ -183,7 +183,8 @@ static int ended(const struct watch *w, const json_t *document)
 }
 
 /* One look; the answer is the caller's. False: nobody answers, which may pass. */
-static bool ask(struct watch *w, const char *path, uint64_t serial, uint64_t end, struct client_answer *a, int *status)
+static bool ask(struct watch *w, const char *path, uint64_t serial, uint64_t end, struct client_answer *a,
+	int *status)
 {
 	struct client_options patient = *w->options;
 	const struct timespec pause = {.tv_nsec = PAUSE_MS * 1000000};
@@ -197,7 +198,8 @@ static bool ask(struct watch *w, const char *path, uint64_t serial, uint64_t end
 		return false;
 	}
 	MUST(asprintf(&query, "%s?wait=%llums&after=%llu", path,
-		     (unsigned long long)MIN(w->bar ? WAIT_BAR_MS : WAIT_LINE_MS, end - MIN(end, now_ms()) + 1),
+		     (unsigned long long)MIN(
+			     w->bar ? WAIT_BAR_MS : WAIT_LINE_MS, end - MIN(end, now_ms()) + 1),
 		     (unsigned long long)serial) > 0);
 	*status = client_ask(&patient, "GET", query, NULL, a);
 	free(query);

@@ -11,6 +11,8 @@
 #define HEAD_BYTES  (32u * 1024)
 #define HEAD_FIELDS 200
 
+#define RESOLVE_TIMEOUT_MS 2000 /* of one try; the fetch's own is over everything */
+
 enum fetch_state {
 	FETCH_BEGUN, /* the next tick knows more */
 	FETCH_RESOLVING,
@@ -298,6 +300,7 @@ static bool take_apart(struct fetch *f, struct str url)
 static void on_begin(struct task *t)
 {
 	struct fetch *f = CONTAINER(t, struct fetch, begin);
+	const struct resolver_options options = {.timeout_ms = RESOLVE_TIMEOUT_MS, .tries = 2};
 	struct addr addr;
 
 	if (!f->host.n) {
@@ -309,9 +312,9 @@ static void on_begin(struct task *t)
 		connect_to(f, &addr);
 	} else {
 		set_state(f, FETCH_RESOLVING);
-		f->resolver_there = resolver_init(&f->resolver, f->loop, NULL);
+		f->resolver_there = resolver_init(&f->resolver, f->loop, &options);
 		if (f->resolver_there)
-			f->question = resolver_ask(&f->resolver, f->host.p, f->port, on_resolved, f);
+			f->question = resolver_ask(&f->resolver, f->host.p, f->port, RESOLVE_BOTH, on_resolved, f);
 		else
 			finish(f, REASON_UPSTREAM_RESOLVE);
 	}
