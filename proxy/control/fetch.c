@@ -314,7 +314,8 @@ static void on_begin(struct task *t)
 		set_state(f, FETCH_RESOLVING);
 		f->resolver_there = resolver_init(&f->resolver, f->loop, &options);
 		if (f->resolver_there)
-			f->question = resolver_ask(&f->resolver, f->host.p, f->port, RESOLVE_BOTH, on_resolved, f);
+			f->question =
+				resolver_ask(&f->resolver, f->host.p, f->port, RESOLVE_BOTH, on_resolved, f);
 		else
 			finish(f, REASON_UPSTREAM_RESOLVE);
 	}

@@ -201,7 +201,7 @@ def test_killed_in_the_middle_it_goes_on(edge, shop, green, refused_port):
     crash(proxy)
     conf = {k: v for k, v in proxy.conf.items() if k not in ("admin", "listeners", "log")}
     proxy = edge({**conf, "state_dir": proxy.conf["state_dir"]})
-    eventually(lambda: proxy.admin("GET", DEPLOY).json()["state"] == "checking", "it to wait again")
+    proxy.wait_event("deploy", state="checking")
     assert json.loads(proxy.cli("deploy", "acme/shop", "--status", "--json").out)["pool"] == "green"
     assert proxy.cli("backends", "acme/shop/green", "remove", str(refused_port), "--force").code == 0
     eventually(lambda: proxy.admin("GET", DEPLOY).json()["state"] == "done", "its end")
