@@ -15,6 +15,8 @@ static const struct cli_command *const commands[] = {
 	&check_command,
 	&explain_command,
 	&status_command,
+	&deploy_command,
+	&shift_command,
 	&weights_command,
 	&pool_command,
 	&drain_command,
@@ -39,7 +41,7 @@ static const struct cli_command *const commands[] = {
 	&worker_process_command,
 };
 
-#define OPTIONS_MAX 32
+#define OPTIONS_MAX 64
 #define LONG_ONLY   256 /* getopt_long()'s value of row i is LONG_ONLY + i, whether it has a letter or not */
 #define HELP_VALUE  (LONG_ONLY + OPTIONS_MAX)
 

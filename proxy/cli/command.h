@@ -70,6 +70,7 @@ struct cli_command {
 extern const struct cli_command drain_command, enable_command, hold_command, release_command;
 extern const struct cli_command backends_command, pool_command, weights_command;
 extern const struct cli_command complete_command, completion_command, manual_command;
+extern const struct cli_command deploy_command, shift_command;
 extern const struct cli_command run_command, check_command, explain_command, schema_command,
 	demo_backend_command, reference_command, reasons_command, metrics_reference_command, status_command,
 	reload_command, upgrade_command, stop_command, events_command, top_command, why_command,

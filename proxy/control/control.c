@@ -487,6 +487,8 @@ static bool begin(struct control *c)
 	drains_load(&c->drains);
 	holds_init(&c->holds, c);
 	holds_load(&c->holds);
+	shift_init(&c->shifts, c);
+	deploy_init(&c->deploys, c);
 	runtime_load(&c->runtime);
 	if (c->watches && !watch_init(&c->watch, &c->loop, on_files_changed, c))
 		fprintf(stderr, "weir: --watch: %s; is fs.inotify.max_user_instances too low?\n",
@@ -523,12 +525,16 @@ static void tear_down(struct control *c)
 	outlier_free(&c->outliers);
 	publish_free(&c->publisher);
 	capacity_free(&c->capacity);
+	deploy_stop(&c->deploys);
+	shift_stop(&c->shifts);
 	runtime_stop(&c->runtime);
 	event_emit(&c->io, CONF_LEVEL_INFO, "stopped", NULL);
 	io_thread_stop(&c->io);
 	mailbox_deliver(&c->box, c); /* what the store answered at the end */
 	runtime_free(&c->runtime);
 	drains_free(&c->drains);
+	deploy_free(&c->deploys);
+	shift_free(&c->shifts);
 	store_free(&c->store);
 	mailbox_deliver(&c->box, c); /* its last events */
 	event_ring_free(&c->events);

@@ -6,6 +6,7 @@
 #include "control/admin/door.h"
 #include "control/capacity.h"
 #include "control/cookie_secret.h"
+#include "control/deploy.h"
 #include "control/discovery.h"
 #include "control/drain.h"
 #include "control/events.h"
@@ -21,6 +22,7 @@
 #include "control/reload_log.h"
 #include "control/store.h"
 #include "control/runtime.h"
+#include "control/shift.h"
 #include "control/verify.h"
 #include "control/watch.h"
 #include "exchange/snapshot.h"
@@ -55,6 +57,8 @@ struct control {
 	struct runtime runtime;
 	struct drains drains;
 	struct hold_engine holds;
+	struct shift_engine shifts;
+	struct deploy_engine deploys;
 	struct worker *workers;
 	uint32_t worker_n;
 	uint32_t workers_waited_for; /* that have not answered the last order yet */

@@ -315,16 +315,13 @@ static struct tls_client *choose_tls(
 	return client;
 }
 
-/* Points the check's probe at the texts of the current snapshot. */
-static void aim(struct check *c, const struct health *h)
+void health_target(struct health_engine *e, const struct conf_backend *b, const struct conf_policy *policy,
+	struct probe_target *target)
 {
-	const struct conf_backend *b = h->member;
-	const struct conf_policy *policy = CONTAINER(h->conf, struct conf_policy, health);
-	struct probe_target target = {
-		.health = *h->conf,
+	*target = (struct probe_target){
+		.health = policy->health,
 		.protocol = policy->protocol,
 		.proxy_protocol = policy->proxy_protocol,
-		.keep = c->engine->keep && h->conf->interval <= KEEP_INTERVAL_MS,
 		.addr = b->addr,
 		.unix_path = b->unix_path,
 		.name = policy->tls.server_name.n ? policy->tls.server_name : b->host,
@@ -333,7 +330,16 @@ static void aim(struct check *c, const struct health *h)
 					      : b->address,
 	};
 
-	target.tls = choose_tls(c->engine, policy, &target.lost);
+	target->tls = choose_tls(e, policy, &target->lost);
+}
+
+/* Points the check's probe at the texts of the current snapshot. */
+static void aim(struct check *c, const struct health *h)
+{
+	struct probe_target target;
+
+	health_target(c->engine, h->member, CONTAINER(h->conf, struct conf_policy, health), &target);
+	target.keep = c->engine->keep && h->conf->interval <= KEEP_INTERVAL_MS;
 	probe_aim(c->probe, &target);
 }
 

@@ -17,6 +17,7 @@
 struct io_thread;
 struct capacity_engine;
 struct check;
+struct probe_target;
 
 /* Probes that are under way at once, of who passed the last time and of who did not; the others wait for their turn. */
 #define HEALTH_PROBES_MAX   512
@@ -60,6 +61,9 @@ void health_init(struct health_engine *e, struct loop *l, struct io_thread *io, 
 /* Checks exactly what this snapshot says. Before the snapshot goes to the workers, so that they never see a new
  * backend that nobody has checked. */
 void health_follow(struct health_engine *e, struct snapshot *s);
+/* How a backend is asked by the rules of policy, whose texts the target borrows; policy->health may say another question than its checks. */
+void health_target(struct health_engine *e, const struct conf_backend *b, const struct conf_policy *policy,
+	struct probe_target *target);
 void health_free(struct health_engine *e);
 /* What is thought of each backend, for a successor, and the same as the successor's starting point: {"acme/shop/blue/10.0.0.1:80":
  * {state, streak, since_ms, warm_from_ms}}. Backends that are not checked here, or unknown there, are passed over. */

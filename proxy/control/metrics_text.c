@@ -94,6 +94,12 @@ static void tell_cert_expiry(struct metrics_text *t)
 	}
 }
 
+static void tell_shifts(struct metrics_text *t)
+{
+	for (int i = SHIFT_DONE; i < SHIFT_STATES; i++)
+		exposition_count(&t->out, str_of(shift_state_names[i]), t->control->shifts.ended[i]);
+}
+
 /* -- workers -- */
 
 /* The counter at that place in each worker's tally. */
@@ -373,6 +379,22 @@ static void tell_quota(struct metrics_text *t, const struct tenant *tenant)
 
 /* -- pools and backends -- */
 
+static void tell_shift(struct metrics_text *t, const struct pool *pool)
+{
+	enum shift_state state;
+	int share = shift_share_now(&t->control->shifts, pool->slot->key, &state);
+	struct str labels[3];
+
+	if (share < 0)
+		return;
+	split_key(pool->slot->key, labels);
+	exposition_of(&t->out, labels, 3);
+	if (t->metric == METRIC_SHIFT_STATE)
+		exposition_count(&t->out, str_of(shift_state_names[state]), 1);
+	else
+		exposition_millionths(&t->out, STR_NONE, (uint64_t)share * 1000000 / SHIFT_WHOLE);
+}
+
 static void tell_pool(struct metrics_text *t, const struct pool *pool)
 {
 	struct pool_census census = pool_census(pool);
@@ -555,6 +577,9 @@ static const struct {
 	[METRIC_TENANT_CONNECTIONS] = {.tenant = tell_quota},
 	[METRIC_TENANT_WAITING] = {.tenant = tell_quota},
 	[METRIC_TENANT_REFUSED] = {.tenant = tell_quota},
+	[METRIC_SHIFT_SHARE] = {.pool = tell_shift},
+	[METRIC_SHIFT_STATE] = {.pool = tell_shift},
+	[METRIC_SHIFTS] = {.once = tell_shifts},
 	[METRIC_POOL_WEIGHT] = {.pool = tell_pool},
 	[METRIC_POOL_WEIGHT_CONFIGURED] = {.pool = tell_pool},
 	[METRIC_POOL_EFFECTIVE] = {.tenant = tell_tenant_shares},

@@ -222,6 +222,8 @@ void runtime_load(struct runtime *rt)
 	}
 	json_decref(all);
 	load_history(rt);
+	shift_load(&rt->control->shifts);
+	deploy_load(&rt->control->deploys);
 	store_forget(&rt->control->store);
 }
 

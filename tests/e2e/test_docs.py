@@ -123,6 +123,6 @@ def test_every_shared_word_is_listed():
             assert f"{header.stem}.{name}`" in listed or f".{name}`" in listed, f"{header.name}: {name}"
 
 
-@pytest.mark.parametrize("command", ["run", "check", "explain", "status", "weights", "pool", "backends", "events", "reload", "stop", "schema", "demo-backend"])
+@pytest.mark.parametrize("command", ["run", "check", "explain", "status", "weights", "pool", "backends", "deploy", "shift", "events", "reload", "stop", "schema", "demo-backend"])
 def test_every_command_is_explained(command):
     assert f"## weir {command}\n" in (ROOT / "docs" / "commands.md").read_text()

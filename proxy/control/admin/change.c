@@ -144,6 +144,20 @@ static bool may_change(struct admin_request *rq)
 	return false;
 }
 
+/* Is it in the hands of a deploy or a shift? By force it is changed all the same, which ends that. */
+static bool check_held(struct admin_request *rq, struct str service, const struct service_change *change)
+{
+	const struct control *c = rq->control;
+	char text[SHIFT_TEXT];
+
+	if (change->force ||
+		!(deploy_holds(&c->deploys, service, change->backends_pool, text) ||
+			((change->weights || change->states) && shift_holds(&c->shifts, service, text))))
+		return true;
+	admin_problem(rq, 409, "shift_under_way", "%s", text);
+	return false;
+}
+
 void change_begin(struct admin_request *rq, const struct service *s, struct service_change *change,
 	json_t *(*answer)(struct admin_request *rq))
 {
@@ -153,7 +167,7 @@ void change_begin(struct admin_request *rq, const struct service *s, struct serv
 	int64_t version = runtime_version(rt, service);
 	struct change_wait *w = arena_new(&rq->arena, struct change_wait);
 
-	if (!may_change(rq) || !admin_if_match(rq, (uint64_t)version))
+	if (!may_change(rq) || !admin_if_match(rq, (uint64_t)version) || !check_held(rq, service, change))
 		return;
 	if (runtime_is_busy(rt, service)) {
 		admin_problem(rq, 503, "busy",

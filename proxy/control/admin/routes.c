@@ -16,5 +16,7 @@ const struct admin_route *const admin_tables[] = {
 	hold_routes,
 	pool_routes,
 	weights_routes,
+	deploy_routes,
+	shift_routes,
 	NULL,
 };

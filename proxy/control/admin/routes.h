@@ -9,5 +9,6 @@ extern const struct admin_route event_routes[], explain_routes[], life_routes[],
 	openapi_routes[], process_routes[], requests_routes[], service_routes[], status_routes[];
 extern const struct admin_route drain_routes[], history_routes[], hold_routes[], pool_routes[],
 	weights_routes[];
+extern const struct admin_route deploy_routes[], shift_routes[];
 
 #endif

@@ -1,0 +1,208 @@
+"""One verb brings a new version into service; whatever fails, the old one serves."""
+import json
+import os
+import signal
+import subprocess
+import threading
+
+import pytest
+
+from support import websocket
+from support.answers import reply
+from support.config import pool, site
+from support.load import Load
+from support.websocket import TEXT, OverHttp1
+from support.wire import eventually
+
+DEPLOY = "/v1/services/acme/shop/deploy"
+HEALTH = {"http": {"path": "/healthz"}, "interval": "100ms", "timeout": "2s", "rise": 1, "fall": 1}
+
+
+@pytest.fixture
+def blue(origin):
+    return origin("blue")
+
+
+@pytest.fixture
+def green(origin):
+    return origin("green")
+
+
+@pytest.fixture
+def shop(edge, blue):
+    """weir with blue serving; green has no backends yet."""
+    def start(service=None, **top):
+        return edge(site(pools={"blue": pool(blue, weight=100), "green": pool(weight=0)}, service={"health": HEALTH, **(service or {})}, **top))
+    return start
+
+
+def weights(proxy):
+    pools = proxy.admin("GET", "/v1/services/acme/shop/weights").json()["pools"]
+    return {name: round(p["effective_weight"]) for name, p in pools.items()}
+
+
+def deploy(proxy, *args, code=0):
+    r = proxy.cli("deploy", "acme/shop", *args)
+    assert r.code == code, (r.code, r.out, r.err)
+    return r
+
+
+def crash(proxy):
+    for pid in proxy.pids():
+        os.kill(pid, signal.SIGKILL)
+    proxy.process.wait()
+    proxy.stopped = True
+
+
+def test_backends_in_healthy_warm_and_switched_at_once(shop, green):
+    proxy = shop()
+    r = deploy(proxy, "--pool", "green", "--backends", green, "--warm-up", "/warm", "--warm-up-requests", "3", "--reason", "version 2")
+    assert weights(proxy) == {"blue": 0, "green": 100}
+    assert proxy.get("/").body == b"green"
+    assert [q.target for q in green.requests if q.target == "/warm"] == ["/warm"] * 3
+    for state in ("setting", "checking", "warming", "shifting", "done"):
+        assert state in r.out, r.out
+    assert proxy.wait_event("deploy", state="done")["reason"] == "version 2"
+
+
+def test_under_load_with_websockets_open_no_request_fails(shop, blue, green):
+    for o in (blue, green):
+        o.on("/ws", websocket.echo())
+    proxy = shop()
+    sockets = [OverHttp1(proxy.connect(), "/ws") for _ in range(5)]
+    with Load(proxy.address()) as load:
+        load.wait_more(50)
+        deploy(proxy, "--pool", "green", "--backends", green, "--shift", "10,50,100", "--every", "1s", "--max-error-rate", "1%", "--min-samples", "20")
+        load.wait_more(50)
+    assert not load.failures
+    assert load.answers[-1] == b"green"
+    for w in sockets:
+        w.send(TEXT, b"still here")
+        assert w.receive() == (TEXT, b"still here")
+        w.close()
+
+
+def test_a_busy_shop_is_deployed_to_without_a_failed_request(edge, started):
+    from support.process_origin import ProcessOrigin
+    blue, green = ProcessOrigin("blue"), ProcessOrigin("green")
+    started += [blue, green]
+    proxy = edge(site(pools={"blue": pool(blue, weight=100), "green": pool(weight=0)}, service={"health": HEALTH}))
+    load = subprocess.Popen(["h2load", "-n", "6000", "-c", "8", "-m", "4", "--rps", "100", "-H", ":authority: acme.test", proxy.url("/")],
+        stdout=subprocess.PIPE, text=True)
+    with Load(proxy.address(), h1=4, h2=0) as old:
+        deploy(proxy, "--pool", "green", "--backends", green, "--shift", "25,100", "--every", "1s", "--max-error-rate", "1%",
+            "--min-samples", "100")
+        assert "0 failed, 0 errored" in load.communicate()[0] and load.returncode == 0
+    assert not old.failures and old.done
+    assert weights(proxy) == {"blue": 0, "green": 100}
+    assert {r["status"] for r in proxy.access_log() if r.get("path") == "/"} == {200}
+
+
+def test_the_old_pool_is_drained_if_asked_and_the_next_deploy_opens_it(shop, blue, green, origin):
+    proxy = shop()
+    deploy(proxy, "--pool", "green", "--backends", green, "--drain")
+    states = {n: p["state"] for n, p in proxy.admin("GET", "/v1/services/acme/shop/weights").json()["pools"].items()}
+    assert states == {"blue": "closed", "green": "open"}
+    third = origin("third")
+    deploy(proxy, "--pool", "blue", "--backends", third, "--drain")
+    assert weights(proxy)["blue"] == 100 and proxy.get("/").body == b"third"
+
+
+def test_a_version_that_does_not_become_healthy_is_not_served(shop, green, refused_port):
+    proxy = shop()
+    r = deploy(proxy, "--pool", "green", "--backends", f"{green},{refused_port}", "--healthy-within", "500ms", code=3)
+    assert "not every backend has become healthy" in r.err and str(refused_port) in r.err
+    assert weights(proxy) == {"blue": 100, "green": 0} and proxy.get("/").body == b"blue"
+    deploy(proxy, "--pool", "green", "--backends", green)
+
+
+def test_a_version_that_fails_its_warm_up_is_not_served(shop, green):
+    green.on("/warm", reply(500, "broken"))
+    proxy = shop()
+    r = deploy(proxy, "--pool", "green", "--backends", green, "--warm-up", "/warm", code=1)
+    assert "a warm-up request to" in r.err and "answered 500" in r.err
+    assert weights(proxy) == {"blue": 100, "green": 0}
+
+
+def test_a_version_that_fails_under_traffic_is_rolled_back(shop, green):
+    green.always(reply(500, "broken"))
+    green.on("/healthz", reply(200, "well"))
+    proxy = shop()
+    with Load(proxy.address(), check=lambda r: True):
+        r = deploy(proxy, "--pool", "green", "--backends", green, "--shift", "50,100", "--every", "1h", "--max-error-rate", "1%", code=5)
+    assert "rolled back: error rate" in r.err
+    assert weights(proxy) == {"blue": 100, "green": 0} and proxy.get("/").body == b"blue"
+
+
+def test_the_same_deploy_again_joins_it_or_changes_nothing(shop, green):
+    proxy = shop()
+    args = ["--pool", "green", "--backends", str(green), "--shift", "50,100", "--every", "2s"]
+    deploy(proxy, *args, "--no-wait")
+    joined = deploy(proxy, *args)
+    assert "begun already" in joined.out
+    assert weights(proxy) == {"blue": 0, "green": 100}
+    version = proxy.admin("GET", "/v1/services/acme/shop").json()["version"]
+    deploy(proxy, *args)  # it is so already
+    assert proxy.admin("GET", "/v1/services/acme/shop").json()["version"] == version
+
+
+def test_a_deploy_with_an_id_is_reported_and_not_done_again(shop, green):
+    green.on("/healthz", reply(500, "ill"))
+    proxy = shop()
+    args = ["--pool", "green", "--backends", green, "--healthy-within", "300ms", "--id", "build-7"]
+    deploy(proxy, *args, code=3)
+    green.on("/healthz", reply(200, "well"))
+    deploy(proxy, *args, code=3)
+    deploy(proxy, *args[:-1], "build-8")
+
+
+def test_another_deploy_meanwhile_is_refused_and_told_who_is_there(shop, green, refused_port):
+    proxy = shop()
+    deploy(proxy, "--pool", "green", "--backends", refused_port, "--no-wait", "--author", "ann")
+    r = deploy(proxy, "--pool", "green", "--backends", green, code=1)
+    assert "a deploy of pool green is under way" in r.err and "ann" in r.err
+    assert proxy.cli("backends", "acme/shop/green", "set", green).code == 1
+    assert proxy.cli("shift", "acme/shop", "green").code == 1
+    deploy(proxy, "--abort")
+    deploy(proxy, "--pool", "green", "--backends", green)
+
+
+def test_of_many_conflicting_deploys_one_wins(shop, green):
+    proxy = shop()
+    answers = []
+
+    def one(i):
+        answers.append(proxy.admin("POST", DEPLOY, {"pool": "green", "backends": [str(green)], "id": f"build-{i}"}).status)
+    threads = [threading.Thread(target=one, args=(i,)) for i in range(10)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert sorted(answers)[0] == 201 and answers.count(201) == 1
+
+
+@pytest.mark.parametrize("args, code, says", [
+    ([], 2, "to which pool"),
+    (["--pool", "gren"], 1, "no pool"),
+    (["--pool", "blue"], 1, "has all users now"),
+    (["--pool", "green", "--backends", "nonsense"], 1, "address and port"),
+    (["--pool", "green", "--shift", "a,b"], 2, "percentages"),
+    (["--pool", "green", "--healthy-within", "never"], 1, "duration"),
+    (["--pool", "green", "--warm-up", "warm"], 1, "slash"),
+])
+def test_what_cannot_be_is_said_with_what_to_do(shop, args, code, says):
+    assert says in deploy(shop(), *args, code=code).err
+
+
+def test_killed_in_the_middle_it_goes_on(edge, shop, green, refused_port):
+    proxy = shop()
+    deploy(proxy, "--pool", "green", "--backends", f"{green},{refused_port}", "--healthy-within", "1h", "--no-wait")
+    eventually(lambda: proxy.admin("GET", DEPLOY).json()["state"] == "checking", "it to wait")
+    crash(proxy)
+    conf = {k: v for k, v in proxy.conf.items() if k not in ("admin", "listeners", "log")}
+    proxy = edge({**conf, "state_dir": proxy.conf["state_dir"]})
+    proxy.wait_event("deploy", state="checking")
+    assert json.loads(proxy.cli("deploy", "acme/shop", "--status", "--json").out)["pool"] == "green"
+    assert proxy.cli("backends", "acme/shop/green", "remove", str(refused_port), "--force").code == 0
+    eventually(lambda: proxy.admin("GET", DEPLOY).json()["state"] == "done", "its end")
+    assert weights(proxy) == {"blue": 0, "green": 100}
