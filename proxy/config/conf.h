@@ -235,8 +235,18 @@ struct conf_pool {
 	uint64_t digest; /* of what is written there, but for its backends */
 };
 
+/* A copy of some requests goes to another pool as well. */
+struct conf_mirror {
+	struct str pool; /* empty: none does */
+	uint32_t share; /* of requests, in parts per 10,000 */
+	uint64_t body; /* bytes; a request with more is not copied */
+	uint32_t requests; /* copies at once; 0: any number */
+	uint32_t timeout; /* ms */
+};
+
 struct conf_service {
 	struct str name;
+	struct conf_mirror mirror;
 	struct conf_split split;
 	struct conf_policy policy;
 	struct conf_pool *pools; /* in declared order */

@@ -255,10 +255,49 @@ static void pool_inherit(void *element, const void *parent)
 	((struct conf_pool *)element)->policy = ((const struct conf_service *)parent)->policy;
 }
 
+/* -- mirror -- */
+
+static const struct config_field mirror_fields[] = {
+	STRING("pool", struct conf_mirror, pool, "the pool of the service that gets the copies", NULLABLE),
+	SHARE("share", struct conf_mirror, share, "of the service's requests", .dflt = 10000),
+	SIZE("body", struct conf_mirror, body, "above which a request is not copied", .dflt = 65536,
+		.max = 1048576),
+	COUNT("requests", struct conf_mirror, requests,
+		"copies at once from one worker; what comes beyond is not copied; 0: any number",
+		.dflt = 100),
+	DURATION("timeout", struct conf_mirror, timeout,
+		"for a copy, from connecting to the end of its answer", .dflt = 5000),
+	END,
+};
+
+static const struct config_object mirror_object = {
+	.id = OBJECT_MIRROR,
+	.path = "services.NAME.mirror",
+	.what = "mirror",
+	.doc = "A copy of requests to another pool, without any effect on their answers.",
+	.size = sizeof(struct conf_mirror),
+	.fields = mirror_fields,
+};
+
+static void check_mirror(struct parse *p, const struct node *v, const struct conf_service *s)
+{
+	const struct node *mirror = node_get(v, STR("mirror"));
+
+	if (s->mirror.pool.n == 0 || !mirror)
+		return;
+	for (uint32_t i = 0; i < s->pool_n; i++)
+		if (str_eq(s->pools[i].name, s->mirror.pool))
+			return;
+	parse_error(p, node_get(mirror, STR("pool")), "service %s has no pool %s", parse_quote(p, s->name),
+		parse_quote(p, s->mirror.pool));
+}
+
 /* -- services -- */
 
 static const struct config_field service_fields[] = {
 	OBJECT("split", struct conf_service, split, split_object, "which pool a request goes to"),
+	OBJECT("mirror", struct conf_service, mirror, mirror_object,
+		"a copy of requests to another pool, without any effect on their answers"),
 	EMBED(struct conf_service, policy, policy_object),
 	/* After the service's own keys, which the pools begin with. */
 	MAP_OF("pools", struct conf_service, pools, pool_n, pool_object,
@@ -336,6 +375,7 @@ static void service_check(struct parse *p, const struct node *v, void *obj)
 				"pool %s needs a \"weight\": with several pools, each says its share",
 				parse_quote(p, node_str(k)));
 	}
+	check_mirror(p, v, s);
 	check_policies(p, v, pools, s);
 	for (uint32_t i = 0; i < s->pool_n; i++)
 		take_hosts(p, pools, s, i);

@@ -140,6 +140,16 @@ static void tell_worker(struct metrics_text *t)
 	}
 }
 
+static void tell_mirrors(struct metrics_text *t)
+{
+	exposition_count(&t->out, STR("answered"),
+		of_workers(t->control, offsetof(struct worker_tally, mirrors_answered)));
+	exposition_count(&t->out, STR("failed"),
+		of_workers(t->control, offsetof(struct worker_tally, mirrors_failed)));
+	exposition_count(&t->out, STR("dropped"),
+		of_workers(t->control, offsetof(struct worker_tally, mirrors_dropped)));
+}
+
 static void tell_closed(struct metrics_text *t)
 {
 	char buf[REASON_NAME_MAX];
@@ -549,6 +559,7 @@ static const struct {
 	[METRIC_CLOSED] = {.once = tell_closed},
 	[METRIC_HANDSHAKES] = {.once = tell_handshakes},
 	[METRIC_PROTOCOLS] = {.once = tell_protocols},
+	[METRIC_MIRRORS] = {.once = tell_mirrors},
 	[METRIC_LAG] = {.once = tell_worker},
 	[METRIC_MEMORY] = {.once = tell_worker},
 	[METRIC_LOG_LOST] = {.once = tell_log_lost},

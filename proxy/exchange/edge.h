@@ -62,6 +62,8 @@ struct edge {
 	uint32_t exchange_n;
 	struct list queues; /* those in which exchanges wait for their pool */
 	struct holds holds;
+	struct list mirrors; /* struct mirror: copies of requests */
+	uint32_t mirror_n;
 	struct list tunnels; /* struct tunnel: WebSockets */
 	struct deadline tunnels_look; /* at whether some of them have to go */
 	uint32_t tunnel_ms; /* this worker drains, and they are given so long; 0: it does not */

@@ -100,6 +100,7 @@ void exchange_end(struct exchange *x)
 	if (x->modules)
 		modules_end(x);
 	tunnel_end(x);
+	mirror_abandon(x);
 	count_end(x);
 	if (x->reason != REASON_NONE || x->status >= 500)
 		cause_record(x);
@@ -404,6 +405,8 @@ static void client_on_body(struct stream *s, struct chain *chain, bool last)
 	x->request_last |= last;
 	if (filters_any(&x->filters_up) && x->state >= EXCHANGE_CONNECTING && !filter_request(x, chain, last))
 		return;
+	if (x->mirror)
+		mirror_body(x, chain, last);
 	chain_move(&x->request_body, chain);
 	exchange_pump_request(x);
 }
@@ -421,8 +424,12 @@ static void client_on_trailers(struct stream *s, const struct fields *trailers)
 
 		if (!filter_request(x, &rest, true))
 			return;
+		if (x->mirror)
+			mirror_body(x, &rest, false);
 		chain_move(&x->request_body, &rest);
 	}
+	if (x->mirror)
+		mirror_body(x, &(struct chain){0}, true);
 	if (trailers->n) {
 		x->request_trailers = arena_new(&x->arena, struct fields);
 		fields_copy(&x->arena, x->request_trailers, trailers);

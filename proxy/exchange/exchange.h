@@ -18,6 +18,7 @@
 #include "exchange/edge.h"
 #include "exchange/entry.h"
 #include "exchange/filter.h"
+#include "exchange/mirror.h"
 #include "exchange/modules.h"
 
 #define EXCHANGE_MAGIC 0xe8c4a93e
@@ -106,6 +107,7 @@ struct exchange {
 	struct chain replay; /* what was given to the upstream, kept for another attempt */
 	struct fields *request_trailers; /* have come, but there is no upstream yet */
 	struct module_run *modules; /* NULL: it has met none */
+	struct mirror *mirror; /* its copy, as long as it is not complete; NULL: none */
 	struct tunnel *websocket; /* what is known of its tunnel; NULL: it is none */
 	struct filters filters_up, filters_down; /* of the request's body, and of the answer's */
 	struct quota *quota; /* of the tenant whose limits it is counted under; NULL: it has none */

@@ -46,6 +46,8 @@ struct worker_tally {
 	struct tally unrouted; /* requests that came to no service */
 	_Atomic uint64_t connections; /* open now */
 	_Atomic uint64_t exchanges, tunnels; /* requests, and WebSockets of them, now */
+	/* Copies of requests: answered, failed, and those that were not made or not completed. */
+	_Atomic uint64_t mirrors_answered, mirrors_failed, mirrors_dropped;
 	_Atomic uint64_t accepted, refused;
 	_Atomic uint64_t closed[REASONS]; /* connections that ended, by reason */
 	_Atomic uint64_t handshakes[2]; /* of TLS: 1.2, 1.3 */

@@ -185,6 +185,7 @@ void install_free(struct worker *w)
 {
 	struct edge *e = &w->edge;
 
+	mirrors_end_all(e);
 	for (uint32_t i = 0; i < e->backend_n; i++) {
 		if (!e->backends[i])
 			continue;

@@ -106,6 +106,7 @@ bool worker_init(struct worker *w, uint32_t index, const struct worker_owner *ow
 	list_init(&w->edge.exchanges);
 	list_init(&w->edge.queues);
 	list_init(&w->edge.tunnels);
+	list_init(&w->edge.mirrors);
 	ring_init(&w->access, ACCESS_RING);
 	gates_init(w);
 	w->box_event = event_new(w->loop.base, w->box.fd, EV_READ | EV_PERSIST, on_mail, w);
