@@ -1,6 +1,7 @@
 """What is promised about commands holds: what --json prints, the manual pages, what is installed, what docs/commands.md shows."""
 import json
 import os
+import pty
 import re
 import shlex
 import subprocess
@@ -118,6 +119,42 @@ def test_top_fits_a_narrow_terminal(proxy):
     assert "acme/shop/broken " in wide
     narrow = run("top", "--interval", "100ms", env={"WEIR_SOCKET": str(proxy.dir / "admin.sock"), "COLUMNS": "85"}).out
     assert max(map(len, narrow.splitlines())) <= max(85, 71 + 16)
+
+
+# -- on a terminal --
+
+def at_a_terminal(proxy, *args, **env):
+    """What somebody sees who types it."""
+    ours, theirs = pty.openpty()
+    p = subprocess.Popen([edge_module.WEIR, *args], stdin=theirs, stdout=theirs, stderr=theirs,
+        env={**os.environ, "WEIR_SOCKET": str(proxy.dir / "admin.sock"), "TERM": "vt100", "NO_COLOR": "", **env})
+    os.close(theirs)
+    seen = b""
+    try:
+        while part := os.read(ours, 65536):
+            seen += part
+    except OSError:  # nobody has the other end any more
+        pass
+    finally:
+        os.close(ours)
+    return p.wait(PATIENCE), seen.decode()
+
+
+def test_colour_is_for_terminals_and_for_who_wants_it(proxy):
+    assert "\x1b[32mserving\x1b[0m" in at_a_terminal(proxy, "status")[1]
+    for env in ({"NO_COLOR": "1"}, {"TERM": "dumb"}):
+        assert "\x1b" not in at_a_terminal(proxy, "status", **env)[1]
+
+
+def test_who_waits_at_a_terminal_sees_how_far_it_is(edge, origin, refused_port):
+    health = {"tcp": {}, "interval": "100ms", "timeout": "1s", "fall": 1, "rise": 1}
+    shop = origin("shop")
+    proxy = edge(site(pools={"blue": pool(shop, weight=1), "green": pool(shop, weight=0)}, service={"health": health}))
+    wait = ["backends", "acme/shop/green", "set", str(shop), str(refused_port), "--wait", "--timeout", "1s"]
+    code, seen = at_a_terminal(proxy, *wait)
+    assert code == 3 and "[##########----------] 1 of 2 up" in seen and "not all of them are up yet, 1 of 2" in seen
+    r = proxy.cli(*wait, "--json")
+    assert r.code == 3 and "[#" not in r.err and r.json()["up"] == 1
 
 
 # -- help, manual pages, installation --
