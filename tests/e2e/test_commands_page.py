@@ -26,7 +26,7 @@ TYPED = {
     "backends": [["backends", "acme/shop/green"], ["backends", "acme/shop/green", "add", "127.0.0.1:9"], ["backends", "acme/shop/green", "reset"]],
     "top": [["top", "--interval", "100ms"]],
 }
-SEPARATE = {"events -f", "why REQUEST_ID", "stop", "check"}
+SEPARATE = {"events -f", "why REQUEST_ID", "stop", "check", "shift", "deploy"}
 
 
 def visible_commands():
@@ -87,6 +87,20 @@ def test_json_of_events_as_they_come_and_of_stop_is_as_promised(proxy):
         p.wait()
         p.stdout.close()
     holds("stop", proxy.cli("stop", "--drain", "1s", "--json").json())
+
+
+def test_json_of_a_shift_and_of_a_deploy_is_as_promised(edge, origin):
+    proxy = edge(site(pools={"blue": pool(origin("blue"), weight=100), "green": pool(origin("green"), weight=0)}))
+    for args in (["--steps", "50,100", "--every", "1h"], ["--status"], ["--pause"], ["--abort"]):
+        r = proxy.cli("shift", "acme/shop", *([] if args[0] in ("--status", "--pause", "--abort") else ["green"]), *args, "--json")
+        assert r.code == 0, r.err
+        holds("shift", r.json())
+    eventually(lambda: proxy.cli("shift", "acme/shop", "--status", "--json").json()["ended"], "its end")
+    for args in (["--pool", "green"], ["--status"]):
+        r = proxy.cli("deploy", "acme/shop", *args, "--json")
+        assert r.code == 0, r.err
+        holds("deploy", r.json())
+    assert r.json()["state"] == "done" and r.json()["shift"]["share"] == 100
 
 
 def test_every_schema_is_one_and_belongs_to_a_command():
