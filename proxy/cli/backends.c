@@ -5,6 +5,7 @@
 #include <time.h>
 #include "base/obj.h"
 #include "cli/change.h"
+#include "cli/progress.h"
 
 #define LOOK_MS 100
 
@@ -63,14 +64,24 @@ static int wait_until_up(const struct change_options *o, const char *path, struc
 		return CLI_USAGE;
 	end = now_ms() + limit_ms;
 	while (status == CLI_DONE && !all_up(a->body)) {
+		unsigned long long up =
+			(unsigned long long)json_integer_value(json_object_get(a->body, "up"));
+		size_t all = json_array_size(json_object_get(a->body, "backends"));
+
 		if (now_ms() >= end) {
-			fputs("weir backends: not all of them are up yet\n", stderr);
+			progress_end();
+			fprintf(stderr,
+				"weir backends: not all of them are up yet, %llu of %zu; --timeout waits "
+				"longer\n",
+				up, all);
 			return CLI_TIMED_OUT;
 		}
+		progress(up, all, "%llu of %zu up", up, all);
 		nanosleep(&pause, NULL);
 		client_answer_free(a);
 		status = client_call(&o->client, "GET", path, NULL, a);
 	}
+	progress_end();
 	return status;
 }
 
@@ -86,10 +97,13 @@ static int change(const struct change_options *o, const char *path, const struct
 		json_array_append_new(list, json_string(arguments->v[i]));
 	json_object_set_new(body, "backends", list);
 	status = change_send(&backends_command, o, verb->method, path, body, &a);
-	if (status == CLI_DONE)
+	if (status == CLI_DONE && !(o->wait && o->client.json))
 		change_print_outcome(o, &a);
-	if (status == CLI_DONE && o->wait)
+	if (status == CLI_DONE && o->wait) {
 		status = wait_until_up(o, path, &a);
+		if (o->client.json && a.status < 400)
+			client_print_json(&a);
+	}
 	if (a.body && a.status < 400 && !o->client.json)
 		print_backends(a.body);
 	client_answer_free(&a);

@@ -1,6 +1,7 @@
 """What is promised about commands holds: what --json prints, the manual pages, what is installed, what docs/commands.md shows."""
 import json
 import os
+import pty
 import re
 import shlex
 import subprocess
@@ -25,7 +26,7 @@ TYPED = {
     "backends": [["backends", "acme/shop/green"], ["backends", "acme/shop/green", "add", "127.0.0.1:9"], ["backends", "acme/shop/green", "reset"]],
     "top": [["top", "--interval", "100ms"]],
 }
-SEPARATE = {"events -f", "why REQUEST_ID", "stop", "check"}
+SEPARATE = {"events -f", "why REQUEST_ID", "stop", "check", "shift", "deploy"}
 
 
 def visible_commands():
@@ -88,6 +89,20 @@ def test_json_of_events_as_they_come_and_of_stop_is_as_promised(proxy):
     holds("stop", proxy.cli("stop", "--drain", "1s", "--json").json())
 
 
+def test_json_of_a_shift_and_of_a_deploy_is_as_promised(edge, origin):
+    proxy = edge(site(pools={"blue": pool(origin("blue"), weight=100), "green": pool(origin("green"), weight=0)}))
+    for args in (["--steps", "50,100", "--every", "1h"], ["--status"], ["--pause"], ["--abort"]):
+        r = proxy.cli("shift", "acme/shop", *([] if args[0] in ("--status", "--pause", "--abort") else ["green"]), *args, "--json")
+        assert r.code == 0, r.err
+        holds("shift", r.json())
+    eventually(lambda: proxy.cli("shift", "acme/shop", "--status", "--json").json()["ended"], "its end")
+    for args in (["--pool", "green"], ["--status"]):
+        r = proxy.cli("deploy", "acme/shop", *args, "--json")
+        assert r.code == 0, r.err
+        holds("deploy", r.json())
+    assert r.json()["state"] == "done" and r.json()["shift"]["share"] == 100
+
+
 def test_every_schema_is_one_and_belongs_to_a_command():
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
     assert {n.split(" ")[0] for n in SCHEMA["properties"]} <= set(visible_commands())
@@ -118,6 +133,42 @@ def test_top_fits_a_narrow_terminal(proxy):
     assert "acme/shop/broken " in wide
     narrow = run("top", "--interval", "100ms", env={"WEIR_SOCKET": str(proxy.dir / "admin.sock"), "COLUMNS": "85"}).out
     assert max(map(len, narrow.splitlines())) <= max(85, 71 + 16)
+
+
+# -- on a terminal --
+
+def at_a_terminal(proxy, *args, **env):
+    """What somebody sees who types it."""
+    ours, theirs = pty.openpty()
+    p = subprocess.Popen([edge_module.WEIR, *args], stdin=theirs, stdout=theirs, stderr=theirs,
+        env={**os.environ, "WEIR_SOCKET": str(proxy.dir / "admin.sock"), "TERM": "vt100", "NO_COLOR": "", **env})
+    os.close(theirs)
+    seen = b""
+    try:
+        while part := os.read(ours, 65536):
+            seen += part
+    except OSError:  # nobody has the other end any more
+        pass
+    finally:
+        os.close(ours)
+    return p.wait(PATIENCE), seen.decode()
+
+
+def test_colour_is_for_terminals_and_for_who_wants_it(proxy):
+    assert "\x1b[32mserving\x1b[0m" in at_a_terminal(proxy, "status")[1]
+    for env in ({"NO_COLOR": "1"}, {"TERM": "dumb"}):
+        assert "\x1b" not in at_a_terminal(proxy, "status", **env)[1]
+
+
+def test_who_waits_at_a_terminal_sees_how_far_it_is(edge, origin, refused_port):
+    health = {"tcp": {}, "interval": "100ms", "timeout": "1s", "fall": 1, "rise": 1}
+    shop = origin("shop")
+    proxy = edge(site(pools={"blue": pool(shop, weight=1), "green": pool(shop, weight=0)}, service={"health": health}))
+    wait = ["backends", "acme/shop/green", "set", str(shop), str(refused_port), "--wait", "--timeout", "1s"]
+    code, seen = at_a_terminal(proxy, *wait)
+    assert code == 3 and "[##########----------] 1 of 2 up" in seen and "not all of them are up yet, 1 of 2" in seen
+    r = proxy.cli(*wait, "--json")
+    assert r.code == 3 and "[#" not in r.err and r.json()["up"] == 1
 
 
 # -- help, manual pages, installation --
