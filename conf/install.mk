@@ -5,6 +5,8 @@ SYSCONFDIR ?= /etc
 DOCDIR := $(PREFIX)/share/doc/weir
 UNITDIR ?= $(PREFIX)/lib/systemd/system
 TMPFILESDIR ?= $(PREFIX)/lib/tmpfiles.d
+MANDIR ?= $(PREFIX)/share/man
+COMPLETIONDIRS := bash-completion/completions zsh/site-functions fish/vendor_completions.d
 SYSUSERSDIR ?= $(PREFIX)/lib/sysusers.d
 
 install: $(BUILD)/weir
@@ -17,9 +19,15 @@ install: $(BUILD)/weir
 	$(Q)install -D -m 644 conf/weir.tmpfiles $(DESTDIR)$(TMPFILESDIR)/weir.conf
 	$(Q)install -D -m 644 conf/logrotate $(DESTDIR)$(SYSCONFDIR)/logrotate.d/weir
 	$(Q)install -m 644 conf/example.yaml $(DESTDIR)$(SYSCONFDIR)/weir/weir.yaml.example
+	$(Q)install -d -m 755 $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man5 $(addprefix $(DESTDIR)$(PREFIX)/share/,$(COMPLETIONDIRS))
+	$(Q)$(BUILD)/weir manual weir.1 > $(DESTDIR)$(MANDIR)/man1/weir.1
+	$(Q)$(BUILD)/weir manual weir.yaml.5 > $(DESTDIR)$(MANDIR)/man5/weir.yaml.5
+	$(Q)cd $(DESTDIR)$(PREFIX)/share && $(CURDIR)/$(BUILD)/weir completion bash > bash-completion/completions/weir && \
+		$(CURDIR)/$(BUILD)/weir completion zsh > zsh/site-functions/_weir && \
+		$(CURDIR)/$(BUILD)/weir completion fish > fish/vendor_completions.d/weir.fish
 	$(Q)install -m 644 conf/example.yaml conf/quickstart.yaml conf/prometheus.yaml conf/prometheus-alerts.yaml conf/grafana-weir.json $(DESTDIR)$(DOCDIR)/examples
 	$(Q)cd proxy && for f in base/*.h base/*.def config/*.h http/*.h http/*.def io/*.h exchange/module.h; do \
 		install -D -m 644 $$f $(DESTDIR)$(PREFIX)/include/weir/$$f; done
-	$(Q)install -m 644 README.md LICENSE NOTICE CHANGELOG.md $(wildcard docs/*.md) $(DESTDIR)$(DOCDIR)
+	$(Q)install -m 644 README.md LICENSE NOTICE CHANGELOG.md $(wildcard docs/*.md) docs/commands.schema.json $(DESTDIR)$(DOCDIR)
 
 .PHONY: install

@@ -137,21 +137,19 @@ static int run(const void *parsed, const struct cli_list *arguments)
 
 const struct cli_command backends_command = {
 	.name = "backends",
-	.synopsis = "TENANT/SERVICE/POOL [set|add|remove ADDRESS:PORT...] [reset] [--wait] [--timeout TIME] "
-		    "[--reason "
-		    "TEXT] [--json]",
+	.synopsis = "TENANT/SERVICE/POOL [set|add|remove|reset [ADDRESS:PORT...]] [--wait] [--timeout TIME] "
+		    "[--reason TEXT] [--json]",
 	.summary = "show or change the backends of a pool",
+	.examples = "  weir backends acme/shop/green set 10.0.0.7:8080 10.0.0.8:8080 --wait --timeout 2m\n"
+		    "  weir backends acme/shop/green add 10.0.0.9:8080\n"
+		    "  weir backends acme/shop/green reset",
 	.help = "The list that is set at run time stands instead of the file's, is checked like it, and "
-		"outlives reload, "
-		"restart and crash; when the\n"
+		"outlives reload, restart and crash; when the\n"
 		"pool's backends change in the file, those win. \"reset\" goes back to them. Nothing is cut: "
-		"requests that are "
-		"open at a backend\n"
-		"which goes end there. With --wait, returns when all of them are up.\n\n"
-		"exit status: 0 done, 1 refused, 2 wrong usage, 3 timed out, 4 the version is another one\n\n"
-		"  weir backends acme/shop/green set 10.0.0.7:8080 10.0.0.8:8080 --wait --timeout 2m\n"
-		"  weir backends acme/shop/green add 10.0.0.9:8080\n"
-		"  weir backends acme/shop/green reset",
+		"requests that are open at a backend\n"
+		"which goes end there. With --wait, returns when all of them are up.\n"
+		"\n"
+		"exit status: 0 done, 1 refused, 2 wrong usage, 3 timed out, 4 the version is another one",
 	.options = options,
 	.options_size = sizeof(struct backends_options),
 	.arguments = 10002,

@@ -18,12 +18,7 @@ struct change_options {
 			"only if the service still has this version: exit status 4 if not"), \
 		SWITCH("force", 0, s, change.force, "though nobody would be left to serve"), \
 		SWITCH("wait", 0, s, change.wait, "until it is done, --timeout at most; see above"), \
-		TEXT("socket", 0, "PATH", s, change.client.socket, \
-			"of the weir that is meant; WEIR_SOCKET, or " CLIENT_SOCKET), \
-		TEXT("admin", 0, "URL", s, change.client.admin, \
-			"over TCP instead: https://host:port; WEIR_ADMIN, with the token in WEIR_TOKEN"), \
-		TEXT("timeout", 0, "TIME", s, change.client.timeout, "how long to wait; 30s"), \
-		SWITCH("json", 0, s, change.client.json, "print what weir answers, as JSON")
+		CLIENT_OPTIONS_AT(s, change.client)
 
 /* "acme/shop/green" with so many parts (2 or 3), as "PREFIX/acme/shop/green/SUFFIX"; malloc'ed. NULL: it has not; which was said. */
 char *change_path(const struct cli_command *c, const char *target, uint32_t parts, const char *prefix,

@@ -63,16 +63,20 @@ const struct cli_command check_command = {
 	.name = "check",
 	.synopsis = "-c FILE [--json]",
 	.summary = "say what is wrong with a configuration",
-	.help = "Reads FILE and all that it includes, as \"weir run\" would, and lists every problem that it "
-		"finds, not only the\n"
-		"first:\n\n"
-		"  acme.yaml:14:9: unknown key \"wieght\" in pool \"green\"; did you mean \"weight\"?\n\n"
-		"Certificates, keys and authorities are read as well. Nothing is bound and nothing is "
-		"started, so it is safe beside\n"
-		"a weir that serves: check, then reload.\n\n"
-		"exit status: 0 good (there may be warnings), 1 bad\n\n"
+	.examples =
 		"  weir check -c weir.yaml && kill -HUP $(pidof weir)\n"
 		"  weir check -c weir.yaml --json | jq -r '.[] | select(.severity == \"error\") | .message'",
+	.help = "Reads FILE and all that it includes, as \"weir run\" would, and lists every problem that it "
+		"finds, not only the\n"
+		"first:\n"
+		"\n"
+		"  acme.yaml:14:9: unknown key \"wieght\" in pool \"green\"; did you mean \"weight\"?\n"
+		"\n"
+		"Certificates, keys and authorities are read as well. Nothing is bound and nothing is "
+		"started, so it is safe beside\n"
+		"a weir that serves: check, then reload.\n"
+		"\n"
+		"exit status: 0 good (there may be warnings), 1 bad",
 	.options = options,
 	.options_size = sizeof(struct check_options),
 	.run = run,

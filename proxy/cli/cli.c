@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include "base/obj.h"
 #include "cli/command.h"
+#include "cli/help.h"
 #include "config/suggest.h"
 
-/* In the order in which a newcomer needs them. */
 static const struct cli_command *const commands[] = {
 	&run_command,
 	&check_command,
@@ -17,6 +17,10 @@ static const struct cli_command *const commands[] = {
 	&status_command,
 	&weights_command,
 	&pool_command,
+	&drain_command,
+	&enable_command,
+	&hold_command,
+	&release_command,
 	&backends_command,
 	&events_command,
 	&top_command,
@@ -25,10 +29,13 @@ static const struct cli_command *const commands[] = {
 	&upgrade_command,
 	&stop_command,
 	&schema_command,
+	&completion_command,
 	&demo_backend_command,
 	&reference_command,
 	&reasons_command,
 	&metrics_reference_command,
+	&manual_command,
+	&complete_command,
 	&worker_process_command,
 };
 
@@ -72,46 +79,10 @@ int cli_failed(const struct cli_command *c, const char *fmt, ...)
 	return CLI_FAILED;
 }
 
-/* -- help -- */
-
-static void print_overview(FILE *f)
+const struct cli_command *const *cli_commands(size_t *n)
 {
-	fputs("weir " WEIR_VERSION
-	      ", an edge reverse proxy: everything behind it can be updated with no user noticing\n\n"
-	      "usage: weir COMMAND [OPTIONS]\n\n",
-		f);
-	for (size_t i = 0; i < COUNT_OF(commands); i++)
-		if (!commands[i]->hidden)
-			fprintf(f, "  %-14s %s\n", commands[i]->name, commands[i]->summary);
-	fputs("  help           explain a command\n"
-	      "  version        say which weir this is\n\n"
-	      "\"weir help COMMAND\" tells more. Exit status: 0 done, 1 refused or failed, 2 wrong usage, 3 "
-	      "timed out,\n"
-	      "4 changed by somebody else meanwhile, 5 rolled back.\n",
-		f);
-}
-
-static void print_option(const struct cli_option *o)
-{
-	char left[64];
-	struct text t = text_in(left, sizeof(left) - 1);
-
-	if (o->letter)
-		text_fmt(&t, "-%c, ", o->letter);
-	else
-		text_fmt(&t, "    ");
-	text_fmt(&t, "--%s%s%s", o->name, o->argument ? " " : "", o->argument ? o->argument : "");
-	left[t.n] = '\0';
-	printf("  %-27s %s\n", left, o->doc);
-}
-
-static int print_help(const struct cli_command *c)
-{
-	printf("usage: weir %s %s\n\n%s\n\noptions:\n", c->name, c->synopsis, c->help);
-	for (const struct cli_option *o = c->options; o && o->name; o++)
-		print_option(o);
-	print_option(&(struct cli_option){.name = "help", .letter = 'h', .doc = "this text"});
-	return CLI_DONE;
+	*n = COUNT_OF(commands);
+	return commands;
 }
 
 /* -- parsing -- */
@@ -212,8 +183,10 @@ static int run_parsed(
 	opterr = 0;
 	optind = 0; /* glibc: begin anew */
 	while ((value = getopt_long(argc, argv, p->letters, p->longs, NULL)) != -1) {
-		if (value == 'h' || value == HELP_VALUE)
-			return print_help(c);
+		if (value == 'h' || value == HELP_VALUE) {
+			help_command(c);
+			return CLI_DONE;
+		}
 		if (value == '?')
 			return unknown_option(p, argv[optind - 1]);
 		if (value == ':')
@@ -267,7 +240,7 @@ static int dispatch(int argc, char **argv)
 	const struct cli_command *c;
 
 	if (!name) {
-		print_overview(stderr);
+		help_overview(stderr);
 		return CLI_USAGE;
 	}
 	if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0 || strcmp(name, "version") == 0) {
@@ -276,11 +249,14 @@ static int dispatch(int argc, char **argv)
 	}
 	if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
 		if (argc < 3 || strcmp(argv[2], "help") == 0 || strcmp(argv[2], "version") == 0) {
-			print_overview(stdout);
+			help_overview(stdout);
 			return CLI_DONE;
 		}
 		c = find_command(argv[2]);
-		return c ? print_help(c) : unknown_command(argv[2]);
+		if (!c)
+			return unknown_command(argv[2]);
+		help_command(c);
+		return CLI_DONE;
 	}
 	c = find_command(name);
 	return c ? run_command_line(c, argc - 1, argv + 1) : unknown_command(name);

@@ -20,13 +20,14 @@ struct client_options {
 	bool json;
 };
 
-#define CLIENT_OPTIONS(s) \
-	TEXT("socket", 0, "PATH", s, client.socket, \
-		"of the weir that is meant; WEIR_SOCKET, or " CLIENT_SOCKET), \
-		TEXT("admin", 0, "URL", s, client.admin, \
+#define CLIENT_OPTIONS(s) CLIENT_OPTIONS_AT(s, client)
+/* The same, where the struct has it at a place of its own. */
+#define CLIENT_OPTIONS_AT(s, m) \
+	TEXT("socket", 0, "PATH", s, m.socket, "of the weir that is meant; WEIR_SOCKET, or " CLIENT_SOCKET), \
+		TEXT("admin", 0, "URL", s, m.admin, \
 			"over TCP instead: https://host:port; WEIR_ADMIN, with the token in WEIR_TOKEN"), \
-		TEXT("timeout", 0, "TIME", s, client.timeout, "how long to wait for the answer; 30s"), \
-		SWITCH("json", 0, s, client.json, "print what weir answers, as JSON")
+		TEXT("timeout", 0, "TIME", s, m.timeout, "how long to wait, such as 5m; 30s"), \
+		SWITCH("json", 0, s, m.json, "print what weir answers, as JSON")
 
 /* Freed by client_answer_free(). */
 struct client_answer {

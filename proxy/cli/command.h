@@ -9,13 +9,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* The same for all commands; exit.def says what each means. */
 enum cli_exit {
-	CLI_DONE = 0,
-	CLI_FAILED = 1, /* refused or failed */
-	CLI_USAGE = 2,
-	CLI_TIMED_OUT = 3,
-	CLI_CONFLICT = 4, /* somebody has changed it meanwhile */
-	CLI_ROLLED_BACK = 5,
+#define EXIT(name, text) CLI_##name,
+#include "cli/exit.def"
+#undef EXIT
+	CLI_EXITS,
 };
 
 /* The texts of an option that may be given many times, or of arguments; the array is malloc'ed, the texts are argv's. */
@@ -54,9 +53,11 @@ struct cli_option {
 
 struct cli_command {
 	const char *name;
-	const char *synopsis; /* behind the name */
+	/* Behind the name. Completion reads it too: TENANT/SERVICE/POOL, POOL, FILE ... and a|b|c say what may stand there. */
+	const char *synopsis;
 	const char *summary; /* one line of `weir help` */
-	const char *help; /* what `weir help NAME` teaches */
+	const char *examples; /* command lines, two spaces before each; `weir help NAME` begins with them */
+	const char *help; /* what `weir help NAME` teaches; lines that begin with a space keep their shape */
 	const struct cli_option *options;
 	size_t options_size; /* of the struct that they fill: zeroed, then filled */
 	uint32_t arguments; /* how many there may be beside options */
@@ -66,11 +67,18 @@ struct cli_command {
 };
 
 /* One each, in a file of its own. */
+extern const struct cli_command drain_command, enable_command, hold_command, release_command;
 extern const struct cli_command backends_command, pool_command, weights_command;
+extern const struct cli_command complete_command, completion_command, manual_command;
 extern const struct cli_command run_command, check_command, explain_command, schema_command,
 	demo_backend_command, reference_command, reasons_command, metrics_reference_command, status_command,
 	reload_command, upgrade_command, stop_command, events_command, top_command, why_command,
 	worker_process_command;
+
+/* All of them, in the order in which a newcomer needs them. */
+const struct cli_command *const *cli_commands(size_t *n);
+/* What an exit status means. */
+const char *cli_exit_text(enum cli_exit status);
 
 /* "weir NAME: text" and where to read more, on stderr; returns CLI_USAGE. */
 __attribute__((format(printf, 2, 3))) int cli_usage(const struct cli_command *c, const char *fmt, ...);

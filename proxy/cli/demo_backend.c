@@ -81,9 +81,11 @@ const struct cli_command demo_backend_command = {
 	.name = "demo-backend",
 	.synopsis = "--listen ADDRESS [--name NAME] [--color COLOR]",
 	.summary = "a small backend to try weir with",
+	.examples = "  weir demo-backend --listen 127.0.0.1:9001 --name blue",
 	.help = "A web server to put behind weir while trying it out. It speaks HTTP/1.1 and, on the same "
 		"port, HTTP/2 without TLS\n"
-		"(h2c), and says in every answer who it is: X-Backend.\n\n"
+		"(h2c), and says in every answer who it is: X-Backend.\n"
+		"\n"
 		"  /                   a page in its color; for curl a line\n"
 		"  /healthz            200\n"
 		"  /slow?ms=1000       answers after a while\n"
@@ -91,8 +93,7 @@ const struct cli_command demo_backend_command = {
 		"  /echo               the request as it arrived, body included; JSON if asked for with "
 		"Accept\n"
 		"  /stream?n=5&ms=200  an answer in parts\n"
-		"  /ws                 WebSocket: what is sent comes back\n\n"
-		"  weir demo-backend --listen 127.0.0.1:9001 --name blue",
+		"  /ws                 WebSocket: what is sent comes back",
 	.options = options,
 	.options_size = sizeof(struct demo_options),
 	.run = run,

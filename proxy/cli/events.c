@@ -146,13 +146,13 @@ const struct cli_command events_command = {
 	.name = "events",
 	.synopsis = "[-f] [--since TIME] [--name NAME] [--tenant TENANT] [--json]",
 	.summary = "what has happened: reloads, health, drains",
+	.examples = "  weir events --since 1h\n"
+		    "  weir events -f --name health\n"
+		    "  weir events -f --json | jq -r 'select(.level == \"error\")'",
 	.help = "Prints the events of the last 24 hours, oldest first, those before a restart or an upgrade "
-		"too; with -f what happens from then on. "
-		"docs/operating.md\n"
-		"explains each of them.\n\n"
-		"  weir events --since 1h\n"
-		"  weir events -f --name health\n"
-		"  weir events -f --json | jq -r 'select(.level == \"error\")'",
+		"too; "
+		"with -f what happens from then on.\n"
+		"docs/operating.md explains each of them.",
 	.options = options,
 	.options_size = sizeof(struct events_options),
 	.run = run,

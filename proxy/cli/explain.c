@@ -172,21 +172,20 @@ const struct cli_command explain_command = {
 	.name = "explain",
 	.synopsis = "URL [-c FILE] [-X METHOD] [-H 'NAME: VALUE']... [--ip ADDRESS] [--json]",
 	.summary = "say what would happen to a request, and why",
+	.examples = "  weir explain https://shop.acme.test/api/items\n"
+		    "  weir explain http://acme.test/ -c weir.yaml -X POST -H 'X-Weir-Pool: green'\n"
+		    "  weir explain http://acme.test/ -c weir.yaml -H 'Cookie: weir_id=...'",
 	.help = "Goes the way of a request without sending it: which listener it comes to, which tenant has "
-		"the host, "
-		"which route is\n"
+		"the host, which route is\n"
 		"the most specific and what the others lack, which pool the split gives it to and why, and "
-		"which "
-		"backends it may\n"
-		"reach. Where nobody knows the user yet, all pools are shown with their shares.\n\n"
+		"which backends it may\n"
+		"reach. Where nobody knows the user yet, all pools are shown with their shares.\n"
+		"\n"
 		"With -c FILE that configuration is looked in, and every backend is taken for usable; else "
-		"the running "
-		"weir is asked,\n"
-		"which knows their health, and what weights are in effect.\n\n"
-		"exit status: 0 something answers, 1 nothing does\n\n"
-		"  weir explain https://shop.acme.test/api/items\n"
-		"  weir explain http://acme.test/ -c weir.yaml -X POST -H 'X-Weir-Pool: green'\n"
-		"  weir explain http://acme.test/ -c weir.yaml -H 'Cookie: weir_id=...'",
+		"the running weir is asked,\n"
+		"which knows their health, and what weights are in effect.\n"
+		"\n"
+		"exit status: 0 something answers, 1 nothing does",
 	.options = options,
 	.options_size = sizeof(struct explain_options),
 	.arguments = 1,

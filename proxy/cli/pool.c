@@ -72,13 +72,14 @@ const struct cli_command pool_command = {
 		    "[--if-version N] "
 		    "[--json]",
 	.summary = "show or set the state of a pool",
+	.examples = "  weir pool acme/shop/green --state draining --reason 'bad release'",
 	.help = "  open      takes new users by its weight\n"
 		"  pinned    nobody new; who is pinned to it stays\n"
 		"  draining  nobody; who was pinned moves on\n"
 		"  closed    the same, for good\n"
-		"  file      as the file says\n\n"
-		"exit status: 0 done, 1 refused, 2 wrong usage, 3 timed out, 4 the version is another one\n\n"
-		"  weir pool acme/shop/green --state draining --reason 'bad release'",
+		"  file      as the file says\n"
+		"\n"
+		"exit status: 0 done, 1 refused, 2 wrong usage, 3 timed out, 4 the version is another one",
 	.options = options,
 	.options_size = sizeof(struct pool_options),
 	.arguments = 1,

@@ -42,15 +42,14 @@ const struct cli_command reload_command = {
 	.name = "reload",
 	.synopsis = "[--timeout TIME] [--json]",
 	.summary = "have the configuration read again, and say how it went",
+	.examples = "  weir check -c /etc/weir/weir.yaml && weir reload",
 	.help = "Has the running weir read its configuration again and waits until all of its workers serve "
-		"it. Prints what "
-		"has changed,\n"
+		"it. Prints what has changed,\n"
 		"or that nothing has. A configuration with errors is refused: they are printed, and what was "
-		"served "
-		"before goes on;\n"
-		"\"weir status\" shows them until a good one is loaded.\n\n"
-		"exit status: 0 it is served, 1 it was refused, 3 no answer in time\n\n"
-		"  weir check -c /etc/weir/weir.yaml && weir reload",
+		"served before goes on;\n"
+		"\"weir status\" shows them until a good one is loaded.\n"
+		"\n"
+		"exit status: 0 it is served, 1 it was refused, 3 no answer in time",
 	.options = reload_options,
 	.options_size = sizeof(struct reload_options),
 	.run = run_reload,
@@ -133,12 +132,12 @@ const struct cli_command stop_command = {
 	.name = "stop",
 	.synopsis = "[--drain TIME] [--no-wait] [--timeout TIME] [--json]",
 	.summary = "have weir stop, when open requests have ended",
+	.examples = "  weir stop --drain 60s",
 	.help = "Has the running weir accept nothing new and let what is in flight end, then stop; returns "
-		"when it has. Meanwhile "
-		"/readyz\n"
-		"fails, so that a balancer in front looks elsewhere.\n\n"
-		"exit status: 0 it has stopped, 1 it could not be told, 3 it still runs\n\n"
-		"  weir stop --drain 60s",
+		"when it has. Meanwhile /readyz\n"
+		"fails, so that a balancer in front looks elsewhere.\n"
+		"\n"
+		"exit status: 0 it has stopped, 1 it could not be told, 3 it still runs",
 	.options = stop_options,
 	.options_size = sizeof(struct stop_options),
 	.run = run_stop,

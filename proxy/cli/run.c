@@ -31,16 +31,17 @@ const struct cli_command run_command = {
 	.name = "run",
 	.synopsis = "-c FILE [--watch]",
 	.summary = "serve a configuration",
+	.examples = "  weir run -c /etc/weir/weir.yaml",
 	.help = "Serves FILE in the foreground until it is told to stop. A configuration with errors is not "
 		"served: they are\n"
-		"printed as \"weir check\" prints them, and the exit status is 1.\n\n"
+		"printed as \"weir check\" prints them, and the exit status is 1.\n"
+		"\n"
 		"signals:\n"
 		"  HUP        read FILE again; if it has errors, what is being served goes on\n"
 		"  USR1       reopen the log files\n"
 		"  TERM, QUIT stop: accept nothing new, let what is in flight end; a second one stops at "
 		"once\n"
-		"  INT        stop at once\n\n"
-		"  weir run -c /etc/weir/weir.yaml",
+		"  INT        stop at once",
 	.options = options,
 	.options_size = sizeof(struct run_options),
 	.run = run,

@@ -7,11 +7,16 @@
 #include "cli/outcome.h"
 #include "cli/paint.h"
 
+#define MANY 40 /* pools: more than that are not read at three in the morning */
+
 struct status_options {
 	struct client_options client;
+	bool all;
 };
 
 static const struct cli_option options[] = {
+	SWITCH("all", 'a', struct status_options, all,
+		"every pool; else, where there are many, those that are not well"),
 	CLIENT_OPTIONS(struct status_options),
 	OPTIONS_END,
 };
@@ -19,6 +24,9 @@ static const struct cli_option options[] = {
 /* What is asked about: "acme/shop/blue"; parts that were not given are empty. */
 struct subject {
 	struct str tenant, service, pool;
+	bool troubled; /* only pools that are not well */
+	int name_width; /* of the widest name */
+	uint32_t left_out;
 };
 
 static const char *text(const json_t *j, const char *key)
@@ -69,6 +77,15 @@ static void print_reload(const json_t *status)
 	}
 }
 
+static void print_storage(const json_t *storage)
+{
+	if (!storage || json_is_true(json_object_get(storage, "writable")))
+		return;
+	printf("%schanges cannot be stored%s (%s), so they are refused: look at the disk and the rights of "
+	       "state_dir\n",
+		paint(PAINT_BAD), paint_end(), text(storage, "fault"));
+}
+
 static void print_process(const json_t *status)
 {
 	const char *state = text(status, "state");
@@ -80,6 +97,7 @@ static void print_process(const json_t *status)
 		ago(json_number_value(json_object_get(status, "uptime_s")), buf), number(status, "pid"),
 		number(status, "workers"), number(status, "workers") == 1 ? "" : "s");
 	print_reload(status);
+	print_storage(json_object_get(status, "storage"));
 }
 
 /* -- services -- */
@@ -112,15 +130,50 @@ static void print_backend(const json_t *backend)
 	putchar('\n');
 }
 
-static void print_pool(const json_t *service, const json_t *pool, bool backends)
+static void name_of(char name[600], const json_t *service, const json_t *pool)
 {
-	char name[200];
+	snprintf(
+		name, 600, "%s/%s/%s", text(service, "tenant"), text(service, "service"), text(pool, "name"));
+}
+
+static bool is_well(const json_t *pool)
+{
+	const json_t *all = json_object_get(pool, "backends");
+
+	if (number(pool, "down") || json_is_true(json_object_get(pool, "panic")))
+		return false;
+	for (size_t i = 0; i < json_array_size(all); i++)
+		if (json_is_true(json_object_get(json_array_get(all, i), "ejected")))
+			return false;
+	return true;
+}
+
+/* What the file does not say. */
+static void print_set(const json_t *pool)
+{
+	const json_t *weight = json_object_get(pool, "runtime_weight");
+	const char *sign = ", set at run time:";
+
+	if (json_is_integer(weight)) {
+		printf("%s weight %lld", sign, (long long)json_integer_value(weight));
+		sign = ",";
+	}
+	if (*text(pool, "runtime_state")) {
+		printf("%s %s", sign, text(pool, "runtime_state"));
+		sign = ",";
+	}
+	if (json_is_true(json_object_get(pool, "runtime_backends")))
+		printf("%s backends", sign);
+}
+
+static void print_pool(const json_t *service, const json_t *pool, const struct subject *s)
+{
+	char name[600];
 	long long down = number(pool, "down"), checking = number(pool, "checking"), up = number(pool, "up");
 	const json_t *all = json_object_get(pool, "backends");
 
-	snprintf(name, sizeof(name), "%s/%s/%s", text(service, "tenant"), text(service, "service"),
-		text(pool, "name"));
-	printf("%-36s weight %-8.6g %-8s %s%lld of %lld up%s", name,
+	name_of(name, service, pool);
+	printf("%-*s weight %-8.6g %-8s %s%lld of %lld up%s", s->name_width, name,
 		json_number_value(json_object_get(pool, "effective_weight")), text(pool, "state"),
 		paint(down + checking == 0 ? PAINT_GOOD
 			: up               ? PAINT_WARN
@@ -130,13 +183,14 @@ static void print_pool(const json_t *service, const json_t *pool, bool backends)
 		printf(", %lld not checked yet", checking);
 	if (json_is_true(json_object_get(pool, "panic")))
 		printf(", %spanic%s: so few are up that all are tried", paint(PAINT_BAD), paint_end());
+	print_set(pool);
 	putchar('\n');
-	for (size_t i = 0; backends && i < json_array_size(all); i++)
+	for (size_t i = 0; s->service.n && i < json_array_size(all); i++)
 		print_backend(json_array_get(all, i));
 }
 
 /* False: there is no such pool. */
-static bool print_service(const json_t *service, const struct subject *s)
+static bool print_service(const json_t *service, struct subject *s)
 {
 	const json_t *pools = json_object_get(service, "pools");
 	bool found = false;
@@ -147,12 +201,28 @@ static bool print_service(const json_t *service, const struct subject *s)
 		if (s->pool.n && !str_eq(s->pool, str_of(text(pool, "name"))))
 			continue;
 		found = true;
-		print_pool(service, pool, s->service.n > 0);
+		if (s->troubled && is_well(pool))
+			s->left_out++;
+		else
+			print_pool(service, pool, s);
 	}
 	return found || !s->pool.n;
 }
 
-static int show_service(const struct status_options *o, const struct subject *s)
+/* Widens names to the widest of the service's; returns how many pools it has. */
+static size_t measure(const json_t *service, struct subject *s)
+{
+	const json_t *pools = json_object_get(service, "pools");
+	char name[600];
+
+	for (size_t i = 0; i < json_array_size(pools); i++) {
+		name_of(name, service, json_array_get(pools, i));
+		s->name_width = MAX(s->name_width, (int)strlen(name));
+	}
+	return json_array_size(pools);
+}
+
+static int show_service(const struct status_options *o, struct subject *s)
 {
 	char path[600];
 	struct client_answer a;
@@ -161,6 +231,7 @@ static int show_service(const struct status_options *o, const struct subject *s)
 	snprintf(path, sizeof(path), "/v1/services/" STR_FMT "/" STR_FMT, STR_ARG(s->tenant),
 		STR_ARG(s->service));
 	status = client_call(&o->client, "GET", path, NULL, &a);
+	measure(a.body, s);
 	if (status == CLI_DONE && o->client.json)
 		client_print_json(&a);
 	else if (status == CLI_DONE && !print_service(a.body, s))
@@ -170,7 +241,21 @@ static int show_service(const struct status_options *o, const struct subject *s)
 	return status;
 }
 
-static int show_services(const struct status_options *o, const struct subject *s)
+static void print_services(const json_t *services, struct subject *s, bool all)
+{
+	size_t pools = 0;
+
+	for (size_t i = 0; i < json_array_size(services); i++)
+		pools += measure(json_array_get(services, i), s);
+	s->troubled = pools > MANY && !all;
+	for (size_t i = 0; i < json_array_size(services); i++)
+		print_service(json_array_get(services, i), s);
+	if (s->left_out)
+		printf("%s%u of %zu pools are well; --all shows them%s\n", paint(PAINT_GOOD), s->left_out,
+			pools, paint_end());
+}
+
+static int show_services(const struct status_options *o, struct subject *s)
 {
 	char path[300];
 	struct client_answer a;
@@ -184,8 +269,7 @@ static int show_services(const struct status_options *o, const struct subject *s
 	if (status == CLI_DONE && o->client.json)
 		client_print_json(&a);
 	else if (status == CLI_DONE)
-		for (size_t i = 0; i < json_array_size(services); i++)
-			print_service(json_array_get(services, i), s);
+		print_services(services, s, o->all);
 	if (status == CLI_DONE && s->tenant.n && json_array_size(services) == 0)
 		status = cli_failed(&status_command,
 			"tenant " STR_FMT " has no services, or there is none of that name",
@@ -252,17 +336,16 @@ static int run(const void *parsed, const struct cli_list *arguments)
 
 const struct cli_command status_command = {
 	.name = "status",
-	.synopsis = "[TENANT[/SERVICE[/POOL]]] [--json]",
+	.synopsis = "[TENANT[/SERVICE[/POOL]]] [--all] [--json]",
 	.summary = "how the running weir is, and what it fronts",
+	.examples = "  weir status\n"
+		    "  weir status acme/shop\n"
+		    "  weir status acme/shop/green --json",
 	.help = "Prints the state of the process, the errors of a reload that was refused, and a line for "
-		"each pool: its weight, its "
-		"state, and\n"
+		"each pool: its weight, its state, and\n"
 		"how many of its backends are up. Of a service or a pool the backends are shown too, each "
-		"with the cause of "
-		"its health.\n\n"
-		"  weir status\n"
-		"  weir status acme/shop\n"
-		"  weir status acme/shop/green --json",
+		"with the cause of its health. Where there are more than 40 pools, those that are well are "
+		"counted only: --all shows them.",
 	.options = options,
 	.options_size = sizeof(struct status_options),
 	.arguments = 1,

@@ -8,11 +8,14 @@
 #include "base/obj.h"
 #include "cli/client.h"
 #include "cli/paint.h"
+#include "cli/term.h"
 #include "config/unit.h"
 
 #define INTERVAL_MS 2000
 #define LINES       20
 #define BUCKETS     32 /* at most so many bounds are told */
+#define NUMBERS     71 /* columns of a line behind the name */
+#define NAME_MIN    16
 
 struct top_options {
 	struct client_options client;
@@ -221,13 +224,30 @@ static int busiest_first(const void *a, const void *b)
 	return strcmp(left->name, right->name);
 }
 
-static void print_line(const struct line *l, double seconds)
+/* Of those that it was asked for, how many failed, from 0 to 1. */
+static double failed_share(const struct line *l, double seconds)
 {
-	double failures = (l->now.failures - l->before.failures) / seconds;
-	double share = l->rate > 0 ? 100 * failures / l->rate : 0;
+	return l->rate > 0 ? (l->now.failures - l->before.failures) / seconds / l->rate : 0;
+}
 
-	printf("%-36s %6.0f %9.1f %s%6.2f%%%s", l->name, l->now.weight, l->rate,
-		share > 0 ? paint(PAINT_BAD) : "", share, share > 0 ? paint_end() : "");
+/* The end of a name tells more than its beginning. */
+static void put_name(const char *name, unsigned width)
+{
+	size_t n = strlen(name);
+
+	if (n > width)
+		printf("<%s", name + n - width + 1);
+	else
+		printf("%-*s", (int)width, name);
+}
+
+static void print_line(const struct line *l, double seconds, unsigned name_width)
+{
+	double share = 100 * failed_share(l, seconds);
+
+	put_name(l->name, name_width);
+	printf(" %6.0f %9.1f %s%6.2f%%%s", l->now.weight, l->rate, share > 0 ? paint(PAINT_BAD) : "", share,
+		share > 0 ? paint_end() : "");
 	put_ms(quantile(l, 0.5));
 	put_ms(quantile(l, 0.99));
 	printf(" %9.0f %s%4.0f/%.0f%s\n", l->now.in_flight,
@@ -235,10 +255,58 @@ static void print_line(const struct line *l, double seconds)
 		l->now.up < l->now.backends ? paint_end() : "");
 }
 
-static void print_table(struct top *t)
+/* Wide enough for all of them, as far as the terminal has room. */
+static unsigned name_width(struct line *const *v, uint32_t n)
+{
+	unsigned widest = NAME_MIN, room = term_width();
+
+	for (uint32_t i = 0; i < n; i++)
+		widest = MAX(widest, (unsigned)strlen(v[i]->name));
+	if (room && widest + NUMBERS > room)
+		widest = room > NUMBERS + NAME_MIN ? room - NUMBERS : NAME_MIN;
+	return widest;
+}
+
+static void print_table(struct line *const *v, uint32_t n, uint32_t all, double seconds)
+{
+	unsigned width = name_width(v, n);
+
+	printf("%s%-*s %6s %9s %7s %9s %9s %9s %s%s\n", paint(PAINT_BOLD), (int)width, "POOL", "WEIGHT",
+		"REQ/S", "FAILED", "P50", "P99", "IN FLIGHT", "  UP", paint_end());
+	for (uint32_t i = 0; i < n; i++)
+		print_line(v[i], seconds, width);
+	if (all > n)
+		printf("... and %u more; --all shows them\n", all - n);
+}
+
+/* null: there were none to tell it from. */
+static json_t *ms_or_null(double ms)
+{
+	return ms < 0 ? json_null() : json_real(ms);
+}
+
+/* One table, one line. */
+static void print_json(struct line *const *v, uint32_t n, double seconds)
+{
+	json_t *pools = json_array(), *table = json_pack("{s:f, s:o}", "seconds", seconds, "pools", pools);
+
+	for (uint32_t i = 0; i < n; i++)
+		json_array_append_new(pools,
+			json_pack("{s:s, s:f, s:f, s:f, s:o, s:o, s:I, s:I, s:I}", "pool", v[i]->name,
+				"weight", v[i]->now.weight, "requests_per_second", v[i]->rate, "failed_share",
+				failed_share(v[i], seconds), "p50_ms", ms_or_null(quantile(v[i], 0.5)),
+				"p99_ms", ms_or_null(quantile(v[i], 0.99)), "in_flight",
+				(json_int_t)v[i]->now.in_flight, "up", (json_int_t)v[i]->now.up, "backends",
+				(json_int_t)v[i]->now.backends));
+	json_dumpf(table, stdout, JSON_COMPACT | JSON_REAL_PRECISION(6));
+	putchar('\n');
+	json_decref(table);
+}
+
+static void print(struct top *t)
 {
 	struct line **v = calloc(t->by_name.n + 1, sizeof(struct line *));
-	uint32_t n = 0;
+	uint32_t n = 0, shown;
 
 	MUST(v);
 	for (struct map_entry *e = map_next(&t->by_name, NULL); e; e = map_next(&t->by_name, e)) {
@@ -250,12 +318,11 @@ static void print_table(struct top *t)
 			v[n++] = l;
 	}
 	qsort(v, n, sizeof(struct line *), busiest_first);
-	printf("%s%-36s %6s %9s %7s %9s %9s %9s %s%s\n", paint(PAINT_BOLD), "POOL", "WEIGHT", "REQ/S",
-		"FAILED", "P50", "P99", "IN FLIGHT", "  UP", paint_end());
-	for (uint32_t i = 0; i < n && (t->options->all || i < LINES); i++)
-		print_line(v[i], t->seconds);
-	if (!t->options->all && n > LINES)
-		printf("... and %u more; --all shows them\n", n - LINES);
+	shown = t->options->all ? n : MIN(n, (uint32_t)LINES);
+	if (t->options->client.json)
+		print_json(v, shown, t->seconds);
+	else
+		print_table(v, shown, n, t->seconds);
 	fflush(stdout);
 	free(v);
 }
@@ -274,7 +341,7 @@ static void top_free(struct top *t)
 static int run(const void *parsed, const struct cli_list *arguments)
 {
 	const struct top_options *o = parsed;
-	bool live = isatty(STDOUT_FILENO);
+	bool live = isatty(STDOUT_FILENO) && !o->client.json;
 	uint64_t interval = INTERVAL_MS, count = live ? UINT64_MAX : 1;
 	struct top t = {.options = o};
 	int status;
@@ -293,7 +360,7 @@ static int run(const void *parsed, const struct cli_list *arguments)
 			break;
 		if (live)
 			fputs("\x1b[H\x1b[2J", stdout);
-		print_table(&t);
+		print(&t);
 	}
 	top_free(&t);
 	return status;
@@ -301,17 +368,16 @@ static int run(const void *parsed, const struct cli_list *arguments)
 
 const struct cli_command top_command = {
 	.name = "top",
-	.synopsis = "[--interval TIME] [--count N] [--all]",
+	.synopsis = "[--interval TIME] [--count N] [--all] [--json]",
 	.summary = "the busiest pools, as they are now",
+	.examples = "  weir top\n"
+		    "  weir top --interval 10s --count 6 --all > a-minute.txt",
 	.help = "Prints for each pool its weight, requests a second, the share of them that failed, how long "
-		"they "
-		"took, how many\n"
+		"they took, how many\n"
 		"are in flight, and how many of its backends are up. On a terminal the table is renewed "
-		"until "
-		"Ctrl-C; elsewhere it\n"
-		"is printed once. The numbers are those of the last interval.\n\n"
-		"  weir top\n"
-		"  weir top --interval 10s --count 6 --all > a-minute.txt",
+		"until Ctrl-C; elsewhere it\n"
+		"is printed once. The numbers are those of the last interval. With --json a table is an "
+		"object on a line of its own.",
 	.options = options,
 	.options_size = sizeof(struct top_options),
 	.run = run,

@@ -134,18 +134,18 @@ const struct cli_command weights_command = {
 		"TENANT/SERVICE [POOL=WEIGHT...] [--lease TIME] [--reset] [--reason TEXT] [--if-version N] "
 		"[--json]",
 	.summary = "show or set the weights of a service's pools",
+	.examples = "  weir weights acme/shop\n"
+		    "  weir weights acme/shop blue=90 green=10 --reason 'canary of 1.4'\n"
+		    "  weir weights acme/shop green=10 --lease 60s      # send it again within 60s, or it "
+		    "goes back\n"
+		    "  weir weights acme/shop --reset                   # as the file says",
 	.help = "Without weights, shows them: what is in effect, each pool's share of new users, and where "
-		"it "
-		"comes from. With weights, sets those\n"
+		"it comes from. With weights, sets those\n"
 		"that are named. They are stored before they are acknowledged, hold for all workers when the "
 		"command returns, and outlive reload,\n"
-		"restart and crash; a weight that changes in the file later wins over one that was set.\n\n"
-		"exit status: 0 done, 1 refused, 2 wrong usage, 3 timed out, 4 the version is another one\n\n"
-		"  weir weights acme/shop\n"
-		"  weir weights acme/shop blue=90 green=10 --reason 'canary of 1.4'\n"
-		"  weir weights acme/shop green=10 --lease 60s      # send it again within 60s, or it goes "
-		"back\n"
-		"  weir weights acme/shop --reset                   # as the file says",
+		"restart and crash; a weight that changes in the file later wins over one that was set.\n"
+		"\n"
+		"exit status: 0 done, 1 refused, 2 wrong usage, 3 timed out, 4 the version is another one",
 	.options = options,
 	.options_size = sizeof(struct weights_options),
 	.arguments = 65,

@@ -197,15 +197,13 @@ const struct cli_command why_command = {
 	.name = "why",
 	.synopsis = "[REQUEST_ID] [--tenant TENANT] [--reason REASON] [--json]",
 	.summary = "what happened to a request that failed",
+	.examples = "  weir why 3f0c52a9e1b74d08\n"
+		    "  weir why --tenant acme --reason upstream_timeout -n 5",
 	.help = "Tells of a request that failed: the reason and whose doing it was, what to look at, each "
-		"attempt "
-		"with its backend\n"
+		"attempt with its backend\n"
 		"and its times. The id stands in the error answer (x-request-id) and in the access log. "
-		"Without an "
-		"id the last\n"
-		"failures are listed, the newest first. docs/reasons.md explains the reasons.\n\n"
-		"  weir why 3f0c52a9e1b74d08\n"
-		"  weir why --tenant acme --reason upstream_timeout -n 5",
+		"Without an id the last\n"
+		"failures are listed, the newest first. docs/reasons.md explains the reasons.",
 	.options = options,
 	.options_size = sizeof(struct why_options),
 	.arguments = 1,

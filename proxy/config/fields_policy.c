@@ -506,8 +506,9 @@ static const struct config_type type_adaptive = {
 
 static const struct config_field breaker_fields[] = {
 	COUNT("connections", struct conf_breaker, connections, "to one backend", .dflt = 1024, .min = 1),
-	COUNT("requests", struct conf_breaker, requests, "in flight to the pool; more are answered 503",
-		.dflt = 1024, .min = 1),
+	COUNT("requests", struct conf_breaker, requests,
+		"in flight to the pool, of all workers together; more are answered 503", .dflt = 1024,
+		.min = 1),
 	COUNT("pending", struct conf_breaker, pending,
 		"requests that wait for a connection to one backend, and that wait for the pool to take "
 		"them; "

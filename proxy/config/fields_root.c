@@ -24,6 +24,17 @@ static const struct config_field timeouts_fields[] = {
 	DURATION("upgrade", struct conf_timeouts, upgrade,
 		"after which what a weir that was replaced by a new binary still has open is closed",
 		.dflt = 600000),
+	DURATION("drain_spread", struct conf_timeouts, drain_spread,
+		"over which kept-alive clients of what drains are told to go, so that they do not all come "
+		"back at once",
+		.dflt = 5000),
+	DURATION("tunnel_drain", struct conf_timeouts, tunnel_drain,
+		"that a WebSocket is given when something drains; then it is closed with 1001",
+		.dflt = 30000),
+	DURATION("readiness", struct conf_timeouts, readiness,
+		"that /readyz fails before a stopping weir accepts no more: as long as the balancer in front "
+		"needs to notice",
+		.dflt = 0),
 	DURATION("shutdown", struct conf_timeouts, shutdown,
 		"after which a stopping weir closes what is left", .dflt = 300000),
 	END,

@@ -34,7 +34,22 @@ void control_set_state(struct control *c, enum control_state to)
 
 struct pool_now control_pool_now(const struct control *c, const struct pool *pool)
 {
-	return runtime_pool_now(&c->runtime, pool);
+	struct pool_now now = runtime_pool_now(&c->runtime, pool);
+
+	now.capacity = capacity_of(&c->capacity, pool);
+	return now;
+}
+
+static void on_capacity(void *ctx, const struct pool *const *pools, uint32_t n)
+{
+	struct control *c = ctx;
+	struct pool_change *changes = calloc(n, sizeof(*changes));
+
+	MUST(changes);
+	for (uint32_t i = 0; i < n; i++)
+		changes[i] = (struct pool_change){pools[i], control_pool_now(c, pools[i])};
+	publish_pools(&c->publisher, changes, n, NULL, NULL);
+	free(changes);
 }
 
 static void reload_now(struct control *c)
@@ -184,15 +199,50 @@ static void on_stop_deadline(struct deadline *d)
 	control_stop(c, c->upgraded ? "timeouts.upgrade has passed" : "timeouts.shutdown has passed");
 }
 
+/* The sooner of two lengths of time of which 0 is none. */
+static uint32_t sooner(uint32_t a, uint32_t b)
+{
+	return a && b ? MIN(a, b) : MAX(a, b);
+}
+
+/* Whoever is told late needs time to answer as well. */
+static struct worker_farewell farewell_within(const struct control *c, uint32_t limit_ms, uint32_t tunnel_ms)
+{
+	const struct conf_timeouts *t = &c->snapshot->conf->timeouts;
+
+	return (struct worker_farewell){
+		.spread_ms = sooner(sooner(t->drain_spread, t->drain), limit_ms / 2),
+		.tunnel_ms = MAX(sooner(tunnel_ms, limit_ms / 4 * 3), 1),
+	};
+}
+
+static void drain_workers(struct control *c)
+{
+	struct worker_farewell farewell =
+		farewell_within(c, c->drain_ms, c->snapshot->conf->timeouts.tunnel_drain);
+
+	for (uint32_t i = 0; i < c->worker_n; i++)
+		worker_drain(&c->workers[i], &farewell);
+	if (!deadline_armed(&c->stop_deadline) || c->stop_deadline.at_ms > c->loop.now_ms + c->drain_ms)
+		deadline_arm(&c->loop, &c->stop_deadline, c->drain_ms);
+}
+
+static void on_readiness(struct deadline *d)
+{
+	struct control *c = CONTAINER(d, struct control, readiness);
+
+	if (c->state == CONTROL_DRAINING)
+		drain_workers(c);
+}
+
 /* Beyond the state: what has to end before the workers do. */
-static void begin_to_end(struct control *c, uint32_t limit_ms)
+static void begin_to_end(struct control *c)
 {
 	event_emit(&c->io, CONF_LEVEL_INFO, "stopping",
 		json_pack("{s:b, s:b}", "drain", 1, "upgrade", c->upgraded));
 	control_set_state(c, CONTROL_DRAINING);
 	c->workers_waited_for = c->worker_n;
 	rebuild_stop(&c->rebuild);
-	deadline_arm(&c->loop, &c->stop_deadline, limit_ms);
 	admin_topic_wake(&c->reloads.changed);
 	admin_topic_wake(&c->orders.upgrade.changed);
 }
@@ -208,23 +258,29 @@ void control_drain(struct control *c, uint32_t limit_ms)
 		return;
 	}
 	c->upgraded = false;
+	c->drain_ms = limit_ms;
 	if (!left)
-		begin_to_end(c, limit_ms);
-	else if (!deadline_armed(&c->stop_deadline) || c->stop_deadline.at_ms > c->loop.now_ms + limit_ms)
-		deadline_arm(&c->loop, &c->stop_deadline, limit_ms);
-	for (uint32_t i = 0; i < c->worker_n; i++)
-		worker_drain(&c->workers[i]);
+		begin_to_end(c);
+	/* One who has left already is not asked for by any balancer. */
+	if (!left && c->snapshot->conf->timeouts.readiness)
+		deadline_arm(&c->loop, &c->readiness, c->snapshot->conf->timeouts.readiness);
+	else
+		drain_workers(c);
 }
 
 void control_leave(struct control *c)
 {
+	uint32_t limit_ms = c->snapshot->conf->timeouts.upgrade;
+	struct worker_farewell farewell = farewell_within(c, limit_ms, UINT32_MAX);
+
 	if (c->state == CONTROL_DRAINING || c->state == CONTROL_STOPPING)
 		return;
 	c->upgraded = true;
-	begin_to_end(c, c->snapshot->conf->timeouts.upgrade);
+	begin_to_end(c);
+	deadline_arm(&c->loop, &c->stop_deadline, limit_ms);
 	admin_leave(&c->admin);
 	for (uint32_t i = 0; i < c->worker_n; i++)
-		worker_leave(&c->workers[i]);
+		worker_leave(&c->workers[i], &farewell);
 }
 
 /* In a storm of reloads no third configuration is made while requests still go by two, unless they take long. */
@@ -367,6 +423,7 @@ static bool set_up(struct control *c)
 	MUST(c->box_event);
 	event_add(c->box_event, NULL);
 	c->settle.fire = on_settled;
+	c->readiness.fire = on_readiness;
 	c->stop_deadline.fire = on_stop_deadline;
 	orders_open(c);
 	return true;
@@ -415,6 +472,8 @@ static bool begin(struct control *c)
 	c->roster = roster_source_of(c);
 	rebuild_init(&c->rebuild, c);
 	outlier_init(&c->outliers, &c->loop, &c->io, c->workers, c->worker_n);
+	capacity_init(&c->capacity, &c->loop, &c->io, on_capacity, c);
+	c->health.capacity = c->outliers.capacity = &c->capacity;
 	admin_init(&c->admin, c);
 	c->started_ms = c->loop.now_ms;
 	io_thread_configure(&c->io, &c->first->log); /* the store has things to tell */
@@ -423,6 +482,10 @@ static bool begin(struct control *c)
 	store_wait(&c->store, c);
 	get_cookie_secret(c);
 	runtime_init(&c->runtime, c);
+	drains_init(&c->drains, c);
+	drains_load(&c->drains);
+	holds_init(&c->holds, c);
+	holds_load(&c->holds);
 	runtime_load(&c->runtime);
 	if (c->watches && !watch_init(&c->watch, &c->loop, on_files_changed, c))
 		fprintf(stderr, "weir: --watch: %s; is fs.inotify.max_user_instances too low?\n",
@@ -457,11 +520,13 @@ static void tear_down(struct control *c)
 	health_free(&c->health);
 	outlier_free(&c->outliers);
 	publish_free(&c->publisher);
+	capacity_free(&c->capacity);
 	runtime_stop(&c->runtime);
 	event_emit(&c->io, CONF_LEVEL_INFO, "stopped", NULL);
 	io_thread_stop(&c->io);
 	mailbox_deliver(&c->box, c); /* what the store answered at the end */
 	runtime_free(&c->runtime);
+	drains_free(&c->drains);
 	store_free(&c->store);
 	mailbox_deliver(&c->box, c); /* its last events */
 	event_ring_free(&c->events);
@@ -470,6 +535,7 @@ static void tear_down(struct control *c)
 	discovery_close(&c->discovery);
 	for (uint32_t i = 0; i < c->worker_n; i++)
 		worker_free(&c->workers[i]);
+	holds_close(&c->holds);
 	if (c->snapshot)
 		snapshot_free(&c->snapshot);
 	cert_stores_free(&c->stores);

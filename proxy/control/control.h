@@ -4,10 +4,13 @@
 #define WEIR_CONTROL_CONTROL_H
 
 #include "control/admin/door.h"
+#include "control/capacity.h"
 #include "control/cookie_secret.h"
 #include "control/discovery.h"
+#include "control/drain.h"
 #include "control/events.h"
 #include "control/health.h"
+#include "control/hold.h"
 #include "control/io_thread.h"
 #include "control/metrics.h"
 #include "control/orders.h"
@@ -49,6 +52,8 @@ struct control {
 	struct io_thread io;
 	struct store store;
 	struct runtime runtime;
+	struct drains drains;
+	struct hold_engine holds;
 	struct worker *workers;
 	uint32_t worker_n;
 	uint32_t workers_waited_for; /* that have not answered the last order yet */
@@ -72,10 +77,13 @@ struct control {
 	struct discovery discovery;
 	struct health_engine health;
 	struct outlier_engine outliers;
+	struct capacity_engine capacity;
 	struct publisher publisher;
 	struct metrics metrics;
 	struct deadline
 		settle; /* armed while a reload waits for requests of the configuration before the last */
+	struct deadline readiness; /* draining: /readyz fails already, listeners accept still */
+	uint32_t drain_ms; /* draining: what is left then is cut */
 	struct deadline stop_deadline;
 	struct admin_server admin;
 	struct event_ring events;

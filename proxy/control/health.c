@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 #include "base/obj.h"
+#include "control/capacity.h"
 #include "control/io_thread.h"
 #include "control/probe.h"
 #include "upstream/slow_start.h"
@@ -68,6 +69,9 @@ static void tell_of_pool(
 	struct pool_census now = pool_census(h->pool), before = now;
 	bool panics = pool_panics(h->pool, now);
 
+	/* It does not count. */
+	if (backend_draining(h->backend))
+		return;
 	*pool_census_of(&before, to) -= 1;
 	*pool_census_of(&before, from) += 1;
 	if (panics != pool_panics(h->pool, before))
@@ -108,6 +112,7 @@ static void set_state(
 	if (to == BACKEND_UP && (from == BACKEND_DOWN || h->joins))
 		slow_start_begin(h->backend, e->loop->now_ms);
 	move_to(e, h->backend, to);
+	capacity_look(e->capacity, h->pool);
 	tell(e, h, from, outcome);
 	tell_of_pool(e, h, from, to);
 }

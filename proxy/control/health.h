@@ -15,6 +15,7 @@
 #include "worker/worker.h"
 
 struct io_thread;
+struct capacity_engine;
 struct check;
 
 /* Probes that are under way at once, of who passed the last time and of who did not; the others wait for their turn. */
@@ -49,6 +50,7 @@ struct health_engine {
 	struct list due, suspects; /* checks whose time has come, in turn; the latter failed the last time */
 	bool keep; /* connections between probes: there are descriptors enough */
 	uint32_t probing, suspected; /* probes under way, likewise */
+	struct capacity_engine *capacity; /* is told of every change; NULL: nobody is */
 	struct task tell_workers; /* that the state of some backend has changed */
 	struct tls_clients tls;
 };

@@ -70,6 +70,9 @@ void install_begin(struct control *c, struct conf **conf, struct module_set *mod
 	handover_load(c, c->orders.state);
 	json_decref(c->orders.state);
 	c->orders.state = NULL;
+	capacity_follow(&c->capacity, c->snapshot);
+	drains_follow(&c->drains, c->snapshot);
+	holds_follow(&c->holds, c->snapshot);
 	c->workers_waited_for = c->worker_n;
 	for (uint32_t i = 0; i < c->worker_n; i++)
 		order_install(c, &c->workers[i], members_only);

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include "base/obj.h"
+#include "control/capacity.h"
 #include "control/io_thread.h"
 #include "upstream/slow_start.h"
 
@@ -108,7 +109,7 @@ static void eject(struct outlier *o, const char *why)
 	struct outlier_engine *e = o->watch->engine;
 	uint32_t length;
 
-	if (backend_ejected(o->backend))
+	if (backend_ejected(o->backend) || backend_draining(o->backend))
 		return;
 	if (!can_be_spared(o)) {
 		if (!o->spared)
@@ -120,6 +121,7 @@ static void eject(struct outlier *o, const char *why)
 	length = outlier_length_ms(o->watch->pool->conf->policy.outlier.ejection, o->times);
 	atomic_store_explicit(&o->backend->ejected, true, memory_order_release);
 	deadline_arm(e->loop, &o->back, length);
+	capacity_look(e->capacity, o->watch->pool);
 	tell(o, CONF_LEVEL_WARNING, "ejected", why, length);
 }
 
@@ -132,6 +134,7 @@ static void readmit(struct outlier *o)
 	slow_start_begin(o->backend, e->loop->now_ms);
 	atomic_store_explicit(&o->backend->ejected, false, memory_order_release);
 	deadline_disarm(e->loop, &o->back);
+	capacity_look(e->capacity, o->watch->pool);
 	tell(o, CONF_LEVEL_INFO, "returned", NULL, 0);
 	for (uint32_t i = 0; i < e->worker_n; i++)
 		worker_health_changed(&e->workers[i]);

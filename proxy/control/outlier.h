@@ -18,6 +18,7 @@
 #include "worker/worker.h"
 
 struct io_thread;
+struct capacity_engine;
 
 #define OUTLIER_TIMES_MAX    10
 #define OUTLIER_HOSTS_MIN    5
@@ -49,6 +50,7 @@ struct outlier_engine {
 	struct io_thread *io;
 	struct worker *workers;
 	uint32_t worker_n;
+	struct capacity_engine *capacity; /* is told of every change; NULL: nobody is */
 	struct map watches; /* by the key of the pool -> struct outlier_watch */
 };
 

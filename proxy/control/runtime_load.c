@@ -248,6 +248,8 @@ static void take_over(struct runtime *rt)
 
 	if (elsewhere)
 		drop_missing(rt);
+	drains_load(&c->drains);
+	holds_load(&c->holds);
 	runtime_load(rt);
 	if (!c->snapshot)
 		return;

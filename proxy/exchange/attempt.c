@@ -24,7 +24,7 @@ static bool health_allows(const struct backend *b, bool panic)
 {
 	enum backend_state state = backend_standing(b);
 
-	return state == BACKEND_UP || (panic && state == BACKEND_DOWN);
+	return !backend_draining(b) && (state == BACKEND_UP || (panic && state == BACKEND_DOWN));
 }
 
 bool attempt_may_ask(const struct exchange *x, const struct backend *b)
@@ -161,7 +161,7 @@ static bool is_coming_up(const struct exchange *x, const struct pool *pool)
 		return true;
 	for (uint32_t i = 0; i < pool->n; i++)
 		if (backend_standing(pool->backends[i]) == BACKEND_CHECKING &&
-			edge_backend(x->edge, pool->backends[i]))
+			!backend_draining(pool->backends[i]) && edge_backend(x->edge, pool->backends[i]))
 			return true;
 	return false;
 }
@@ -206,6 +206,7 @@ static void find_stuck(struct exchange *x)
 void attempt_drop(struct exchange *x)
 {
 	conn_waiter_cancel(&x->waiter);
+	hold_leave(x);
 	queue_leave(x);
 	deadline_disarm(x->edge->loop, &x->pause);
 	traffic_leave(x);

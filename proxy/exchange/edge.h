@@ -5,6 +5,7 @@
 
 #include "base/ring.h"
 #include "exchange/cause.h"
+#include "exchange/hold.h"
 #include "exchange/retry_budget.h"
 #include "exchange/snapshot.h"
 #include "exchange/tally.h"
@@ -34,7 +35,8 @@ struct queue;
 struct pool_traffic {
 	uint32_t requests; /* in flight */
 	uint32_t awaiting; /* of them: whose answer has not begun; what breaker.adaptive limits */
-	uint32_t requests_max; /* this worker's part of breaker.requests; 0: no limit */
+	uint32_t requests_max; /* breaker.requests: of all workers together; 0: no limit */
+	uint32_t requests_free; /* that this worker may have without asking what the others have */
 	uint32_t pending_max; /* of breaker.pending; 0: no limit */
 	struct adaptive adaptive;
 	struct queue *queue; /* who waits for the pool; NULL: nobody ever has */
@@ -59,6 +61,10 @@ struct edge {
 	struct list exchanges; /* all that live */
 	uint32_t exchange_n;
 	struct list queues; /* those in which exchanges wait for their pool */
+	struct holds holds;
+	struct list tunnels; /* struct tunnel: WebSockets */
+	struct deadline tunnels_look; /* at whether some of them have to go */
+	uint32_t tunnel_ms; /* this worker drains, and they are given so long; 0: it does not */
 	struct ring *access; /* NULL: no access log */
 	uint8_t access_format; /* enum conf_log_format */
 	void (*wake_log)(struct edge *e); /* the ring is half full */

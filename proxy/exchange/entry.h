@@ -23,6 +23,7 @@ struct entry {
 	struct http_limits limits;
 	struct tls_server *tls; /* NULL: plain; owned, the certificates in it change with reloads */
 	uint32_t conn_n;
+	bool draining; /* its listener is gone, or is to be */
 	/* What every request is told of where it came in, as whole lines next to each other: x-forwarded-proto, x-forwarded-port. */
 	struct str proto_line, port_line;
 };

@@ -38,7 +38,9 @@ static void on_response_timeout(struct deadline *d)
 {
 	struct exchange *x = CONTAINER(d, struct exchange, deadline);
 
-	if (x->queue) {
+	if (x->hold) {
+		hold_timed_out(x);
+	} else if (x->queue) {
 		exchange_fail(x, x->queue_why == REASON_NO_BACKEND ? attempt_why_nobody(x)
 								   : (enum reason)x->queue_why);
 	} else if (x->state == EXCHANGE_AWAITING || x->state == EXCHANGE_CONNECTING) {
@@ -63,7 +65,7 @@ void exchange_begin(struct entry *entry, struct stream *client)
 	x->use = e->use;
 	x->use->exchanges++;
 	list_push_back(&e->exchanges, &x->link);
-	e->exchange_n++;
+	counter_set(&e->tally.exchanges, ++e->exchange_n);
 	arena_init(&x->arena, &e->loop->mem);
 	x->start_us = e->loop->now_us;
 	x->peer = t->peer;
@@ -79,12 +81,10 @@ void exchange_begin(struct entry *entry, struct stream *client)
 	client->owner = x;
 }
 
-static void let_go_of_snapshot(struct exchange *x)
+static void let_go_of(struct edge *e, struct snapshot_use *use)
 {
-	struct snapshot_use *use = TAKE(&x->use);
-
-	if (--use->exchanges == 0 && !use->current)
-		x->edge->let_go(x->edge, use);
+	if (use && --use->exchanges == 0 && !use->current)
+		e->let_go(e, use);
 }
 
 void exchange_end(struct exchange *x)
@@ -96,6 +96,7 @@ void exchange_end(struct exchange *x)
 	exchange_set_state(x, EXCHANGE_ENDED);
 	if (x->modules)
 		modules_end(x);
+	tunnel_end(x);
 	count_end(x);
 	if (x->reason != REASON_NONE || x->status >= 500)
 		cause_record(x);
@@ -110,8 +111,9 @@ void exchange_end(struct exchange *x)
 	filters_free(&x->filters_up);
 	filters_free(&x->filters_down);
 	list_remove(&x->link);
-	e->exchange_n--;
-	let_go_of_snapshot(x);
+	counter_set(&e->tally.exchanges, --e->exchange_n);
+	let_go_of(e, TAKE(&x->renewed));
+	let_go_of(e, TAKE(&x->use));
 	entry_unref(&x->entry);
 	arena_free(&x->arena);
 	x->magic = 0;
@@ -214,18 +216,36 @@ void exchange_serve(struct exchange *x)
 			exchange_fail(x, REASON_WEBSOCKET_OFF);
 			return;
 		}
-		x->tunnel = true;
+		tunnel_begin(x);
 	}
 	if (limits->body && x->request.has_length && x->request.length > limits->body) {
 		exchange_fail(x, REASON_CLIENT_BODY_TOO_LARGE);
 		return;
 	}
+	if (!hold_takes(x))
+		exchange_proceed(x);
+}
+
+void exchange_proceed(struct exchange *x)
+{
 	if (!filter_early_body(x)) {
 		exchange_fail(x, REASON_FILTER);
 		return;
 	}
-	deadline_arm(x->edge->loop, &x->total, conf->timeout);
+	deadline_arm(x->edge->loop, &x->total, x->route->conf->timeout);
 	attempt_begin(x);
+}
+
+void exchange_renew(struct exchange *x, const struct service *service)
+{
+	struct snapshot_use *now = x->edge->use;
+
+	exchange_follow_members(x);
+	if (!service || now == x->use)
+		return;
+	x->service = service;
+	x->renewed = now;
+	now->exchanges++;
 }
 
 void exchange_route(struct exchange *x)
@@ -275,7 +295,7 @@ void exchange_follow_members(struct exchange *x)
 	/* A module may have changed since what it was routed by. */
 	if (routed.why != REASON_NONE || routed.route->conf != x->route->conf)
 		return;
-	let_go_of_snapshot(x);
+	let_go_of(x->edge, x->use);
 	x->use = now;
 	now->exchanges++;
 	x->tenant = routed.tenant;
@@ -357,13 +377,17 @@ static void client_on_body(struct stream *s, struct chain *chain, bool last)
 
 	OBJ_CHECK(x, EXCHANGE_MAGIC);
 	x->bytes_in += chain->n;
-	x->request_last |= last;
-	if (x->state == EXCHANGE_REPLYING)
+	if (x->state == EXCHANGE_REPLYING) {
+		x->request_last |= last;
 		return; /* the answer does not depend on it */
+	}
 	if (limit && !x->tunnel && x->bytes_in > limit) {
 		exchange_fail(x, REASON_CLIENT_BODY_TOO_LARGE);
 		return;
 	}
+	if (x->websocket && !tunnel_up(x, chain, last))
+		return;
+	x->request_last |= last;
 	if (filters_any(&x->filters_up) && x->state >= EXCHANGE_CONNECTING && !filter_request(x, chain, last))
 		return;
 	chain_move(&x->request_body, chain);
@@ -426,7 +450,8 @@ static void client_on_sent(struct stream *s, size_t n)
 					  ? filters_sent(&x->filters_down, n, EXCHANGE_WINDOW_DOWN)
 					  : n);
 	/* A tunnel is over when both directions are; an answer does not wait for the rest of its request. */
-	if (s->sent_all && (!x->tunnel || x->request_given || x->state == EXCHANGE_REPLYING))
+	if (s->sent_all && (!x->tunnel || x->request_given || x->state == EXCHANGE_REPLYING) &&
+		!tunnel_is_closing(x))
 		exchange_end(x);
 }
 
@@ -489,7 +514,10 @@ static void upstream_on_head(struct stream *s, const struct head *head, bool las
 	}
 	attempt_measure(x, head->status < 500);
 	/* A backend that declines the tunnel answers like any other. */
-	x->tunnel = x->tunnel && head->body == BODY_TUNNEL;
+	if (head->body != BODY_TUNNEL) {
+		x->tunnel = false;
+		tunnel_end(x);
+	}
 	x->first_byte_us = x->edge->loop->now_us;
 	forward_response(x, &answer, head);
 	if (x->modules && !let_modules_answer(x, &answer))
@@ -528,6 +556,8 @@ static void upstream_on_body(struct stream *s, struct chain *chain, bool last)
 
 	OBJ_CHECK(x, EXCHANGE_MAGIC);
 	x->credit_down -= MIN(x->credit_down, chain->n);
+	if (x->websocket && !tunnel_down(x, chain, last))
+		return;
 	x->response_last = last;
 	if (last)
 		outcome_of_end(x);
@@ -574,7 +604,7 @@ static void upstream_on_sent(struct stream *s, size_t n)
 	/* The backend's time runs from the moment at which it has everything, and anew while it takes more. */
 	if (x->state == EXCHANGE_AWAITING)
 		attempt_await(x);
-	if (x->tunnel && s->sent_all && x->response_last && x->client->sent_all)
+	if (x->tunnel && s->sent_all && x->response_last && x->client->sent_all && !tunnel_is_closing(x))
 		exchange_end(x);
 }
 
@@ -586,6 +616,8 @@ static void upstream_on_reset(struct stream *s, enum reason why)
 	if (x->state == EXCHANGE_RELAYING && x->response_last) {
 		/* The answer is whole; what became of the rest of the request does not matter to the client. */
 		attempt_drop(x);
+		if (tunnel_has_closed(x))
+			exchange_end(x);
 		return;
 	}
 	if (x->state == EXCHANGE_RELAYING) {

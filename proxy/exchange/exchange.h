@@ -1,14 +1,14 @@
 /* exchange/exchange.h - one request and its answer, from the client's stream to the backend's and back.
  *
  *   ROUTING     the head has come; which tenant, route, pool, backend?
- *   HELD        a module waits for something before it goes on
+ *   HELD        a module waits for something before it goes on, or its service is held
  *   CONNECTING  waits for a connection to the chosen backend
  *   AWAITING    the request is on its way; no final answer yet. A failure may go back to CONNECTING: a retry
  *   RELAYING    the answer's head has gone to the client, its body follows
  *   REPLYING    weir itself answers: an error, a redirect
  *   ENDED       logged and freed
  *
- * exchange.c moves between them and relays; attempt.c chooses backends and asks them; queue.c lets wait, traffic.c counts; retry.c
+ * exchange.c moves between them and relays; attempt.c chooses backends and asks them; queue.c and hold.c let wait, tunnel.c ends WebSockets, traffic.c counts; retry.c
  * asks again; forward.c edits heads; reply.c answers; access_log.c tells of it; modules.c calls the modules that it meets. An
  * exchange belongs to one worker, holds the snapshot that it began under, and owns both streams. */
 #ifndef WEIR_EXCHANGE_EXCHANGE_H
@@ -63,9 +63,11 @@ struct exchange {
 	struct edge *edge;
 	struct entry *entry;
 	struct snapshot_use *use;
+	struct snapshot_use *renewed; /* of a later snapshot, whose service it goes to; NULL: its own */
 	struct list link; /* in edge->exchanges */
 	struct queue *queue; /* in which it waits for its pool; NULL: in none */
-	struct list queued; /* in the queue */
+	struct hold *hold; /* that it waits for; NULL: for none */
+	struct list queued; /* in the queue, or the hold */
 	uint16_t queue_why; /* enum reason: why it has to wait */
 	struct arena arena;
 
@@ -103,6 +105,7 @@ struct exchange {
 	struct chain replay; /* what was given to the upstream, kept for another attempt */
 	struct fields *request_trailers; /* have come, but there is no upstream yet */
 	struct module_run *modules; /* NULL: it has met none */
+	struct tunnel *websocket; /* what is known of its tunnel; NULL: it is none */
 	struct filters filters_up, filters_down; /* of the request's body, and of the answer's */
 	uint64_t credit_down; /* response body that the backend's codec may still deliver */
 
@@ -138,6 +141,10 @@ void exchange_end(struct exchange *x);
 void exchange_route(struct exchange *x);
 /* Answers it as its route says, or has a backend asked. */
 void exchange_serve(struct exchange *x);
+/* Has the service asked, which is not held (any more). */
+void exchange_proceed(struct exchange *x);
+/* It has waited, and goes to the service as the current snapshot has it: service, or NULL if that has it no more. */
+void exchange_renew(struct exchange *x, const struct service *service);
 /* Gives the client's body to the upstream stream, as far as it has come. */
 void exchange_pump_request(struct exchange *x);
 
@@ -193,6 +200,21 @@ void queue_place_came_free(struct edge *e, const struct pool *p);
 /* Backends have come up, gone down or left the configuration: all who wait choose again. */
 void queues_look_again(struct edge *e);
 void queue_free(struct pool_traffic *t);
+
+/* tunnel.c */
+/* It asks for a WebSocket. */
+void tunnel_begin(struct exchange *x);
+/* It is over, or was declined; nothing if it was none. */
+void tunnel_end(struct exchange *x);
+/* x->websocket: bytes have come from the client, or from the backend. False: they are not to be passed on, and x may be gone. */
+bool tunnel_up(struct exchange *x, struct chain *c, bool last);
+bool tunnel_down(struct exchange *x, struct chain *c, bool last);
+/* Have both sides been told that it ends, and not both answered? */
+bool tunnel_is_closing(const struct exchange *x);
+/* ... both? */
+bool tunnel_has_closed(const struct exchange *x);
+/* Something drains: looks soon which of them have to go. */
+void tunnels_look(struct edge *e);
 
 /* traffic.c */
 /* Why not one more request may go to x->pool now, or REASON_NONE. */

@@ -97,6 +97,19 @@ bool tallies_sum(const struct slot *slot, struct tally_sums *sums)
 	return counted;
 }
 
+uint64_t tallies_in_flight(const struct slot *slot)
+{
+	const struct tallies *all = slot->kept;
+	uint64_t n = 0;
+
+	for (uint32_t i = 0; all && i < all->n; i++) {
+		const struct tally *t = atomic_load_explicit(&all->v[i], memory_order_acquire);
+
+		n += t ? counter_get(&t->in_flight) : 0;
+	}
+	return n;
+}
+
 static void subtract(uint64_t *v, const uint64_t *now, const uint64_t *before, uint32_t n)
 {
 	for (uint32_t i = 0; i < n; i++)

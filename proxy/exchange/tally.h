@@ -45,6 +45,7 @@ struct tally_sums {
 struct worker_tally {
 	struct tally unrouted; /* requests that came to no service */
 	_Atomic uint64_t connections; /* open now */
+	_Atomic uint64_t exchanges, tunnels; /* requests, and WebSockets of them, now */
 	_Atomic uint64_t accepted, refused;
 	_Atomic uint64_t closed[REASONS]; /* connections that ended, by reason */
 	_Atomic uint64_t handshakes[2]; /* of TLS: 1.2, 1.3 */
@@ -59,6 +60,8 @@ void tallies_attach(struct slots *slots, struct slot *slot, uint32_t worker_n);
 struct tally *tally_of(const struct slot *slot, uint32_t worker);
 /* From any thread that the slot is safe from. False, and all zero, when no worker has counted anything. */
 bool tallies_sum(const struct slot *slot, struct tally_sums *sums);
+/* Requests of all workers together. */
+uint64_t tallies_in_flight(const struct slot *slot);
 /* Adds one worker's count to sums. From any thread. */
 void tally_sum(const struct tally *t, struct tally_sums *sums);
 /* Frees what hangs on it; t itself is the caller's. */

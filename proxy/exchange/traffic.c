@@ -3,11 +3,21 @@
 #include "exchange/exchange.h"
 #include "exchange/tally.h"
 
+/* Connections do not spread evenly over workers, so an even part of the limit would refuse what the limit allows. What the others have is
+ * asked only by a worker that is busy itself: it costs a look at a word that each of them is writing. Who then finds the limit taken up by one
+ * that was busy before may still have its small free part: together they may be over it by less than half. */
+static bool is_full(const struct exchange *x, const struct pool_traffic *t)
+{
+	if (t->requests_max == 0 || t->requests < t->requests_free)
+		return false;
+	return t->requests >= t->requests_max || tallies_in_flight(x->pool->slot) >= t->requests_max;
+}
+
 enum reason traffic_refuses(const struct exchange *x)
 {
 	const struct pool_traffic *t = edge_traffic(x->edge, x->pool);
 
-	if (t->requests_max && t->requests >= t->requests_max)
+	if (is_full(x, t))
 		return REASON_BREAKER_REQUESTS;
 	if (t->adaptive.max && t->awaiting >= adaptive_limit(&t->adaptive, x->edge->loop->now_us))
 		return REASON_BREAKER_ADAPTIVE;

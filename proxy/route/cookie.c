@@ -1,4 +1,5 @@
-/* The SHA256_...() functions of old, on purpose: OpenSSL 3's EVP_MAC takes five allocations for each message and eight times as long. */
+/* The SHA256_...() functions of old, on purpose: OpenSSL 3's EVP_MAC allocates twice for each message and takes twice as long (1.0 instead of
+ * 0.5 us). */
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include "route/cookie.h"
 

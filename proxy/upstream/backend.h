@@ -42,12 +42,25 @@ struct backend {
 	_Atomic uint8_t state; /* enum backend_state */
 	_Atomic uint64_t warm_from_ms; /* when it came up, for slow start; 0: with its pool, or long ago */
 	_Atomic bool
+		draining; /* told to take no new requests, whatever its checks say, until told otherwise */
+	_Atomic bool
 		ejected; /* requests went badly, whatever its checks say: takes none for a while (control/outlier.h) */
 };
 
 static inline enum backend_state backend_state(const struct backend *b)
 {
 	return (enum backend_state)atomic_load_explicit(&b->state, memory_order_relaxed);
+}
+
+static inline bool backend_draining(const struct backend *b)
+{
+	return atomic_load_explicit(&b->draining, memory_order_relaxed);
+}
+
+/* Control's; tell the workers with worker_drains_changed(). Requests in flight go on to their end, checks go on. */
+static inline void backend_set_draining(struct backend *b, bool on)
+{
+	atomic_store_explicit(&b->draining, on, memory_order_release);
 }
 
 static inline bool backend_ejected(const struct backend *b)

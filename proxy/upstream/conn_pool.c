@@ -68,6 +68,17 @@ void conn_pool_configure(struct conn_pool *p, const struct conn_settings *settin
 	drain_list(&p->full);
 }
 
+void conn_pool_set_draining(struct conn_pool *p, bool on)
+{
+	if (p->draining == on)
+		return;
+	p->draining = on;
+	if (!on)
+		return;
+	drain_list(&p->free);
+	drain_list(&p->full);
+}
+
 static void end_if_empty(struct conn_pool *p)
 {
 	if (!p->retired || p->conns > 0 || p->opening_n > 0 || p->waiting_n > 0)
@@ -128,9 +139,9 @@ struct stream *conn_pool_open(
 	if (!p->retired)
 		counter_add(&conn_pool_tally(p)->requests, 1);
 	tell_now(p);
-	if (p->settings.proxy_protocol)
-		http_conn_drain(
-			c); /* the PROXY header named this client: nobody else may come through here */
+	/* The PROXY header named this client: nobody else may come through here. */
+	if (p->settings.proxy_protocol || p->draining)
+		http_conn_drain(c);
 	if (c->capacity == 0 || c->draining)
 		place(p, c);
 	return s;
@@ -265,6 +276,9 @@ void conn_pool_opened(struct conn_pool *p, struct transport **t, enum http_versi
 	tell_now(p);
 	place(p, c);
 	serve(p);
+	/* Whoever it was made for has left. */
+	if (p->draining && c->streams == 0)
+		http_conn_drain(c);
 }
 
 void conn_pool_open_failed(struct conn_pool *p, enum reason why)

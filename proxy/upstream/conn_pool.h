@@ -45,6 +45,7 @@ struct conn_waiter {
 struct conn_pool {
 	uint32_t magic;
 	bool retired; /* no snapshot names the backend any more: frees itself with its last connection */
+	bool draining; /* the backend shall get nothing new: connections end with the requests that they have */
 	struct loop *loop;
 	const struct backend *
 		backend; /* valid until retired, and then while anybody waits: he holds a snapshot that names it */
@@ -69,6 +70,8 @@ struct conn_pool {
 struct conn_pool *conn_pool_new(struct loop *l, const struct backend *b);
 /* Gives the pool new settings. Connections made under settings that differ in protocol, TLS or name take no new requests. */
 void conn_pool_configure(struct conn_pool *p, const struct conn_settings *settings);
+/* Off again, connections are kept again. */
+void conn_pool_set_draining(struct conn_pool *p, bool on);
 /* Has the backend as many requests as it may have? */
 static inline bool conn_pool_is_full(const struct conn_pool *p)
 {

@@ -5,7 +5,8 @@ struct pool_census pool_census(const struct pool *p)
 	struct pool_census census = {0};
 
 	for (uint32_t i = 0; i < p->n; i++)
-		++*pool_census_of(&census, backend_standing(p->backends[i]));
+		if (!backend_draining(p->backends[i]))
+			++*pool_census_of(&census, backend_standing(p->backends[i]));
 	return census;
 }
 

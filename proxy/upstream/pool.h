@@ -66,7 +66,8 @@ static inline bool pool_has_groups(const struct pool *p)
 	return (p->priorities & (p->priorities - 1)) != 0;
 }
 
-/* How many of its backends are in which state now; one that is ejected counts as down. */
+/* How many of its backends are in which state now; one that is ejected counts as down, one that drains not at all: that it is out says
+ * nothing of the others' health. */
 struct pool_census {
 	uint32_t up, down, checking;
 };

@@ -21,15 +21,6 @@ static struct worker *worker_of(const struct entry *e)
 
 /* -- connections -- */
 
-/* HTTP/2 has its GOAWAY: a request that comes after it is refused in a way that lets the client try again. */
-static void conn_drain(const struct worker *w, struct http_conn *c)
-{
-	if (w->leaving && c->version == HTTP_1_1)
-		c->draining = c->patient = true;
-	else
-		http_conn_drain(c);
-}
-
 static void conn_begin(struct entry *e, struct http_conn *c)
 {
 	struct worker *w = worker_of(e);
@@ -40,8 +31,8 @@ static void conn_begin(struct entry *e, struct http_conn *c)
 	e->conn_n++;
 	counter_set(&w->edge.tally.connections, ++w->conn_n);
 	list_push_back(&w->conns, &c->link);
-	if (w->draining)
-		conn_drain(w, c);
+	if (w->draining || e->draining)
+		drain_newcomer(c);
 }
 
 static void on_stream(struct http_conn *c, struct stream *s)
@@ -318,27 +309,29 @@ static void gate_free(struct gate *g)
 {
 	list_remove(&g->link);
 	deadline_disarm(&g->worker->loop, &g->drain);
+	drain_end(&g->clients);
 	entry_unref(&g->entry);
 	free(g->acceptors);
 	free(g);
 }
 
-static void gate_close(struct gate *g, uint32_t drain_ms)
+static void gate_close(struct gate *g, const struct conf_timeouts *timeouts)
 {
 	accept_no_more(g);
 	g->closed = true;
 	g->drain.fire = on_drained;
-	deadline_arm(&g->worker->loop, &g->drain, drain_ms);
-	each_conn(g->worker, g->entry, http_conn_drain);
+	g->entry->draining = true;
+	deadline_arm(&g->worker->loop, &g->drain, timeouts->drain);
+	drain_begin(&g->clients, g->worker, g->entry->conf.socket_key, timeouts->drain_spread, DRAIN_REST_MS);
 }
 
-void gates_sweep(struct worker *w, uint64_t generation, uint32_t drain_ms)
+void gates_sweep(struct worker *w, uint64_t generation, const struct conf_timeouts *timeouts)
 {
 	list_each_safe (link, &w->gates) {
 		struct gate *g = CONTAINER(link, struct gate, link);
 
 		if (g->generation != generation && !g->closed)
-			gate_close(g, drain_ms);
+			gate_close(g, timeouts);
 		if (g->closed && g->pending == 0 && g->entry->conn_n == 0)
 			gate_free(g);
 	}
@@ -358,12 +351,6 @@ void gates_set_keys(struct worker *w, struct ticket_keys *keys)
 		if (e->tls)
 			tls_server_set_keys(e->tls, keys);
 	}
-}
-
-void gates_drain_conns(struct worker *w)
-{
-	list_each_safe (link, &w->conns)
-		conn_drain(w, CONTAINER(link, struct http_conn, link));
 }
 
 void gates_close_conns(struct worker *w, enum reason why)

@@ -73,7 +73,9 @@ static void visit_pools(struct worker *w, const struct worker_install *order)
 
 		w->edge.now[pool->slot->number] = order->now[p];
 		fill_settings(&set, w, s->conf, &pool->conf->policy, order->workers);
-		traffic->requests_max = part_of(breaker->requests, order->workers);
+		traffic->requests_max = breaker->requests;
+		traffic->requests_free =
+			order->workers == 1 ? breaker->requests : breaker->requests / order->workers / 2;
 		traffic->pending_max = part_of(breaker->pending, order->workers);
 		adaptive_configure(&traffic->adaptive, part_of(breaker->adaptive.min, order->workers),
 			breaker->adaptive.on ? part_of(breaker->adaptive.max, order->workers) : 0);
@@ -91,6 +93,20 @@ static void visit_pools(struct worker *w, const struct worker_install *order)
 			set_server_name(&set, &pool->conf->policy, &pool->members[i]);
 			conn_pool_configure(*at, &set);
 		}
+	}
+}
+
+void install_drains(struct worker *w)
+{
+	const struct snapshot *s = w->edge.use->snapshot;
+
+	for (uint32_t p = 0; p < s->pool_n; p++) {
+		const struct pool *pool = s->pools[p];
+		bool drains = edge_now(&w->edge, pool)->state >= POOL_DRAINING;
+
+		for (uint32_t i = 0; i < pool->n; i++)
+			conn_pool_set_draining(edge_backend(&w->edge, pool->backends[i]),
+				drains || backend_draining(pool->backends[i]));
 	}
 }
 
@@ -147,13 +163,14 @@ void install_deliver(struct mail *m, void *receiver)
 	set_log(w, conf);
 	visit_pools(w, order);
 	use_snapshot(w, s, order->workers);
+	install_drains(w);
 	retire_others(w, s->serial);
 	attempts_leave_retired(&w->edge);
 	queues_look_again(&w->edge);
 	if (!w->draining && !order->members_only) {
 		for (uint32_t i = 0; i < order->listener_n; i++)
 			gate_open(w, &order->listeners[i], conf, order->keys, s->generation, order->workers);
-		gates_sweep(w, s->generation, conf->timeouts.drain);
+		gates_sweep(w, s->generation, &conf->timeouts);
 	}
 	for (uint32_t i = 0; i < order->listener_n; i++)
 		cert_store_unref(order->listeners[i].store);
@@ -184,6 +201,7 @@ void install_free(struct worker *w)
 	for (uint32_t i = 0; i < e->traffic_n; i++)
 		queue_free(&e->traffic[i]);
 	e->backend_n = e->now_n = 0;
+	holds_free(e);
 	free(e->backends);
 	free(e->balance);
 	free(e->traffic);

@@ -80,6 +80,7 @@ static void *run(void *arg)
 		loop_once(&w->loop, -1);
 		end_if_done(w);
 	}
+	drain_end(&w->clients);
 	install_free(w);
 	tls_memory_trim();
 	worker_tell(w, w->owner.on_stopped, NULL, 0, 0);
@@ -104,6 +105,7 @@ bool worker_init(struct worker *w, uint32_t index, const struct worker_owner *ow
 	w->edge.wake_log = on_wake_log;
 	list_init(&w->edge.exchanges);
 	list_init(&w->edge.queues);
+	list_init(&w->edge.tunnels);
 	ring_init(&w->access, ACCESS_RING);
 	gates_init(w);
 	w->box_event = event_new(w->loop.base, w->box.fd, EV_READ | EV_PERSIST, on_mail, w);
@@ -131,21 +133,34 @@ void worker_install(struct worker *w, struct worker_install *order)
 	mailbox_send(&w->box, &order->mail);
 }
 
+static void set_pools(struct worker *w, const struct worker_pools *pools)
+{
+	bool drains = false;
+
+	for (uint32_t i = 0; i < pools->n; i++) {
+		struct pool_now *now = &w->edge.now[pools->v[i].slot];
+
+		drains = drains || (now->state >= POOL_DRAINING) != (pools->v[i].now.state >= POOL_DRAINING);
+		*now = pools->v[i].now;
+	}
+	if (drains)
+		install_drains(w);
+	/* Who waits may wait for another pool now, or for none. */
+	queues_look_again(&w->edge);
+}
+
 static void deliver_pools(struct mail *m, void *receiver)
 {
 	struct worker *w = receiver;
 	struct worker_pools *pools = CONTAINER(m, struct worker_pools, mail);
 	struct worker_note *note = worker_note_new(w, w->owner.on_pools_set);
 
-	/* A worker that has ended has none any more. */
-	for (uint32_t i = 0; i < pools->n; i++)
-		if (pools->v[i].slot < w->edge.now_n)
-			w->edge.now[pools->v[i].slot] = pools->v[i].now;
+	/* One that has ended has none any more. */
+	if (w->edge.now_n)
+		set_pools(w, pools);
 	note->serial = pools->serial;
 	free(pools);
 	mailbox_send(w->owner.box, &note->mail);
-	/* Who waits may wait for another pool now, or for none. */
-	queues_look_again(&w->edge);
 }
 
 void worker_set_pools(struct worker *w, struct worker_pools *pools)
@@ -190,6 +205,32 @@ static void deliver_cause_order(struct mail *m, void *receiver)
 	mailbox_send(w->owner.box, &order->mail);
 }
 
+static void deliver_hold(struct mail *m, void *receiver)
+{
+	struct worker_hold *order = CONTAINER(m, struct worker_hold, mail);
+	struct worker *w = receiver;
+
+	/* One that has ended holds nobody. */
+	if (!w->loop.stop && order->on)
+		hold_begin(&w->edge, order->slot, &order->terms);
+	else if (!w->loop.stop)
+		hold_release(&w->edge, order->slot, order->terms.spread_ms);
+	if (w->draining && !w->loop.stop)
+		holds_shorten(&w->edge, w->edge.tunnel_ms);
+	if (!order->followed) {
+		free(order);
+		return;
+	}
+	order->mail.deliver = order->followed;
+	mailbox_send(w->owner.box, &order->mail);
+}
+
+void worker_set_hold(struct worker *w, struct worker_hold *order)
+{
+	order->mail.deliver = deliver_hold;
+	mailbox_send(&w->box, &order->mail);
+}
+
 void worker_ask_causes(struct worker *w, struct worker_causes *order)
 {
 	order->mail.deliver = deliver_cause_order;
@@ -204,6 +245,16 @@ void worker_measure(struct worker *w, uint64_t now_us)
 	q->mail.deliver = deliver_question;
 	q->asked_us = now_us;
 	mailbox_send(&w->box, &q->mail);
+}
+
+static void deliver_drains(struct mail *m, void *receiver)
+{
+	struct worker *w = receiver;
+
+	free(m);
+	if (w->edge.now_n)
+		install_drains(w);
+	queues_look_again(&w->edge);
 }
 
 struct key_mail {
@@ -230,25 +281,32 @@ void worker_set_keys(struct worker *w, struct ticket_keys *keys)
 	mailbox_send(&w->box, &k->mail);
 }
 
-static void drain(struct worker *w, bool leaving)
+/* rest_ms 0: who rests on a connection stays until he asks. */
+static void drain(struct worker *w, const struct worker_farewell *farewell, uint32_t rest_ms)
 {
-	w->leaving = leaving;
 	w->draining = true;
 	w->edge.draining = true;
+	w->edge.tunnel_ms = farewell->tunnel_ms;
+	holds_shorten(&w->edge, farewell->tunnel_ms);
 	gates_stop(w);
-	gates_drain_conns(w);
+	drain_end(&w->clients);
+	drain_begin(&w->clients, w, STR_NONE, farewell->spread_ms, rest_ms);
 }
 
 static void deliver_leave(struct mail *m, void *receiver)
 {
+	struct worker *w = receiver;
+
 	(void)m;
-	drain(receiver, true);
+	drain(w, &w->leave_farewell, 0);
 }
 
 static void deliver_drain(struct mail *m, void *receiver)
 {
+	struct worker *w = receiver;
+
 	(void)m;
-	drain(receiver, false);
+	drain(w, &w->drain_farewell, DRAIN_REST_MS);
 }
 
 static void deliver_stop(struct mail *m, void *receiver)
@@ -274,14 +332,25 @@ void worker_health_changed(struct worker *w)
 	mailbox_send(&w->box, m);
 }
 
-void worker_leave(struct worker *w)
+void worker_leave(struct worker *w, const struct worker_farewell *farewell)
 {
+	w->leave_farewell = *farewell;
 	w->leave_mail.deliver = deliver_leave;
 	mailbox_send(&w->box, &w->leave_mail);
 }
 
-void worker_drain(struct worker *w)
+void worker_drains_changed(struct worker *w)
 {
+	struct mail *m = calloc(1, sizeof(*m));
+
+	MUST(m);
+	m->deliver = deliver_drains;
+	mailbox_send(&w->box, m);
+}
+
+void worker_drain(struct worker *w, const struct worker_farewell *farewell)
+{
+	w->drain_farewell = *farewell;
 	w->drain_mail.deliver = deliver_drain;
 	mailbox_send(&w->box, &w->drain_mail);
 }

@@ -9,6 +9,7 @@
 #include "io/inbound.h"
 #include "io/listener.h"
 #include "io/tls.h"
+#include "worker/drain.h"
 
 #define WORKER_MAGIC 0x304be401
 
@@ -72,8 +73,15 @@ struct gate {
 	struct inbound_conf inbound;
 	uint64_t generation; /* that last named it */
 	bool closed; /* waits for its pending handshakes and its connections */
+	struct drain clients; /* are told, once it is closed */
 	struct deadline drain; /* timeouts.drain: then what is still open is cut */
 	uint32_t pending;
+};
+
+/* The time that those have who are there when it drains. */
+struct worker_farewell {
+	uint32_t spread_ms; /* over which clients are told to go */
+	uint32_t tunnel_ms; /* before WebSockets are closed */
 };
 
 struct worker {
@@ -94,7 +102,9 @@ struct worker {
 	uint32_t conn_n, conn_max;
 	struct tls_clients tls_clients;
 	bool draining;
-	bool leaving; /* drains, but connections at rest stay until their next request */
+	struct drain clients; /* all of them, while it drains */
+	struct worker_farewell leave_farewell,
+		drain_farewell; /* of the mails; control's until they are sent */
 	void (*wake_log)(void *ctx); /* the access log's ring is half full; from the worker's thread */
 	void *wake_log_ctx;
 	uint64_t exhausted_ms; /* when control was last told */
@@ -132,6 +142,16 @@ struct worker_pools {
 	} v[];
 };
 
+/* A service is held, or released. The same mail comes back when the worker follows. malloc'ed; who is answered frees it. */
+struct worker_hold {
+	struct mail mail;
+	uint32_t slot; /* the service's */
+	bool on;
+	struct hold_terms terms; /* off: spread_ms alone */
+	void (*followed)(struct mail *m, void *control); /* NULL: nobody asks; the worker frees it */
+	void *ctx;
+};
+
 /* A question about requests that failed; the same mail comes back with the answer. malloc'ed; who is answered frees it, and what was
  * found. */
 struct worker_causes {
@@ -152,16 +172,19 @@ void worker_install(struct worker *w, struct worker_install *order);
 void worker_set_pools(struct worker *w, struct worker_pools *pools);
 /* From control: backends have come up or gone down; requests that waited for that are looked at again. */
 void worker_health_changed(struct worker *w);
+void worker_set_hold(struct worker *w, struct worker_hold *order);
 void worker_ask_causes(struct worker *w, struct worker_causes *order);
 /* From control, whose clock says now_us: the worker notes in its tally how late it hears of it, and what memory it uses. */
 void worker_measure(struct worker *w, uint64_t now_us);
+/* From control: some backend_set_draining() was called. */
+void worker_drains_changed(struct worker *w);
 /* For handshakes from now on; takes the reference. */
 void worker_set_keys(struct worker *w, struct ticket_keys *keys);
 /* Another process serves in its place: as worker_drain(), but whoever rests on a kept HTTP/1 connection is told with the answer to his
  * next request. Closing it now could meet that request on its way. Once; worker_drain() may follow. */
-void worker_leave(struct worker *w);
-/* No new connections; those that are open end with their requests; on_stopped follows. Once. */
-void worker_drain(struct worker *w);
+void worker_leave(struct worker *w, const struct worker_farewell *farewell);
+/* No new connections; those that are open end with their requests, as clients are told; on_stopped follows. Once. */
+void worker_drain(struct worker *w, const struct worker_farewell *farewell);
 /* Ends everything now; on_stopped follows, unless it has come already. Once. */
 void worker_stop(struct worker *w);
 /* After on_stopped: joins the thread; its ring can still be read. */
@@ -178,15 +201,16 @@ void worker_tell(struct worker *w, void (*deliver)(struct mail *, void *), struc
 /* install.c */
 void install_deliver(struct mail *m, void *receiver);
 void install_free(struct worker *w);
+/* Connections to backends that get nothing new, by themselves or with their pool, are not kept. */
+void install_drains(struct worker *w);
 /* gate.c */
 void gates_init(struct worker *w);
 void gate_open(struct worker *w, const struct worker_listener *l, const struct conf *conf,
 	struct ticket_keys *keys, uint64_t generation, uint32_t workers);
-/* Closes the gates that generation does not name: their connections are drained, and cut after drain_ms. */
-void gates_sweep(struct worker *w, uint64_t generation, uint32_t drain_ms);
+/* Closes the gates that generation does not name: their connections are drained, and cut after timeouts->drain. */
+void gates_sweep(struct worker *w, uint64_t generation, const struct conf_timeouts *timeouts);
 void gates_stop(struct worker *w);
 void gates_set_keys(struct worker *w, struct ticket_keys *keys);
-void gates_drain_conns(struct worker *w);
 void gates_close_conns(struct worker *w, enum reason why);
 /* failures.c: TLS handshakes, PROXY headers; text: what OpenSSL said, or empty. Told as far as the quota goes. */
 void failure_of_client(struct gate *g, enum reason why, const struct addr *peer, const char *text);

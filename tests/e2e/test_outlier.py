@@ -246,3 +246,18 @@ def test_more_requests_than_the_breaker_allows_are_refused_at_once(edge, origin)
         assert [c.response().status for c in (one, two)] == [200, 200]
     assert proxy.get("/").status == 200
     assert proxy.logged(reason="breaker_requests")["attempts"] == 0
+
+
+def test_the_breaker_counts_over_all_workers(edge, origin):
+    """However unevenly connections fall on the workers: here all requests come to one of two."""
+    gate = Gate()
+    shop = origin("shop")
+    shop.on("/wait", gate)
+    proxy = edge(site(shop, service={"breaker": {"requests": 8}}), workers=2)
+    with proxy.connect2() as c:
+        held = [c.start(path="/wait") for _ in range(8)]
+        c.flush()
+        gate.wait_arrived(8)
+        assert c.response(c.start()).header("x-weir-reason") == "breaker_requests"
+        gate.open()
+        assert [c.response(sid).status for sid in held] == [200] * 8

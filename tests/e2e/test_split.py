@@ -8,6 +8,7 @@ from support import cookies
 from support.answers import Gate, reply
 from support.config import pool, site
 from support.http1 import build
+from support.wire import eventually
 
 # The split rule: 1 an allowed override; 2 and 3 a stable id on [0,1), pools laid end to end in declared order; 4 a smooth turn.
 
@@ -145,6 +146,71 @@ def test_who_chooses_in_vain_is_told_who_answered(edge, blue, green):
     answer = proxy.get("/", {"X-Weir-Pool": "green"})
     assert answer.body == b"blue" and answer.header("x-weir-pool") == "blue"
     assert not proxy.get("/").header("x-weir-pool")
+    said = proxy.cli("explain", "http://acme.test/", "-H", "X-Weir-Pool: green", "--json").json()
+    assert said["split"]["why"] == "turn" and "takes nobody" in said["split"]["note"]
+    assert [p["state"] for p in said["pools"]] == ["open", "closed"]
+
+
+def test_explain_knows_a_pin(edge, blue, green):
+    proxy = edge(pinning(blue, green, (100, 0), override={"header": "X-Weir-Pool"}))
+    for cookie, why, where in ((cookies.weir_pin(SECRET, "acme/shop", "green"), "pin", "green"), ("weir_pin_shop=green.1.00", "turn", None)):
+        for how in ([], ["-c", proxy.file]):
+            said = proxy.cli("explain", "http://acme.test/", "-H", f"Cookie: {cookie}", "--json", *how).json()
+            assert (said["split"]["why"], said["pool"]) == (why, where)
+
+
+def test_a_pool_that_drains_finishes_what_it_has_and_keeps_no_connection(edge, blue, green):
+    gate = Gate(reply(200, b"late"))
+    green.on("/slow", gate)
+    conf = split(blue, green, (0, 100))
+    proxy = edge(conf, workers=1)
+    with proxy.connect() as idle, proxy.connect() as busy:
+        busy.send(build("GET", "/slow"))
+        gate.wait_arrived(1)
+        assert idle.get("/").body == b"green"
+        assert green.open_connections() == 2
+        pools = conf["tenants"]["acme"]["services"]["shop"]["pools"]
+        pools["blue"]["weight"], pools["green"]["state"] = 100, "draining"
+        proxy.reload(conf)
+        eventually(lambda: green.open_connections() == 1, "the idle connection to green closed")
+        assert idle.get("/").body == b"blue"
+        gate.open()
+        assert busy.response().body == b"late"
+        eventually(lambda: green.open_connections() == 0, "the last connection to green closed")
+
+
+def test_all_pools_draining_is_503_and_says_so(edge, blue, green):
+    conf = split(blue, green, (50, 50))
+    for p in conf["tenants"]["acme"]["services"]["shop"]["pools"].values():
+        p["state"] = "draining"
+    proxy = edge(conf)
+    assert proxy.get("/").status == 503
+    assert proxy.logged()["reason"] == "no_pool"
+
+
+def test_a_pool_takes_no_more_than_its_healthy_backends_can_carry(edge, blue, origin):
+    """Green with two of ten backends up has 28 % of its half: users move when that changes, and back when they are up again."""
+    up, broken = [origin("green") for _ in range(2)], [origin("green") for _ in range(8)]
+    for o in broken:
+        o.on("/healthz", reply(500))
+    health = {"http": {"path": "/healthz"}, "interval": "200ms", "timeout": "5s", "rise": 1, "fall": 1}
+    conf = site(pools={"blue": pool(blue, weight=50), "green": pool(*up, *broken, weight=50, health=health)},
+        service={"split": {"sticky": "header:X-User"}, "panic_threshold": "0%"})
+
+    def who(i):
+        return {"X-User": f"user-{i}"}
+    proxy = edge(conf)
+    proxy.wait_event("pool_capped", pool="acme/shop/green", pool_up=2, pool_size=10)
+    capped = ask(proxy, 1_000, who)
+    assert 160 < capped.count("green") < 280  # 0.28 / 1.28 is 22 %
+    explained = {p["name"]: p for p in proxy.cli("explain", "http://acme.test/", "--json").json()["pools"]}
+    assert abs(explained["green"]["capacity"] - 0.28) < 0.01 and abs(explained["green"]["share"] - 0.22) < 0.01
+    for o in broken:
+        o.on("/healthz", reply(200))
+    proxy.wait_event("pool_uncapped", pool="acme/shop/green")
+    eventually(lambda: 440 < ask(proxy, 1_000, who).count("green") < 560, "a share of 50 %")
+    whole = ask(proxy, 1_000, who)
+    assert not [i for i in range(1_000) if capped[i] == "green" and whole[i] == "blue"]
 
 
 def pinning(blue, green, weights, state="open", **more):

@@ -247,6 +247,7 @@ def test_shutdown_closes_tunnels_at_its_deadline(edge, origin):
     w.send(TEXT, b"hi")
     assert w.receive() == (TEXT, b"hi")
     proxy.signal(15)
+    assert w.receive() == (CLOSE, b"\x03\xe9")
     try:
         assert w.receive() is None
     except ConnectionResetError:

@@ -14,7 +14,7 @@ static const char *unready(const struct control *c)
 	case CONTROL_STARTING:
 		return "starting: the first configuration is not served yet";
 	case CONTROL_DRAINING:
-		return "draining: open requests finish, nothing new is accepted";
+		return "draining: weir is about to stop, and open requests finish";
 	case CONTROL_STOPPING:
 		return "stopping";
 	default:

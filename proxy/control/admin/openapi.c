@@ -20,7 +20,8 @@ static const struct {
 	{"Backend",
 		"{\"type\": \"object\", \"required\": [\"address\", \"weight\", \"health\", \"ejected\"], "
 		"\"properties\": {\"address\": {\"type\": \"string\"}, \"weight\": {\"type\": \"integer\"}, "
-		"\"priority\": {\"type\": \"integer\"}, \"ejected\": {\"type\": \"boolean\"}, \"health\": "
+		"\"priority\": {\"type\": \"integer\"}, \"ejected\": {\"type\": \"boolean\"}, \"drained\": "
+		"{\"type\": \"boolean\"}, \"health\": "
 		"{\"type\": "
 		"\"object\", \"properties\": {\"state\": {\"enum\": [\"checking\", \"up\", \"down\"]}, "
 		"\"checked\": "

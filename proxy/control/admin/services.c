@@ -35,6 +35,7 @@ static json_t *backend_document(const struct control *c, const struct pool *p, u
 	json_t *j = json_pack("{s:o, s:i, s:i, s:o, s:b}", "address", text_of(b->address), "weight",
 		(int)p->members[i].weight, "priority", (int)p->members[i].priority, "health", health_of(c, b),
 		"ejected", backend_ejected(b));
+	json_object_set_new(j, "drained", json_boolean(backend_draining(b)));
 
 	if (backend_ejected(b) && b->outlier)
 		json_object_set_new(j, "ejections_in_row", json_integer(b->outlier->times));

@@ -56,6 +56,21 @@ static const char *split_text(const struct explanation *e)
 		       : split_why_text(e->split.why);
 }
 
+/* What of the request was not followed; NULL: nothing. */
+static const char *split_note(const struct explanation *e)
+{
+	const struct service *s = service_of(e);
+	const struct head *head = &e->request->head;
+
+	if (e->split.chosen && e->split.why != SPLIT_OVERRIDE)
+		return "the request names a pool that takes nobody";
+	if (!e->keys_known &&
+		(cookie_value(head, s->pin_cookie).n || cookie_value(head, STR(SPLIT_COOKIE)).n))
+		return "its cookies cannot be checked here: there is no cookie_secret, and no key in "
+		       "state_dir";
+	return NULL;
+}
+
 /* Why nothing answers; only if e->found is false. */
 static enum reason failure(const struct explanation *e)
 {
@@ -70,6 +85,8 @@ static const char *health_of(const struct backend *b)
 		[BACKEND_DOWN] = "down",
 	};
 
+	if (backend_draining(b))
+		return "draining";
 	return backend_ejected(b) ? "ejected" : names[backend_state(b)];
 }
 
@@ -115,22 +132,6 @@ static void print_route(FILE *f, const struct explanation *e)
 			STR_ARG(r->conf->redirect.to));
 }
 
-/* What of the request was not followed. */
-static void print_notes(FILE *f, const struct explanation *e)
-{
-	const struct service *s = service_of(e);
-	const struct head *head = &e->request->head;
-
-	if (e->split.chosen && e->split.why != SPLIT_OVERRIDE)
-		fprintf(f, "            the request names a pool that takes nobody\n");
-	if (!e->keys_known &&
-		(cookie_value(head, s->pin_cookie).n || cookie_value(head, STR(SPLIT_COOKIE)).n))
-		fprintf(f,
-			"            its cookies cannot be checked here: there is no cookie_secret, and no "
-			"key in "
-			"state_dir\n");
-}
-
 static void print_pool(FILE *f, const struct explanation *e, const struct pool *p)
 {
 	const struct conf_policy *policy = &p->conf->policy;
@@ -139,7 +140,9 @@ static void print_pool(FILE *f, const struct explanation *e, const struct pool *
 	if (!e->split.pool)
 		fprintf(f, " %.4g%%", share_of(e, p));
 	if (now_of(e, p)->state != POOL_OPEN)
-		fprintf(f, " %s", conf_pool_state_names[now_of(e, p)->state]);
+		fprintf(f, ", %s", conf_pool_state_names[now_of(e, p)->state]);
+	if (now_of(e, p)->capacity < POOL_WHOLE)
+		fprintf(f, ", carries %.0f%% of its weight", 100.0 * now_of(e, p)->capacity / POOL_WHOLE);
 	fprintf(f, ", %s over %u backend%s, %s\n", conf_balance_name(policy->balance), p->n,
 		p->n == 1 ? "" : "s", conf_protocol_name(policy->protocol));
 	for (uint32_t i = 0; i < p->n; i++)
@@ -167,7 +170,8 @@ void explain_text(const struct explanation *e, FILE *f)
 		if (e->split.why == SPLIT_STABLE)
 			fprintf(f, " (%.4f of 1)", e->split.point);
 		putc('\n', f);
-		print_notes(f, e);
+		if (split_note(e))
+			fprintf(f, "            %s\n", split_note(e));
 		for (uint32_t i = 0; i < s->n; i++)
 			if (is_candidate(e, &s->pools[i]))
 				print_pool(f, e, &s->pools[i]);
@@ -213,9 +217,10 @@ static json_t *json_pool(const struct explanation *e, const struct pool *p)
 			backends, json_pack("{s:o, s:I, s:s*}", "address", json_str(p->backends[i]->address),
 					  "weight", (json_int_t)p->members[i].weight, "health",
 					  e->live ? health_of(p->backends[i]) : NULL));
-	return json_pack("{s:o, s:I, s:s, s:f, s:b, s:s, s:s, s:o}", "name", json_str(p->conf->name),
+	return json_pack("{s:o, s:I, s:s, s:f, s:f, s:b, s:s, s:s, s:o}", "name", json_str(p->conf->name),
 		"weight", (json_int_t)now_of(e, p)->weight, "state",
-		conf_pool_state_names[now_of(e, p)->state], "share", share_of(e, p) / 100, "candidate",
+		conf_pool_state_names[now_of(e, p)->state], "capacity",
+		now_of(e, p)->capacity / (double)POOL_WHOLE, "share", share_of(e, p) / 100, "candidate",
 		is_candidate(e, p), "balance", conf_balance_name(p->conf->policy.balance), "protocol",
 		conf_protocol_name(p->conf->policy.protocol), "backends", backends);
 }
@@ -231,6 +236,8 @@ static void json_service(const struct explanation *e, json_t *j)
 		json_object_set_new(split, "point", json_real(e->split.point));
 	for (uint32_t i = 0; i < s->n; i++)
 		json_array_append_new(pools, json_pool(e, &s->pools[i]));
+	if (split_note(e))
+		json_object_set_new(split, "note", json_string(split_note(e)));
 	json_object_set_new(j, "service", json_str(s->slot->key));
 	json_object_set_new(j, "split", split);
 	json_object_set_new(j, "pool", e->split.pool ? json_str(e->split.pool->conf->name) : json_null());

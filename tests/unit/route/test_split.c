@@ -229,6 +229,31 @@ static void users_only_ever_move_towards_the_raised_pool(void **state)
 	split_state_free(&fresh);
 }
 
+static void ids_fall_into_the_pools_by_weight_within_a_point(void **state)
+{
+	static const uint32_t greens[] = {1, 10, 50, 99};
+	struct split_state fresh = {0};
+
+	(void)state;
+	conf.split.sticky = CONF_STICKY_HEADER;
+	conf.split.sticky_header = STR("X-User");
+	for (size_t g = 0; g < COUNT_OF(greens); g++) {
+		uint32_t green = 0;
+
+		now[0].weight = 100 - greens[g];
+		now[1].weight = greens[g];
+		for (int user = 0; user < REQUESTS; user++) {
+			char name[24];
+
+			snprintf(name, sizeof(name), "user-%d", user);
+			green += pick(&fresh, "X-User", name).pool == &pools[1];
+		}
+		assert_in_range(
+			green + REQUESTS / 100, REQUESTS / 100 * greens[g], REQUESTS / 100 * (greens[g] + 2));
+	}
+	split_state_free(&fresh);
+}
+
 static void an_override_wins_where_it_is_allowed(void **state)
 {
 	struct cidr office;
@@ -465,6 +490,8 @@ int main(void)
 			changing_weights_all_the_time_favours_nobody, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			users_only_ever_move_towards_the_raised_pool, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			ids_fall_into_the_pools_by_weight_within_a_point, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(an_override_wins_where_it_is_allowed, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_client_without_the_cookie_is_given_one, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(an_id_that_weir_has_not_signed_is_no_id, set_up, tear_down),

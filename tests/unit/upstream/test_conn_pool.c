@@ -323,6 +323,29 @@ static void connections_that_speak_otherwise_take_no_new_requests(void **state)
 	assert_int_equal(b->user[1].answers, 1);
 }
 
+static void a_backend_that_drains_keeps_no_connection_and_cuts_none(void **state)
+{
+	struct bench *b = *state;
+
+	connect_user(b, 0);
+	connect_user(b, 1);
+	finish_user(b, 0);
+	conn_pool_set_draining(b->pool, true);
+	UNTIL(b, b->pool->conns == 1);
+	answer(b, 1);
+	UNTIL(b, b->pool->conns == 0);
+	assert_int_equal(b->user[1].answers, 1);
+	/* Who comes all the same is served once. */
+	connect_user(b, 2);
+	answer(b, 2);
+	UNTIL(b, b->pool->conns == 0);
+	assert_int_equal(b->user[2].answers, 1);
+	conn_pool_set_draining(b->pool, false);
+	connect_user(b, 3);
+	finish_user(b, 3);
+	assert_non_null(conn_pool_take(b->pool));
+}
+
 static void a_connection_that_closes_idle_is_forgotten(void **state)
 {
 	struct bench *b = *state;
@@ -404,6 +427,7 @@ int main(void)
 		TEST(without_its_tls_nobody_is_connected_to),
 		TEST(a_backend_that_is_taken_away_lets_everybody_finish),
 		TEST(connections_that_speak_otherwise_take_no_new_requests),
+		TEST(a_backend_that_drains_keeps_no_connection_and_cuts_none),
 		TEST(a_connection_that_closes_idle_is_forgotten),
 	};
 
