@@ -87,14 +87,14 @@ const struct cli_command upgrade_command = {
 	.name = "upgrade",
 	.synopsis = "[--timeout TIME] [--json]",
 	.summary = "have the program that lies at weir's path now take over",
+	.examples = "  mv weir.new /usr/bin/weir && weir upgrade",
 	.help = "Put the new program in the place of the old one (mv, or a package), then call this. The new "
 		"program is started beside the\n"
 		"old one, with the same sockets and with what that one knows. When it serves, the old one "
 		"finishes what it has, and no connection\n"
 		"is lost; the PID of weir stays. If it cannot serve, nothing has happened: the old one goes "
 		"on, and the cause is printed.\n\n"
-		"exit status: 0 the new program serves, 1 the old one goes on, 3 no answer in time\n\n"
-		"  mv weir.new /usr/bin/weir && weir upgrade",
+		"exit status: 0 the new program serves, 1 the old one goes on, 3 no answer in time",
 	.options = options,
 	.options_size = sizeof(struct upgrade_options),
 	.run = run,
