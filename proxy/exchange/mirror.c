@@ -168,7 +168,7 @@ static bool usable(const void *ctx, const struct backend *b)
 	const struct mirror *m = ctx;
 	const struct conn_pool *p = edge_backend(m->edge, b);
 
-	return backend_standing(b) == BACKEND_UP && !backend_drained(b) && p && !conn_pool_is_full(p);
+	return backend_standing(b) == BACKEND_UP && !backend_draining(b) && p && !conn_pool_is_full(p);
 }
 
 static uint32_t load(const void *ctx, const struct backend *b)
