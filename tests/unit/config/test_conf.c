@@ -392,7 +392,7 @@ static void ten_thousand_tenants_take_little_memory(void **state)
 	l = good(text);
 	assert_int_equal(l.conf->tenant_n, 10000);
 	assert_int_equal(l.conf->hosts.n, 20000);
-	assert_true(l.conf->arena.total < 28 << 20);
+	assert_true(l.conf->arena.total < 32 << 20);
 	assert_ptr_equal(map_get(&l.conf->hosts, STR("*.t9999.test")), &l.conf->tenants[9999]);
 	loaded_free(&l);
 	free(text);
