@@ -5,6 +5,7 @@ const struct config_module *const config_modules[] = {
 	&maintenance_module.config,
 	&ratelimit_module.config,
 	&fault_module.config,
+	&compress_module.config,
 	&respond_module.config,
 	NULL,
 };

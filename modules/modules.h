@@ -7,6 +7,7 @@
 extern const struct module maintenance_module;
 extern const struct module ratelimit_module;
 extern const struct module fault_module;
+extern const struct module compress_module;
 extern const struct module respond_module;
 
 #endif
