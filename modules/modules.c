@@ -11,6 +11,7 @@ const struct config_module *const config_modules[] = {
 	&forward_auth_module.config,
 	&ratelimit_module.config,
 	&fault_module.config,
+	&compress_module.config,
 	&respond_module.config,
 	NULL,
 };

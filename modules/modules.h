@@ -13,6 +13,7 @@ extern const struct module jwt_module;
 extern const struct module basic_auth_module;
 extern const struct module forward_auth_module;
 extern const struct module fault_module;
+extern const struct module compress_module;
 extern const struct module respond_module;
 
 #endif

@@ -24,7 +24,7 @@ $(foreach l,$(LAYERS),$(eval $(call unit_rule,$(l))))
 # Modules stand beside the layers: their tests have the exchange below them, and all modules.
 $(BUILD)/tests/unit/modules/%: $(BUILD)/tests/unit/modules/%.o $(MODULE_OBJ) $(call layer_objs,worker)
 	@echo "  LINK $@"
-	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $^ $(PKG_LIBS) -lcmocka
+	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $^ $(PKG_LIBS) -lcmocka -lbrotlidec
 unit-modules: $(filter $(BUILD)/tests/unit/modules/%,$(UNIT_BIN))
 	@tests/unit/run $^
 .PHONY: unit-modules
