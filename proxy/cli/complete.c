@@ -148,7 +148,9 @@ static void offer_pools(
 		long long up = json_integer_value(json_object_get(p, "up"));
 		char word[512], doc[96];
 
-		snprintf(word, sizeof(word), "%s/%s", service, text(p, "name"));
+		/* What is too long to be a word is not offered. */
+		if (snprintf(word, sizeof(word), "%s/%s", service, text(p, "name")) >= (int)sizeof(word))
+			continue;
 		snprintf(doc, sizeof(doc), "%s, weight %g, %lld of %zu up", text(p, "state"),
 			json_number_value(json_object_get(p, "effective_weight")), up,
 			json_array_size(json_object_get(p, "backends")));

@@ -48,7 +48,7 @@ static void put_command(const struct cli_command *c)
 
 static void put_exit_statuses(void)
 {
-	char number[8];
+	char number[12];
 
 	fputs(".SH EXIT STATUS\nThe same for all commands; a pipeline may rely on them.\n", stdout);
 	for (int i = 0; i < CLI_EXITS; i++) {

@@ -10,7 +10,7 @@
 
 static struct loop loop;
 static struct backend backends[BACKENDS];
-static char names[BACKENDS][16];
+static char names[BACKENDS][24];
 static struct backend *pointers[BACKENDS];
 static struct conf_backend confs[BACKENDS];
 static struct conf_pool conf;
