@@ -55,7 +55,7 @@ static int set_up(void **state)
 {
 	(void)state;
 	memset(&b, 0, sizeof(b));
-	MUST(loop_init(&b.loop));
+	MUST(loop_init(&b.loop) && mailbox_init(&b.io.box) >= 0);
 	atomic_store(&b.io.level, 255); /* events are for others to test */
 	capacity_init(&b.engine, &b.loop, &b.io, on_changed, &b);
 	return 0;
@@ -69,6 +69,8 @@ static int tear_down(void **state)
 	backend_registry_free(&b.registry);
 	slots_free(&b.pool_slots);
 	slots_free(&b.service_slots);
+	mailbox_deliver(&b.io.box, &b.io); /* events that nobody has taken */
+	mailbox_free(&b.io.box);
 	loop_free(&b.loop);
 	return 0;
 }
