@@ -14,6 +14,8 @@
 #include "control/roster.h"
 
 #define SETTLE_MS 300
+#define PATIENCE_MS \
+	1000 /* with who has come to the admin API and says nothing yet, when all else has ended */
 
 static const uint8_t legal[CONTROL_STATES] = {
 	[CONTROL_STARTING] =
@@ -163,13 +165,27 @@ static void on_event(struct mail *m, void *control)
 	free(line);
 }
 
+/* Those who have come to the admin API just now are answered; whoever keeps silent is not waited for long. */
+static void on_patience(struct deadline *d)
+{
+	struct control *c = CONTAINER(d, struct control, patience);
+
+	if (admin_expects(&c->admin) && c->loop.now_ms < c->patience_ends_ms)
+		deadline_arm(&c->loop, d, LOOP_TICK_MS);
+	else
+		loop_stop(&c->loop);
+}
+
 static void on_stopped(struct mail *m, void *control)
 {
 	struct control *c = control;
 
 	free(note_of(m));
-	if (--c->workers_waited_for == 0)
-		loop_stop(&c->loop);
+	if (--c->workers_waited_for > 0)
+		return;
+	admin_leave(&c->admin);
+	c->patience_ends_ms = c->loop.now_ms + PATIENCE_MS;
+	on_patience(&c->patience);
 }
 
 /* -- stopping -- */
@@ -425,6 +441,7 @@ static bool set_up(struct control *c)
 	c->settle.fire = on_settled;
 	c->readiness.fire = on_readiness;
 	c->stop_deadline.fire = on_stop_deadline;
+	c->patience.fire = on_patience;
 	orders_open(c);
 	return true;
 }

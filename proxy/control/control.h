@@ -90,6 +90,8 @@ struct control {
 	struct deadline readiness; /* draining: /readyz fails already, listeners accept still */
 	uint32_t drain_ms; /* draining: what is left then is cut */
 	struct deadline stop_deadline;
+	struct deadline patience; /* the workers have ended: with who has only just come to the admin API */
+	uint64_t patience_ends_ms;
 	struct admin_server admin;
 	struct event_ring events;
 	struct reload_log reloads;
