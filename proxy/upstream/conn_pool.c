@@ -251,6 +251,13 @@ static void serve(struct conn_pool *p)
 	}
 }
 
+/* Nothing new comes to this backend: once nobody waits, its connections end with the requests that they have. */
+static void end_with_the_last(struct conn_pool *p, struct http_conn *c)
+{
+	if ((p->retired || p->draining) && p->waiting_n == 0 && !c->draining)
+		http_conn_drain(c);
+}
+
 static void fail_first(struct conn_pool *p, enum reason why)
 {
 	struct list *link = list_first(&p->waiting);
@@ -276,9 +283,7 @@ void conn_pool_opened(struct conn_pool *p, struct transport **t, enum http_versi
 	tell_now(p);
 	place(p, c);
 	serve(p);
-	/* Whoever it was made for has left. */
-	if (p->draining && c->streams == 0)
-		http_conn_drain(c);
+	end_with_the_last(p, c);
 }
 
 void conn_pool_open_failed(struct conn_pool *p, enum reason why)
@@ -299,6 +304,7 @@ static void on_change(struct http_conn *c)
 	OBJ_CHECK(p, CONN_POOL_MAGIC);
 	place(p, c);
 	serve(p);
+	end_with_the_last(p, c);
 }
 
 static void on_closed(struct http_conn *c, enum reason why)

@@ -18,6 +18,7 @@ struct user {
 	struct stream *stream;
 	enum reason why; /* it was told */
 	unsigned answers;
+	bool leaves_it; /* does not use the connection that it gets */
 };
 
 struct bench {
@@ -108,7 +109,6 @@ static void use(struct user *u, struct http_conn *c)
 		.authority = STR("a.test"),
 		.path = STR("/")};
 
-	u->conn = c;
 	u->stream = conn_pool_open(u->bench->pool, c, &user_ops, u);
 	assert_non_null(u->stream);
 	stream_send_head(u->stream, &head, true);
@@ -116,7 +116,11 @@ static void use(struct user *u, struct http_conn *c)
 
 static void on_ready(struct conn_waiter *w, struct http_conn *c)
 {
-	use(CONTAINER(w, struct user, waiter), c);
+	struct user *u = CONTAINER(w, struct user, waiter);
+
+	u->conn = c;
+	if (!u->leaves_it)
+		use(u, c);
 }
 
 static void on_failed(struct conn_waiter *w, enum reason why)
@@ -139,6 +143,17 @@ static void answer(struct bench *b, unsigned n)
 	static const char text[] = "HTTP/1.1 204 No Content\r\n\r\n";
 
 	assert_int_equal(send(b->accepted[n], text, sizeof(text) - 1, MSG_NOSIGNAL), sizeof(text) - 1);
+}
+
+/* The backend sees that weir has closed the connection that it accepted as the nth. */
+static bool has_ended(struct bench *b, unsigned n)
+{
+	char request[256];
+	ssize_t got;
+
+	while ((got = recv(b->accepted[n], request, sizeof(request), MSG_DONTWAIT)) > 0)
+		;
+	return got == 0;
 }
 
 /* A user gets a connection of its own. */
@@ -301,8 +316,21 @@ static void a_backend_that_is_taken_away_lets_everybody_finish(void **state)
 	assert_int_equal(b->pool->waiting_n, 0);
 	answer(b, 1);
 	UNTIL(b, b->user[1].answers == 1);
-	loop_run_tasks(&b->loop);
+	UNTIL(b, has_ended(b, 1));
 	b->pool = NULL; /* it has freed itself with its last connection */
+}
+
+static void a_connection_that_nobody_waits_for_any_more_goes_with_its_backend(void **state)
+{
+	struct bench *b = *state;
+	struct conn_pool *p = b->pool;
+
+	assert_int_equal(wait_for_one(&b->user[0]), REASON_NONE);
+	b->user[0].leaves_it = true;
+	conn_pool_retire(&p);
+	UNTIL(b, b->accepted_n == 1 && has_ended(b, 0));
+	assert_non_null(b->user[0].conn);
+	b->pool = NULL;
 }
 
 static void connections_that_speak_otherwise_take_no_new_requests(void **state)
@@ -426,6 +454,7 @@ int main(void)
 		TEST(a_refused_connection_fails_all_who_wait),
 		TEST(without_its_tls_nobody_is_connected_to),
 		TEST(a_backend_that_is_taken_away_lets_everybody_finish),
+		TEST(a_connection_that_nobody_waits_for_any_more_goes_with_its_backend),
 		TEST(connections_that_speak_otherwise_take_no_new_requests),
 		TEST(a_backend_that_drains_keeps_no_connection_and_cuts_none),
 		TEST(a_connection_that_closes_idle_is_forgotten),
