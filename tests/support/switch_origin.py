@@ -10,6 +10,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from support.wire import RefusedPort
+
 MODES = ("ok", "500", "503", "reset", "race")  # race: connections end whenever it is least convenient
 NOW = struct.pack("ii", 1, 0)  # SO_LINGER: close() is a RST
 
@@ -19,8 +21,8 @@ class SwitchOrigin:
 
     def __init__(self, name, mode="ok"):
         self.name = name
-        with socket.create_server(("127.0.0.1", 0)) as s:
-            self.port = s.getsockname()[1]
+        self._kept = RefusedPort()  # so that nobody takes it before the process does
+        self.port = self._kept.port
         self.process = subprocess.Popen([sys.executable, "-m", "support.switch_origin", str(self.port), name], stdin=subprocess.PIPE,
             stdout=subprocess.PIPE, cwd=Path(__file__).resolve().parents[1], env={**os.environ, "PYTHONPATH": "."})
         self.process.stdout.readline()
@@ -47,6 +49,7 @@ class SwitchOrigin:
         self.process.wait()
         self.process.stdin.close()
         self.process.stdout.close()
+        self._kept.close()
 
 
 class Server(asyncio.Protocol):
