@@ -302,5 +302,7 @@ extern const struct config_type type_name, type_token, type_header_value, type_h
 extern const struct config_type type_object, type_list, type_map, type_embed, type_within, type_choice;
 /* -- module.c -- */
 extern const struct config_type type_modules;
+/* -- fields_policy.c: a struct conf_upstream_tls, for modules too that have somebody to ask -- */
+extern const struct config_object upstream_tls_object;
 
 #endif

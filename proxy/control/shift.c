@@ -144,7 +144,7 @@ void shift_set_state(struct shift *s, enum shift_state to, const char *why)
 	MUST(legal[s->state] & BIT(to) || s->state == to);
 	s->state = (uint8_t)to;
 	s->turn++;
-	fetch_cancel(&s->fetch);
+	fetching_cancel(&s->fetching);
 	json_object_set_new(s->doc, "state", json_string(shift_state_names[to]));
 	json_object_set_new(s->doc, "why", json_string(why));
 	json_object_set_new(s->doc, "changed_ms", json_integer(state_wall_ms()));
@@ -581,7 +581,7 @@ struct shift *shift_of(struct shift_engine *e, struct str service)
 
 void shift_init(struct shift_engine *e, struct control *c)
 {
-	*e = (struct shift_engine){.control = c};
+	*e = (struct shift_engine){.control = c, .fetcher = fetcher_new(&c->loop, NULL)};
 	e->tick.fire = on_tick;
 	list_init(&e->saving);
 	list_init(&e->changing);
@@ -623,7 +623,7 @@ void shift_stop(struct shift_engine *e)
 	e->stopped = true;
 	deadline_disarm(&e->control->loop, &e->tick);
 	for (struct map_entry *m = map_next(&e->shifts, NULL); m; m = map_next(&e->shifts, m))
-		fetch_cancel(&((struct shift *)m->value)->fetch);
+		fetching_cancel(&((struct shift *)m->value)->fetching);
 }
 
 void shift_free(struct shift_engine *e)
@@ -644,4 +644,5 @@ void shift_free(struct shift_engine *e)
 		free(s);
 	}
 	map_free(&e->shifts);
+	fetcher_free(&e->fetcher);
 }

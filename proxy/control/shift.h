@@ -18,8 +18,8 @@
 #define WEIR_CONTROL_SHIFT_H
 
 #include "control/admin/admin.h"
-#include "control/fetch.h"
 #include "control/shift_plan.h"
+#include "http/fetcher.h"
 
 struct control;
 struct shift;
@@ -46,6 +46,7 @@ extern const char *const shift_state_names[SHIFT_STATES];
 /* All of them; control's. */
 struct shift_engine {
 	struct control *control;
+	struct fetcher *fetcher; /* asks judges outside */
 	struct map shifts; /* "acme/shop" -> struct shift */
 	struct admin_topic changed; /* some shift or deploy has a new state */
 	struct deadline tick;

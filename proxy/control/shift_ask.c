@@ -8,6 +8,7 @@
 
 #define ASK_AGAIN_MIN 1000 /* ms */
 #define ASK_AGAIN_MAX 10000
+#define ANSWER_MAX    (256u * 1024)
 #define SAID_MAX      200 /* bytes of an answer that are told */
 
 static void no_answer(struct shift *s, const char *fmt, const char *what)
@@ -20,7 +21,7 @@ static void no_answer(struct shift *s, const char *fmt, const char *what)
 	shift_set_state(s, SHIFT_INCONCLUSIVE, why);
 }
 
-static void failed(struct shift *s, const struct fetch_answer *a, const char *who)
+static void failed(struct shift *s, const struct fetcher_answer *a, const char *who)
 {
 	char fmt[80], name[REASON_NAME_MAX], what[160];
 
@@ -31,6 +32,20 @@ static void failed(struct shift *s, const struct fetch_answer *a, const char *wh
 			a->detail[0] ? ": " : "", a->detail);
 	snprintf(fmt, sizeof(fmt), "%s has no answer: %%s; it is asked again", who);
 	no_answer(s, fmt, what);
+}
+
+static void ask(struct shift *s, struct fetcher_request *rq,
+	void (*done)(void *ctx, const struct fetcher_answer *answer))
+{
+	struct arena a;
+
+	arena_init(&a, &s->engine->control->loop.mem);
+	rq->body_max = ANSWER_MAX;
+	fields_add(&a, &rq->fields, FIELD_ACCEPT, STR("accept"), STR("application/json"));
+	if (rq->body.n)
+		fields_add(&a, &rq->fields, FIELD_CONTENT_TYPE, STR("content-type"), STR("application/json"));
+	s->fetching = fetcher_begin(s->engine->fetcher, rq, done, s);
+	arena_free(&a);
 }
 
 /* Of Prometheus's answer, or the text that says why there is none. */
@@ -74,7 +89,7 @@ static const char *judge_result(
 	return count ? NULL : "the query has no result";
 }
 
-static void on_prometheus(void *ctx, const struct fetch_answer *a)
+static void on_prometheus(void *ctx, const struct fetcher_answer *a)
 {
 	struct shift *s = ctx;
 	bool fail = false;
@@ -82,7 +97,7 @@ static void on_prometheus(void *ctx, const struct fetch_answer *a)
 	const char *problem;
 	json_t *body;
 
-	s->fetch = NULL;
+	s->fetching = NULL;
 	if (a->why || a->status != 200) {
 		failed(s, a, "Prometheus");
 		return;
@@ -117,7 +132,7 @@ static void ask_prometheus(struct shift *s)
 	size_t cap = strlen(j->prometheus) + 3 * strlen(j->query) + 64;
 	struct text url = text_in(malloc(cap), cap);
 	struct str base = str_of(j->prometheus);
-	struct fetch_request rq = {.method = STR("GET"), .timeout_ms = j->timeout_ms};
+	struct fetcher_request rq = {.method = STR("GET"), .timeout_ms = j->timeout_ms};
 
 	MUST(url.p);
 	while (base.n && base.p[base.n - 1] == '/')
@@ -126,16 +141,16 @@ static void ask_prometheus(struct shift *s)
 	text_put(&url, STR("/api/v1/query?query="));
 	put_escaped(&url, j->query);
 	rq.url = text_str(&url);
-	s->fetch = fetch_begin(&s->engine->control->loop, &rq, on_prometheus, s);
+	ask(s, &rq, on_prometheus);
 	free(url.p);
 }
 
-static void on_hook(void *ctx, const struct fetch_answer *a)
+static void on_hook(void *ctx, const struct fetcher_answer *a)
 {
 	struct shift *s = ctx;
 	char why[SHIFT_TEXT];
 
-	s->fetch = NULL;
+	s->fetching = NULL;
 	if (a->why == REASON_NONE && a->status >= 200 && a->status < 300) {
 		s->asked_hook = true;
 		shift_ask(s);
@@ -152,9 +167,9 @@ static void ask_hook(struct shift *s)
 {
 	struct guard_verdict v;
 	json_t *evidence = NULL, *question;
-	struct fetch_request rq = {.method = STR("POST"),
+	struct fetcher_request rq = {.method = STR("POST"),
 		.url = str_of(s->plan.judge.hook),
-		.content_type = STR("application/json"),
+		.once = true,
 		.timeout_ms = s->plan.judge.timeout_ms};
 	char *text;
 
@@ -166,7 +181,7 @@ static void ask_hook(struct shift *s)
 	text = json_dumps(question, JSON_COMPACT);
 	MUST(text);
 	rq.body = str_of(text);
-	s->fetch = fetch_begin(&s->engine->control->loop, &rq, on_hook, s);
+	ask(s, &rq, on_hook);
 	free(text);
 	json_decref(question);
 }

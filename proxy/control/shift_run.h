@@ -28,7 +28,7 @@ struct shift {
 	uint64_t ask_ms; /* not before */
 	uint64_t drain_ms; /* when draining began */
 	struct shift_window *window; /* while it runs */
-	struct fetch *fetch; /* a judge who is being asked */
+	struct fetching *fetching; /* a judge who is being asked */
 	bool asked_hook; /* who has passed it */
 	void (*begun)(void *ctx, const char *error);
 	void *begun_ctx;

@@ -25,6 +25,7 @@
 #include "http/head.h"
 #include "io/loop.h"
 #include "io/offload.h"
+#include "io/redis.h"
 
 struct exchange;
 struct module;
