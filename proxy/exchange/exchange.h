@@ -74,7 +74,8 @@ struct exchange {
 	struct entry *entry;
 	struct snapshot_use *use;
 	struct snapshot_use *renewed; /* of a later snapshot, whose service it goes to; NULL: its own */
-	const struct exchange_kept *kept; /* it goes on under a later snapshot than it began under; NULL: it does not.
+	const struct exchange_kept
+		*kept; /* it goes on under a later snapshot than it began under; NULL: it does not.
 					   * What that one does not name any more is NULL below, and so is the route */
 	struct list link; /* in edge->exchanges */
 	struct queue *queue; /* in which it waits for its pool; NULL: in none */

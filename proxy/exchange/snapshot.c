@@ -83,8 +83,8 @@ static void pool_build(struct snapshot *s, const struct snapshot_parts *parts, s
 static void service_build(struct snapshot *s, const struct snapshot_parts *parts, struct service *service,
 	const struct conf_service *conf, const struct tenant *tenant)
 {
-	struct str key = arena_fmt(
-		&s->arena, STR_FMT "/" STR_FMT, STR_ARG(tenant->conf->name), STR_ARG(conf->name));
+	struct str key =
+		arena_fmt(&s->arena, STR_FMT "/" STR_FMT, STR_ARG(tenant->conf->name), STR_ARG(conf->name));
 
 	service->conf = conf;
 	service->tenant = tenant;
