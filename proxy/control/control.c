@@ -16,6 +16,9 @@
 #define SETTLE_MS 300
 #define PATIENCE_MS \
 	1000 /* with who has come to the admin API and says nothing yet, when all else has ended */
+/* With so many configurations alive another one waits longer: uploads, and requests that backends take their time with, keep theirs. */
+#define CROWD    8
+#define CROWD_MS 5000
 
 static const uint8_t legal[CONTROL_STATES] = {
 	[CONTROL_STARTING] =
@@ -103,7 +106,7 @@ void control_let_go(struct control *c, struct snapshot *s)
 		return;
 	c->snapshots_alive--;
 	snapshot_free(&s);
-	if (deadline_armed(&c->settle) && c->snapshots_alive <= 1) {
+	if (deadline_armed(&c->settle) && (c->snapshots_alive <= 1 || c->snapshots_alive == CROWD - 1)) {
 		deadline_disarm(&c->loop, &c->settle);
 		reload_now(c);
 	}
@@ -311,7 +314,7 @@ uint64_t control_reload(struct control *c)
 		else if (c->snapshots_alive <= 1)
 			reload(c);
 		else if (!deadline_armed(&c->settle))
-			deadline_arm(&c->loop, &c->settle, SETTLE_MS);
+			deadline_arm(&c->loop, &c->settle, c->snapshots_alive < CROWD ? SETTLE_MS : CROWD_MS);
 		return next;
 	case CONTROL_STARTING:
 	case CONTROL_BINDING:

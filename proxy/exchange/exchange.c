@@ -90,6 +90,14 @@ static void let_go_of(struct edge *e, struct snapshot_use *use)
 		e->let_go(e, use);
 }
 
+void exchange_use(struct exchange *x, struct snapshot_use *use)
+{
+	use->exchanges++;
+	let_go_of(x->edge, TAKE(&x->renewed));
+	let_go_of(x->edge, x->use);
+	x->use = use;
+}
+
 void exchange_end(struct exchange *x)
 {
 	struct edge *e = x->edge;
@@ -309,9 +317,7 @@ void exchange_follow_members(struct exchange *x)
 	/* A module may have changed since what it was routed by. */
 	if (routed.why != REASON_NONE || routed.route->conf != x->route->conf)
 		return;
-	let_go_of(x->edge, x->use);
-	x->use = now;
-	now->exchanges++;
+	exchange_use(x, now);
 	x->tenant = routed.tenant;
 	x->route = routed.route;
 	x->service = routed.route->service;
@@ -441,7 +447,7 @@ static void client_on_trailers(struct stream *s, const struct fields *trailers)
 
 static void arm_stall(struct exchange *x)
 {
-	uint32_t ms = x->use->snapshot->conf->timeouts.response;
+	uint32_t ms = x->kept ? x->kept->response_ms : x->use->snapshot->conf->timeouts.response;
 
 	/* A tunnel may be silent; a backend that has no credit is waiting for the client, not the client for it. */
 	deadline_arm(
@@ -566,6 +572,7 @@ static void upstream_on_head(struct stream *s, const struct head *head, bool las
 	} else {
 		credit_backend(x, EXCHANGE_WINDOW_DOWN);
 	}
+	exchange_follow(x);
 	arm_stall(x);
 }
 

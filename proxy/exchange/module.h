@@ -43,8 +43,10 @@ enum verdict {
 struct module_call {
 	struct exchange *x; /* to be given to module_resume() */
 	const struct module *module;
-	const void *values; /* of the level that counts; the table's struct */
-	void *data; /* build()'s; NULL without one */
+	/* Of the level that counts; the table's struct. Once the answer has begun it may be that of a later configuration, which says the
+	 * same or, without build(), something else: what a filter or `log` needs of it is kept in the arena. */
+	const void *values;
+	void *data; /* build()'s; NULL without one. The same as long as the request meets the module, filters included */
 	void *worker; /* worker_init()'s; NULL without one */
 	void **slot; /* the module's word in this request; NULL at first */
 	struct loop *loop;

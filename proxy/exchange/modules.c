@@ -438,6 +438,39 @@ void modules_cancel(struct exchange *x)
 	}
 }
 
+/* The same place of another configuration; NULL: it is none of that, or something else by now. */
+static const struct module_place *place_in(const struct module_set *set, const struct module_place *old)
+{
+	const struct module_place *p = set ? map_get(&set->by_name, old->name) : NULL;
+
+	if (!p || p->module != old->module || (p->module->build && p->built != old->built))
+		return NULL;
+	return p;
+}
+
+bool modules_follow(struct exchange *x, const struct module_set *set)
+{
+	static const struct module_chain none;
+	struct module_run *run = x->modules, next = {.chain = &none, .stage = run->stage, .log = run->log};
+
+	for (uint32_t i = 0; i < MODULES_MAX; i++) {
+		const struct module_place *old = run->met[i], *p;
+		bool filters = run->filtering & BIT(i);
+
+		/* Of the others nobody hears any more. */
+		if (!old || (!old->module->log && !filters))
+			continue;
+		p = place_in(set, old);
+		if (!p)
+			return false;
+		next.met[p->number] = p;
+		next.slots[p->number] = run->slots[i];
+		next.filtering |= filters ? BIT(p->number) : 0;
+	}
+	*run = next;
+	return true;
+}
+
 void modules_end(struct exchange *x)
 {
 	modules_cancel(x);

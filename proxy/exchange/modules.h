@@ -93,6 +93,7 @@ struct module_run {
 	uint8_t stage; /* enum module_stage */
 	uint32_t at; /* the one that is called next */
 	uint32_t declined; /* bits: modules by number */
+	uint32_t filtering; /* ... those whose filters a body goes through */
 	const struct module_place *held; /* who holds the request; NULL: nobody */
 	struct module_field *log, *reply; /* the last one first */
 	struct str pool; /* module_choose_pool() */
@@ -108,6 +109,9 @@ bool modules_run(struct exchange *x, const struct module_chain *chain, enum modu
 int modules_response(struct exchange *x, struct head *head, bool own);
 /* Nobody holds the request any more: whoever did must not resume it. */
 void modules_cancel(struct exchange *x);
+/* The answer has begun: x goes on under a configuration with that set (NULL: it names no module). False: it cannot, because what it
+ * still needs of a module is not there, or was built anew. */
+bool modules_follow(struct exchange *x, const struct module_set *set);
 /* The request is over. */
 void modules_end(struct exchange *x);
 

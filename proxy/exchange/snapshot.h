@@ -37,6 +37,8 @@ struct snapshot {
 	const struct module_chain *chain; /* of the top level: for connections, and requests of no tenant */
 	struct pool **pools; /* all of them, for those who visit each */
 	uint32_t pool_n;
+	const struct service **by_slot; /* its services by slot number; NULL where the number is another's */
+	uint32_t by_slot_n;
 	struct slots *pool_slots, *service_slots, *tenant_slots; /* the registries, to give slots back to */
 	struct backend_registry *backends;
 };
@@ -53,6 +55,8 @@ struct snapshot_parts {
 
 /* Takes *conf. Never fails: everything that can be wrong was found in conf_load(). */
 struct snapshot *snapshot_build(struct conf **conf, const struct snapshot_parts *parts);
+/* The service of that name; NULL: it has none. */
+const struct service *snapshot_service(const struct snapshot *s, const struct slot *slot);
 /* Would it be built with other members now? */
 bool snapshot_is_outdated(const struct snapshot *s, const struct roster_source *source);
 /* On the control thread, when no worker uses it. */

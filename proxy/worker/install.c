@@ -166,6 +166,7 @@ void install_deliver(struct mail *m, void *receiver)
 	install_drains(w);
 	retire_others(w, s->serial);
 	attempts_leave_retired(&w->edge);
+	exchanges_follow(&w->edge);
 	queues_look_again(&w->edge);
 	if (!w->draining && !order->members_only) {
 		for (uint32_t i = 0; i < order->listener_n; i++)
