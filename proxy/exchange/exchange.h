@@ -157,6 +157,11 @@ void exchange_pump_request(struct exchange *x);
 
 /* It waits, and has not chosen a backend: if only members of pools have changed since it came, it goes by those that there are now. */
 void exchange_follow_members(struct exchange *x);
+/* Has the configuration that it goes by been replaced? */
+bool exchange_is_outdated(const struct exchange *x);
+/* One that has been replaced never hears what the names that it still asked for have become: where the service had such, the request goes
+ * by the current one's. */
+void exchange_follow_names(struct exchange *x);
 
 /* attempt.c */
 /* Picks pool and backend, and gets a connection. */
