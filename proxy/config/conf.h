@@ -397,7 +397,7 @@ struct conf {
 	struct conf_resolver resolver;
 	struct conf_tenant *tenants;
 	uint32_t tenant_n;
-	struct conf_backend *listed; /* of a file: list (config/backend_list.h) */
+	struct conf_backend *listed; /* of conf_load_members() alone */
 	uint32_t listed_n;
 	struct map
 		hosts; /* every tenant's hosts, lower case, wildcards as written -> struct conf_tenant; duplicates were errors */
@@ -422,8 +422,8 @@ struct conf_report {
 struct conf *conf_load(const char *path, struct conf_report *report);
 /* The same with the main file's text given; name is shown in messages, and relative paths start from its directory. */
 struct conf *conf_load_text(const char *name, struct str text, struct conf_report *report);
-/* The backends of a pool alone, `{"backends": [...]}`, by the rules of the file, into a zeroed pool. The conf holds them and nothing else. */
-struct conf *conf_load_members(struct str text, struct conf_pool *pool, struct conf_report *report);
+/* Backends alone, `{"backends": [...]}`, by the rules of the file, no two alike: they are listed[] of the conf, which holds nothing else. */
+struct conf *conf_load_members(const char *name, struct str text, struct conf_report *report);
 /* One more holder; returns c. */
 struct conf *conf_ref(struct conf *c);
 /* Drops a reference; the last one frees it. NULL is fine. */

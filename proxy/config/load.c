@@ -229,22 +229,12 @@ struct conf *conf_load_text(const char *name, struct str text, struct conf_repor
 	return finish(&p);
 }
 
-struct conf *conf_load_members(struct str text, struct conf_pool *pool, struct conf_report *report)
-{
-	struct parse p;
-
-	begin(&p, "backends", report);
-	read_text(&p, &members_object, pool, 0, text);
-	return finish(&p);
-}
-
-struct conf *load_text_as(
-	const struct config_object *o, const char *name, struct str text, struct conf_report *report)
+struct conf *conf_load_members(const char *name, struct str text, struct conf_report *report)
 {
 	struct parse p;
 
 	begin(&p, name, report);
-	read_text(&p, o, p.conf, 0, text);
+	read_text(&p, &members_object, p.conf, 0, text);
 	return finish(&p);
 }
 

@@ -157,7 +157,7 @@ static void split(struct exchange *x)
  * not. */
 static bool is_coming_up(const struct exchange *x, const struct pool *pool)
 {
-	if (pool->lookup == POOL_ASKED)
+	if (pool->lookup == POOL_ASKED && !exchange_is_outdated(x))
 		return true;
 	for (uint32_t i = 0; i < pool->n; i++)
 		if (backend_standing(pool->backends[i]) == BACKEND_CHECKING &&
@@ -389,6 +389,7 @@ void attempt_resume(struct exchange *x)
 
 void attempt_begin(struct exchange *x)
 {
+	exchange_follow_names(x);
 	pick_pool(x);
 	find_stuck(x);
 	enter_pool(x, x->pool && queue_why(x->edge, x->pool) != REASON_NONE);

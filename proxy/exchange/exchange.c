@@ -255,11 +255,32 @@ void exchange_renew(struct exchange *x, const struct service *service)
 	struct snapshot_use *now = x->edge->use;
 
 	exchange_follow_members(x);
-	if (!service || now == x->use)
+	if (!service || now == x->use || now == x->renewed)
 		return;
+	let_go_of(x->edge, TAKE(&x->renewed));
 	x->service = service;
+	x->pool = NULL;
 	x->renewed = now;
 	now->exchanges++;
+}
+
+static bool asks_for_names(const struct service *s)
+{
+	for (uint32_t p = 0; p < s->n; p++)
+		if (s->pools[p].lookup == POOL_ASKED)
+			return true;
+	return false;
+}
+
+bool exchange_is_outdated(const struct exchange *x)
+{
+	return (x->renewed ? x->renewed : x->use) != x->edge->use;
+}
+
+void exchange_follow_names(struct exchange *x)
+{
+	if (exchange_is_outdated(x) && asks_for_names(x->service))
+		exchange_renew(x, snapshot_service(x->edge->use->snapshot, x->service->slot->number));
 }
 
 void exchange_route(struct exchange *x)

@@ -170,6 +170,11 @@ void exchange_pump_request(struct exchange *x);
 void exchange_use(struct exchange *x, struct snapshot_use *use);
 /* It waits, and has not chosen a backend: if only members of pools have changed since it came, it goes by those that there are now. */
 void exchange_follow_members(struct exchange *x);
+/* Has the configuration that it goes by been replaced? */
+bool exchange_is_outdated(const struct exchange *x);
+/* One that has been replaced never hears what the names that it still asked for have become: where the service had such, the request goes
+ * by the current one's. */
+void exchange_follow_names(struct exchange *x);
 
 /* follow.c */
 /* If its answer has begun, it lets go of the snapshot that it began under and goes on under the current one; nothing if that is its own. */

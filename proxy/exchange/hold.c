@@ -51,21 +51,10 @@ static void hold_free(struct hold *h)
 
 /* -- going on -- */
 
-/* What is behind the service may have been swapped by a reload: they go where it leads now. NULL: it is gone. */
-static const struct service *service_now(const struct hold *h)
-{
-	const struct snapshot *s = h->edge->use->snapshot;
-
-	for (uint32_t t = 0; t < s->conf->tenant_n; t++)
-		for (uint32_t i = 0; i < s->tenants[t].conf->service_n; i++)
-			if (s->tenants[t].services[i].slot->number == h->slot)
-				return &s->tenants[t].services[i];
-	return NULL;
-}
-
 static void go_on(struct hold *h, uint32_t n)
 {
-	const struct service *service = n ? service_now(h) : NULL;
+	/* What is behind the service may have been swapped by a reload: they go where it leads now. */
+	const struct service *service = n ? snapshot_service(h->edge->use->snapshot, h->slot) : NULL;
 	struct list *first;
 
 	while (n-- && (first = list_first(&h->waiting))) {

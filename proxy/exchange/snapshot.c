@@ -195,6 +195,15 @@ bool snapshot_is_outdated(const struct snapshot *s, const struct roster_source *
 	return false;
 }
 
+const struct service *snapshot_service(const struct snapshot *s, uint32_t slot)
+{
+	for (uint32_t t = 0; t < s->conf->tenant_n; t++)
+		for (uint32_t i = 0; i < s->tenants[t].conf->service_n; i++)
+			if (s->tenants[t].services[i].slot->number == slot)
+				return &s->tenants[t].services[i];
+	return NULL;
+}
+
 void snapshot_free(struct snapshot **sp)
 {
 	struct snapshot *s = TAKE(sp);
