@@ -174,11 +174,11 @@ void exchange_fail(struct exchange *x, enum reason why)
 static bool answered_by_listener(struct exchange *x)
 {
 	const struct conf_listener *l = &x->entry->conf;
-	struct str host = authority_host(x->request.authority);
-	struct str location;
+	struct str host, location;
 
 	if (!l->redirect_https)
 		return false;
+	host = authority_host(x->request.authority);
 	if (l->redirect_port == 443)
 		location = arena_fmt(
 			&x->arena, "https://" STR_FMT STR_FMT, STR_ARG(host), STR_ARG(x->request.path));
