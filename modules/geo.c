@@ -307,6 +307,26 @@ static int request(struct module_call *c)
 	return MODULE_PASS;
 }
 
+static const char *const variables[] = {"country", "subdivision", "city", "asn", "org", NULL};
+
+static struct str value(struct module_call *c, struct str variable)
+{
+	const struct found *f = *c->slot;
+
+	if (!f)
+		return STR_NONE;
+	switch (variable.p[0]) {
+	case 'c':
+		return variable.p[1] == 'o' ? f->place.country : f->place.city;
+	case 's':
+		return f->place.subdivision;
+	case 'o':
+		return f->place.org;
+	default:
+		return asn_text(c->arena, &f->place);
+	}
+}
+
 /* -- rules -- */
 
 static bool is_among(const struct conf_strs *list, struct str country)
@@ -400,7 +420,7 @@ static void explain(
 }
 
 const struct module geo_module = {
-	.config = {.abi = MODULE_ABI, .name = "geo", .levels = MODULE_ANYWHERE, .object = &object},
+	.config = {.abi = MODULE_ABI, .name = "geo", .levels = MODULE_ANYWHERE, .object = &object, .variables = variables},
 	.build = build,
 	.release = release,
 	.watches = watches,
@@ -409,6 +429,7 @@ const struct module geo_module = {
 	.request = request,
 	.routed = routed,
 	.log = log_place,
+	.value = value,
 	.explain = explain,
 	.explain_request = explain_request,
 };
