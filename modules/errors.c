@@ -114,12 +114,13 @@ static void parse_pages(struct parse *p, const struct config_field *f, const str
 	errors->pages = arena_array(&p->conf->arena, struct page, v->n);
 	for (const struct node *k = v->first; k; k = k->next->next) {
 		struct page *page = &errors->pages[errors->page_n];
-		struct config_field named = {.key = arena_str(&p->conf->arena, node_str(k)).p,
-			.type = f->type};
+		struct config_field named = {
+			.key = arena_str(&p->conf->arena, node_str(k)).p, .type = f->type};
 
 		if (!key_parse(node_str(k), page)) {
 			parse_error(p, k,
-				"a key of \"%s\" must be a status such as 404, 4xx or 5xx, or a reason, not %s",
+				"a key of \"%s\" must be a status such as 404, 4xx or 5xx, or a reason, not "
+				"%s",
 				f->key, parse_quote(p, node_str(k)));
 			continue;
 		}
@@ -198,7 +199,7 @@ struct book {
 	struct sheets { /* as the configuration's pages */
 		uint32_t n;
 		struct sheet *v;
-	} *pages;
+	} * pages;
 };
 
 static void release(void *data)
@@ -218,8 +219,7 @@ static bool read_sheet(struct book *book, struct str path, struct sheet *sheet, 
 	if (!file_read(path, PAGE_MAX, &text, err, err_n))
 		return false;
 	sheet->form = form_of(path);
-	good = template_parse(
-		&book->arena, text, TEMPLATE_REQUEST | TEMPLATE_ANSWER, &sheet->text, &why);
+	good = template_parse(&book->arena, text, TEMPLATE_REQUEST | TEMPLATE_ANSWER, &sheet->text, &why);
 	free((char *)(uintptr_t)text.p);
 	if (!good)
 		snprintf(err, err_n, STR_FMT ": %s", STR_ARG(path), why);
@@ -257,8 +257,7 @@ static void *build(struct module_build *b, const void *values)
 
 		to->v = arena_array(&book->arena, struct sheet, files->n);
 		for (; good && to->n < files->n; to->n++)
-			good = read_sheet(
-				book, files->v[to->n], &to->v[to->n], b->err, sizeof(b->err));
+			good = read_sheet(book, files->v[to->n], &to->v[to->n], b->err, sizeof(b->err));
 	}
 	if (good && !(b->previous && is_same(b->previous, book)))
 		return book;
@@ -373,8 +372,8 @@ static bool is_intercepted(const struct module_call *c, const struct head *head)
 /* What speaks of the body that goes: its form, its length, its version. */
 static void forget_body(struct fields *fs)
 {
-	static const struct str names[] = {STR("etag"), STR("last-modified"), STR("accept-ranges"),
-		STR("digest"), STR("repr-digest")};
+	static const struct str names[] = {
+		STR("etag"), STR("last-modified"), STR("accept-ranges"), STR("digest"), STR("repr-digest")};
 	uint16_t kept = 0;
 
 	for (uint16_t i = 0; i < fs->n; i++)

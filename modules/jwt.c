@@ -327,7 +327,8 @@ struct claims {
 
 static void remember(struct module_call *c, const json_t *all)
 {
-	struct claims *claims = arena_alloc(c->arena, sizeof(*claims) + json_object_size(all) * sizeof(*claims->v));
+	struct claims *claims =
+		arena_alloc(c->arena, sizeof(*claims) + json_object_size(all) * sizeof(*claims->v));
 	const char *name;
 	json_t *v;
 
@@ -343,14 +344,13 @@ static void remember(struct module_call *c, const json_t *all)
 	*c->slot = claims;
 }
 
-static struct str value(struct module_call *c, struct str variable)
+static void value(struct module_call *c, struct str variable, struct str *out)
 {
 	const struct claims *claims = *c->slot;
 
 	for (uint32_t i = 0; claims && i < claims->n; i++)
 		if (str_eq(claims->v[i].name, variable))
-			return claims->v[i].text;
-	return STR_NONE;
+			*out = claims->v[i].text;
 }
 
 /* -- one request -- */
@@ -478,7 +478,11 @@ static void explain(const void *values, void *data, const struct head *request, 
 static const char *const any_claim[] = {"*", NULL};
 
 const struct module jwt_module = {
-	.config = {.abi = MODULE_ABI, .name = "jwt", .levels = MODULE_ANYWHERE, .object = &object, .variables = any_claim},
+	.config = {.abi = MODULE_ABI,
+		.name = "jwt",
+		.levels = MODULE_ANYWHERE,
+		.object = &object,
+		.variables = any_claim},
 	.build = build,
 	.release = release,
 	.worker_init = worker_begin,

@@ -50,8 +50,8 @@ static pcre2_code *compile(struct str pattern, char *err, size_t err_n)
 	PCRE2_UCHAR why[128];
 	PCRE2_SIZE at;
 	int code;
-	pcre2_code *re = pcre2_compile((PCRE2_SPTR)pattern.p, pattern.n, PCRE2_ANCHORED | PCRE2_ENDANCHORED,
-		&code, &at, NULL);
+	pcre2_code *re = pcre2_compile(
+		(PCRE2_SPTR)pattern.p, pattern.n, PCRE2_ANCHORED | PCRE2_ENDANCHORED, &code, &at, NULL);
 
 	if (re) {
 		pcre2_jit_compile(re, PCRE2_JIT_COMPLETE); /* without JIT it works too */
@@ -73,9 +73,11 @@ static void check_rule(struct parse *p, const struct node *v, void *obj)
 	pcre2_code_free(re);
 	if (r->prefix.n && r->regex.n)
 		parse_error(p, v, "a rule has a \"prefix\" or a \"regex\", not both");
-	if (!is_url_template(&r->to) || (r->to.literal.n && r->to.literal.p[0] != '/' && r->to.literal.p[0] != '$'))
+	if (!is_url_template(&r->to) ||
+		(r->to.literal.n && r->to.literal.p[0] != '/' && r->to.literal.p[0] != '$'))
 		parse_error(p, v,
-			"\"to\" must begin with / and have no space, no # and nothing that is to be %%-encoded, "
+			"\"to\" must begin with / and have no space, no # and nothing that is to be "
+			"%%-encoded, "
 			"not %s",
 			parse_quote(p, r->to.literal));
 	if (!r->regex.n && template_has_captures(&r->to))
@@ -102,7 +104,8 @@ static const struct config_field rule_fields[] = {
 	STRING("regex", struct rule, regex,
 		"PCRE2, matched against the whole path; with neither, the rule holds for all paths"),
 	TEMPLATE("to", struct rule, to, TEMPLATE_REQUEST | TEMPLATE_CAPTURES,
-		"the new prefix, or the new path; `$(1)` is what `regex` captured first. What stands behind a "
+		"the new prefix, or the new path; `$(1)` is what `regex` captured first. What stands behind "
+		"a "
 		"`?` "
 		"replaces the query, which stays otherwise",
 		REQUIRED),
@@ -137,7 +140,8 @@ static void parse_parameters(struct parse *p, const struct config_field *f, cons
 
 		if (!is_url_text(node_str(k)) || memchr(node_str(k).p, '&', node_str(k).n) ||
 			memchr(node_str(k).p, '=', node_str(k).n)) {
-			parse_error(p, k, "%s in \"%s\" must be %%-encoded", parse_quote(p, node_str(k)), f->key);
+			parse_error(
+				p, k, "%s in \"%s\" must be %%-encoded", parse_quote(p, node_str(k)), f->key);
 			continue;
 		}
 		all[n].name = str_of(named.key);
@@ -166,7 +170,8 @@ static bool is_parameter(struct str s)
 
 static const struct config_type type_parameter = {
 	.name = "name of a parameter",
-	.expects = "the name of a parameter, %-encoded as clients send it; a * at its end stands for any more",
+	.expects =
+		"the name of a parameter, %-encoded as clients send it; a * at its end stands for any more",
 	.schema = "{\"type\": \"string\", \"minLength\": 1}",
 	.valid = is_parameter,
 	.parse = type_text_parse,

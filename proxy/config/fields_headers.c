@@ -74,10 +74,10 @@ static bool parse_name(struct parse *p, const struct config_field *f, const stru
 		return false;
 	}
 	for (uint32_t i = 0; i < n; i++)
-		if (str_case_eq(*(const struct str *)(const void *)((const char *)all + i * size),
-			    node_str(k)))
-			parse_error(p, k, "%s is written twice in \"%s\"", parse_quote(p, node_str(k)),
-				f->key);
+		if (str_case_eq(
+			    *(const struct str *)(const void *)((const char *)all + i * size), node_str(k)))
+			parse_error(
+				p, k, "%s is written twice in \"%s\"", parse_quote(p, node_str(k)), f->key);
 	*out = arena_str(&p->conf->arena, node_str(k));
 	return true;
 }

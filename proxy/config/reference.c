@@ -136,14 +136,18 @@ static void put_object(FILE *f, const struct config_object *o)
 static const char about_variables[] =
 	"\n## Variables\n"
 	"\n"
-	"Values of headers (`set`, `add`), what module rewrite writes, and error pages may hold `$(name)`: it "
+	"Values of headers (`set`, `add`), what module rewrite writes, and error pages may hold `$(name)`: "
+	"it "
 	"is filled in for each\n"
-	"request. `$(name:-default)` stands for the default if the value is empty; `$(1)` to `$(9)` are what a "
+	"request. `$(name:-default)` stands for the default if the value is empty; `$(1)` to `$(9)` are what "
+	"a "
 	"regular expression\n"
-	"beside it has captured; `$$(` is a literal `$(`. One that does not exist is an error when the file is "
+	"beside it has captured; `$$(` is a literal `$(`. One that does not exist is an error when the file "
+	"is "
 	"loaded.\n"
 	"\n"
-	"Whatever a client has sent, a value stays in its place: in a header control bytes become spaces; in a "
+	"Whatever a client has sent, a value stays in its place: in a header control bytes become spaces; in "
+	"a "
 	"URL all that would end\n"
 	"a segment, a parameter or the query is %-encoded; in a page it is escaped as the form (HTML, JSON) "
 	"wants it.\n"
@@ -168,7 +172,8 @@ static void put_variables(FILE *f)
 			const char *name = config_modules[m]->variables[i];
 
 			fprintf(f, "| `%s.%s` | | of module [%s](modules/%s.md) |\n", config_modules[m]->name,
-				*name == '*' ? "NAME" : name, config_modules[m]->name, config_modules[m]->name);
+				*name == '*' ? "NAME" : name, config_modules[m]->name,
+				config_modules[m]->name);
 		}
 }
 

@@ -81,8 +81,8 @@ static const char *unknown(struct arena *a, struct str name)
 
 /* -- pieces -- */
 
-static bool name_piece(struct arena *a, struct str name, unsigned when, struct template_piece *p,
-	const char **why)
+static bool name_piece(
+	struct arena *a, struct str name, unsigned when, struct template_piece *p, const char **why)
 {
 	struct str rest;
 

@@ -43,7 +43,8 @@ struct template_piece {
 
 #define TEMPLATE_PIECES_MAX 64 /* of one text: more is a mistake, and they stand on a stack */
 
-struct template {
+struct template
+{
 	uint32_t n;
 	struct template_piece *v;
 	struct str literal; /* as written; n 0: all there is */

@@ -113,9 +113,10 @@ struct module {
 	void (*log)(struct module_call *c);
 	/* The request fails with `why`, before or after it has met the module: a page for it; false: this module has none. head: the
 	 * answer's; its status stays. c->slot is NULL. */
-	bool (*page)(struct module_call *c, const struct head *head, enum reason why, struct module_page *out);
-	/* The value of $(NAME.variable) in a template; empty: none. */
-	struct str (*value)(struct module_call *c, struct str variable);
+	bool (*page)(
+		struct module_call *c, const struct head *head, enum reason why, struct module_page *out);
+	/* The value of $(NAME.variable) in a template, in the request's arena; *out is empty, and stays so where there is none. */
+	void (*value)(struct module_call *c, struct str variable, struct str *out);
 	/* `weir explain`: one line on what it would decide for this request, of a client at that address. */
 	void (*explain)(const void *values, void *data, const struct head *request, const struct addr *client,
 		struct text *out);

@@ -482,6 +482,7 @@ bool modules_page(struct exchange *x, const struct head *head, enum reason why, 
 struct str modules_value(struct exchange *x, const struct config_module *m, struct str variable)
 {
 	const struct module_chain *chain = x->modules ? x->modules->chain : NULL;
+	struct str value = STR_NONE;
 
 	for (uint32_t i = 0; chain && i < chain->n; i++) {
 		const struct module_place *place = chain->v[i];
@@ -490,9 +491,9 @@ struct str modules_value(struct exchange *x, const struct config_module *m, stru
 		if (&place->module->config != m || !place->module->value)
 			continue;
 		call = call_of(x, place);
-		return place->module->value(&call, variable);
+		place->module->value(&call, variable, &value);
 	}
-	return STR_NONE;
+	return value;
 }
 
 void modules_cancel(struct exchange *x)

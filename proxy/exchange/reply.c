@@ -58,7 +58,7 @@ unsigned reply_accepts(const struct exchange *x, struct str type)
 
 	while (str_next_element(&list, &range)) {
 		struct str name = str_trim(str_head(range, str_find(range, ';')));
-		unsigned specific = str_case_eq(name, type)     ? 3
+		unsigned specific = str_case_eq(name, type)    ? 3
 				    : str_eq(name, STR("*/*")) ? 1
 				    : name.n == group.n + 1 && name.p[group.n] == '*' &&
 						    str_case_eq(str_head(name, group.n), group)
@@ -239,7 +239,8 @@ void reply_error(struct exchange *x, enum reason why)
 		fields_add(&x->arena, &head.fields, FIELD_OTHER, STR("allow"),
 			STR("GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH"));
 	if (modules_page(x, &head, why, &page)) {
-		fields_add(&x->arena, &head.fields, FIELD_CONTENT_TYPE, STR("content-type"), page.content_type);
+		fields_add(
+			&x->arena, &head.fields, FIELD_CONTENT_TYPE, STR("content-type"), page.content_type);
 		if (page.negotiated)
 			fields_add(&x->arena, &head.fields, FIELD_VARY, STR("vary"), STR("accept"));
 		answer(x, &head, page.body);

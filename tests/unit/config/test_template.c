@@ -16,7 +16,8 @@ static struct template parsed(const char *text, unsigned when)
 	return t;
 }
 
-static void expect_piece(const struct template *t, uint32_t i, enum variable v, const char *name, const char *text)
+static void expect_piece(
+	const struct template *t, uint32_t i, enum variable v, const char *name, const char *text)
 {
 	assert_true(i < t->n);
 	assert_int_equal(t->v[i].variable, v);
@@ -26,7 +27,8 @@ static void expect_piece(const struct template *t, uint32_t i, enum variable v, 
 
 static void a_text_without_variables_is_itself(void **state)
 {
-	static const char *const texts[] = {"", "plain", "$", "$$", "a $ b", "100$ (net)", "${HOME}", "{\"a\": 1}"};
+	static const char *const texts[] = {
+		"", "plain", "$", "$$", "a $ b", "100$ (net)", "${HOME}", "{\"a\": 1}"};
 
 	(void)state;
 	for (size_t i = 0; i < COUNT_OF(texts); i++) {
@@ -39,7 +41,8 @@ static void a_text_without_variables_is_itself(void **state)
 
 static void variables_and_what_stands_between_them_become_pieces(void **state)
 {
-	struct template t = parsed("a$(request.id)b$(header.X-Foo:-none)$$($(1)", TEMPLATE_REQUEST | TEMPLATE_CAPTURES);
+	struct template t =
+		parsed("a$(request.id)b$(header.X-Foo:-none)$$($(1)", TEMPLATE_REQUEST | TEMPLATE_CAPTURES);
 
 	(void)state;
 	assert_int_equal(t.n, 6);
@@ -63,7 +66,10 @@ static void every_variable_of_the_table_is_found_by_its_name(void **state)
 		if (!variable_rows[i].name)
 			continue;
 		snprintf(text, sizeof(text), "$(%s%s)", variable_rows[i].name,
-			strchr(variable_rows[i].name, '.') && variable_rows[i].name[strlen(variable_rows[i].name) - 1] == '.' ? "x" : "");
+			strchr(variable_rows[i].name, '.') &&
+					variable_rows[i].name[strlen(variable_rows[i].name) - 1] == '.'
+				? "x"
+				: "");
 		t = parsed(text, TEMPLATE_REQUEST | TEMPLATE_ANSWER);
 		assert_int_equal(t.n, 1);
 		assert_int_equal(t.v[0].variable, i);

@@ -9,7 +9,8 @@ static void write_pages(void)
 {
 	static const struct {
 		const char *suffix, *text;
-	} pages[] = {{"html", "<p>$(status) $(reason) $(header.x-a)"}, {"json", "{\"a\":\"$(header.x-a)\"}"}, {"txt", "$(phrase)"}};
+	} pages[] = {{"html", "<p>$(status) $(reason) $(header.x-a)"}, {"json", "{\"a\":\"$(header.x-a)\"}"},
+		{"txt", "$(phrase)"}};
 
 	for (size_t i = 0; i < COUNT_OF(pages); i++) {
 		FILE *f;
@@ -43,13 +44,19 @@ static const char *keys(const char *format, int a, int b, int c)
 
 static void a_reason_goes_before_a_status_and_that_before_a_range(void **state)
 {
-	struct test_case c = {.name = "narrow", .path = "/api", .client = "GET / [x-a: <b>] end", .origin = "200 end", .asked = ""};
+	struct test_case c = {.name = "narrow",
+		.path = "/api",
+		.client = "GET / [x-a: <b>] end",
+		.origin = "200 end",
+		.asked = ""};
 
 	(void)state;
 	write_pages();
-	c.answer = "404 length=9 [x-weir-reason: no_route] [cache-control: no-store] [content-type: text/plain; charset=utf-8]\nbody Not Found\nend\n";
+	c.answer = "404 length=9 [x-weir-reason: no_route] [cache-control: no-store] [content-type: "
+		   "text/plain; charset=utf-8]\nbody Not Found\nend\n";
 	run_with(&c, keys("pages: {4xx: '%s', 404: '%s', no_tenant: '%s'}", 0, 2, 0));
-	c.answer = "404 length=25 [x-weir-reason: no_route] [cache-control: no-store] [content-type: text/html; charset=utf-8]\n"
+	c.answer = "404 length=25 [x-weir-reason: no_route] [cache-control: no-store] [content-type: "
+		   "text/html; charset=utf-8]\n"
 		   "body <p>404 no_route &lt;b&gt;\nend\n";
 	run_with(&c, keys("pages: {4xx: '%s', 404: '%s', no_route: '%s'}", 2, 2, 0));
 }
@@ -60,8 +67,10 @@ static void the_client_chooses_among_the_forms(void **state)
 	static const struct {
 		const char *accept, *answer;
 	} asked[] = {
-		{"application/json, text/html;q=0.5", "application/json] [vary: accept]\nbody {\"a\":\"\"}\nend\n"},
-		{"text/*;q=0.3, text/plain", "text/plain; charset=utf-8] [vary: accept]\nbody Not Found\nend\n"},
+		{"application/json, text/html;q=0.5",
+			"application/json] [vary: accept]\nbody {\"a\":\"\"}\nend\n"},
+		{"text/*;q=0.3, text/plain",
+			"text/plain; charset=utf-8] [vary: accept]\nbody Not Found\nend\n"},
 		{"*/*", "text/html; charset=utf-8] [vary: accept]\nbody <p>404 no_route \nend\n"},
 		{"image/png", "text/html; charset=utf-8] [vary: accept]\nbody <p>404 no_route \nend\n"},
 	};
@@ -74,8 +83,8 @@ static void the_client_chooses_among_the_forms(void **state)
 
 		snprintf(client, sizeof(client), "GET / [accept: %s] end", asked[i].accept);
 		snprintf(answer, sizeof(answer),
-			"404 length=%d [x-weir-reason: no_route] [cache-control: no-store] [content-type: %s", lengths[i],
-			asked[i].answer);
+			"404 length=%d [x-weir-reason: no_route] [cache-control: no-store] [content-type: %s",
+			lengths[i], asked[i].answer);
 		c.client = client;
 		c.answer = answer;
 		run_with(&c, keys("pages: {4xx: ['%s', '%s', '%s']}", 0, 1, 2));

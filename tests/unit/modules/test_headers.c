@@ -10,7 +10,8 @@ static void run_once(const struct test_case *c)
 static void headers_are_taken_out_renamed_set_and_added_in_this_order(void **state)
 {
 	static const struct test_case c = {.name = "order",
-		.top = "modules: {headers: {request: {remove: [x-a], rename: {x-b: x-a, x-none: x-c}, set: {x-c: "
+		.top = "modules: {headers: {request: {remove: [x-a], rename: {x-b: x-a, x-none: x-c}, set: "
+		       "{x-c: "
 		       "new, x-d: ''}, add: {x-c: more}}, response: {remove: [server], rename: {x-powered: "
 		       "x-by}, set: {x-status: $(status)}}}}\n",
 		.show = ",x-a,x-b,x-c,x-d,server,x-powered,x-by,x-status,",
@@ -41,14 +42,18 @@ static void a_route_says_the_last_word_about_requests(void **state)
 static void values_are_made_of_what_is_known_of_the_request(void **state)
 {
 	static const struct test_case c = {.name = "values",
-		.route = ", request_headers: {set: {x-a: '$(client.address) $(peer.address) $(listener) $(tenant) "
-			 "$(service) $(pool) $(route)', x-b: '$(request.method) $(request.scheme) $(request.host) "
-			 "$(request.path) $(request.query)', x-c: '$(header.x-c)+$(cookie.b)+$(query.q)', x-d: "
+		.route = ", request_headers: {set: {x-a: '$(client.address) $(peer.address) $(listener) "
+			 "$(tenant) "
+			 "$(service) $(pool) $(route)', x-b: '$(request.method) $(request.scheme) "
+			 "$(request.host) "
+			 "$(request.path) $(request.query)', x-c: '$(header.x-c)+$(cookie.b)+$(query.q)', "
+			 "x-d: "
 			 "$(header.none), x-e: '$(header.none:-dflt)', x-f: '$$(a) $(tls.version)'}}",
 		.show = ",x-a,x-b,x-c,x-d,x-e,x-f,",
 		.client = "GET /p/a?x=1&q=%41&q=2 [x-c: c] [x-d: d] [cookie: a=1; b=2] end",
 		.origin = "200 end",
-		.asked = "GET /p/a?x=1&q=%41&q=2 [cookie: a=1; b=2] [x-a: 192.0.2.7 192.0.2.7 in acme shop blue /] [x-b: GET http "
+		.asked = "GET /p/a?x=1&q=%41&q=2 [cookie: a=1; b=2] [x-a: 192.0.2.7 192.0.2.7 in acme shop "
+			 "blue /] [x-b: GET http "
 			 "shop.test /p/a x=1&q=%41&q=2] [x-c: c+2+%41] [x-e: dflt] [x-f: $(a)]\nend\n",
 		.answer = "200\nend\n"};
 
@@ -75,7 +80,8 @@ static const struct {
 	{"rules: [{prefix: /a, to: /1}, {to: /2}]", "/a", "/1"},
 	{"rules: [{prefix: /a, to: /1}, {to: /2}]", "/b", "/2"},
 	/* What a stranger sends stays in its place. */
-	{"rules: [{regex: '/item/(.*)', to: '/items?id=$(1)'}]", "/item/1&admin=1", "/items?id=1%26admin%3D1"},
+	{"rules: [{regex: '/item/(.*)', to: '/items?id=$(1)'}]", "/item/1&admin=1",
+		"/items?id=1%26admin%3D1"},
 	{"rules: [{regex: '/item/(.*)', to: '/items?id=$(1)'}]", "/item/a%20b", "/items?id=a%20b"},
 	{"rules: [{to: '/f/$(query.f)'}]", "/?f=x?y/%41", "/f/x%3Fy%2F%41?f=x?y/%41"},
 	{"rules: [{to: '/u/$(header.x-u)'}]", "/", "/u/a%2F%20%25b"},
