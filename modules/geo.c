@@ -5,6 +5,7 @@
 #include "geo/database.h"
 #include "modules.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #define CACHE_SIZE 1024 /* addresses that a worker remembers: a power of two */
@@ -95,6 +96,75 @@ static const struct config_object object = {
 	.short_key = "database",
 };
 
+/* -- what is counted: requests by country -- */
+
+#define LETTERS   26
+#define COUNTRIES (LETTERS * LETTERS)
+
+/* Of one worker, which alone writes it. */
+struct tally {
+	struct tally *next;
+	uint32_t worker;
+	_Atomic uint64_t v[COUNTRIES];
+};
+
+/* Goes over to what is built in its place, so that a new database begins no count anew. */
+struct tallies {
+	uint32_t refs; /* control's */
+	_Atomic(struct tally *) first; /* grows only; workers put theirs in front */
+};
+
+static struct tallies *tallies_of(struct tallies *before)
+{
+	struct tallies *t = before ? before : calloc(1, sizeof(*t));
+
+	MUST(t);
+	t->refs++;
+	return t;
+}
+
+static void tallies_unref(struct tallies *t)
+{
+	struct tally *one;
+
+	if (!t || --t->refs)
+		return;
+	while ((one = atomic_load(&t->first))) {
+		atomic_store(&t->first, one->next);
+		free(one);
+	}
+	free(t);
+}
+
+/* A worker's own, which it may have had for another database. */
+static struct tally *tally_for(struct tallies *all, uint32_t worker)
+{
+	struct tally *t = atomic_load(&all->first);
+
+	while (t && t->worker != worker)
+		t = t->next;
+	if (t)
+		return t;
+	t = calloc(1, sizeof(*t));
+	MUST(t);
+	t->worker = worker;
+	t->next = atomic_load(&all->first);
+	while (!atomic_compare_exchange_weak(&all->first, &t->next, t))
+		;
+	return t;
+}
+
+static void tally_add(struct tally *t, struct str country)
+{
+	_Atomic uint64_t *count;
+
+	if (!is_country(country))
+		country = GEO_UNKNOWN;
+	count = &t->v[(country.p[0] - 'A') * LETTERS + country.p[1] - 'A'];
+	atomic_store_explicit(
+		count, atomic_load_explicit(count, memory_order_relaxed) + 1, memory_order_relaxed);
+}
+
 /* -- databases -- */
 
 enum which { PLACES, NETWORKS_OF, DATABASES };
@@ -103,6 +173,7 @@ enum which { PLACES, NETWORKS_OF, DATABASES };
 struct geo_data {
 	struct geo_database *v[DATABASES]; /* NULL: none */
 	char *language;
+	struct tallies *tallies;
 };
 
 static struct str path_of(const struct geo *g, uint32_t which)
@@ -116,6 +187,7 @@ static void release(void *data)
 
 	for (int i = 0; i < DATABASES; i++)
 		geo_database_unref(d->v[i]);
+	tallies_unref(d->tallies);
 	free(d->language);
 	free(d);
 }
@@ -146,6 +218,7 @@ static struct geo_database *open_database(struct module_build *b, const char *pa
 static void *build(struct module_build *b, const void *values)
 {
 	const struct geo *g = values;
+	const struct geo_data *before = b->previous;
 	struct geo_data *d = b->previous;
 
 	if (d && is_current(d, g))
@@ -157,6 +230,7 @@ static void *build(struct module_build *b, const void *values)
 	MUST(d);
 	d->language = strdup(g->language.p);
 	MUST(d->language);
+	d->tallies = tallies_of(before ? before->tallies : NULL);
 	for (uint32_t i = 0; i < DATABASES; i++) {
 		struct str path = path_of(g, i);
 
@@ -184,16 +258,21 @@ struct remembered {
 	struct geo_place place;
 };
 
+struct memory {
+	struct tally *tally;
+	struct remembered cache[CACHE_SIZE];
+};
+
 static void *worker_init(struct loop *l, void *data, uint32_t worker, uint32_t workers)
 {
-	struct remembered *cache = calloc(CACHE_SIZE, sizeof(*cache));
+	const struct geo_data *d = data;
+	struct memory *m = calloc(1, sizeof(*m));
 
 	(void)l;
-	(void)data;
-	(void)worker;
 	(void)workers;
-	MUST(cache);
-	return cache;
+	MUST(m);
+	m->tally = tally_for(d->tallies, worker);
+	return m;
 }
 
 static void worker_free(void *state, void *data)
@@ -216,9 +295,9 @@ static const struct geo_place *place_of(const struct module_call *c)
 {
 	const struct addr *client = module_client(c);
 	size_t n = client->family == ADDR_IP4 ? 4 : sizeof(client->ip);
-	struct remembered *r = c->worker;
+	struct memory *m = c->worker;
+	struct remembered *r = &m->cache[hash_bytes(client->ip, n, 0) & (CACHE_SIZE - 1)];
 
-	r += hash_bytes(client->ip, n, 0) & (CACHE_SIZE - 1);
 	if (r->client.family == ADDR_NONE || !addr_eq_ip(&r->client, client)) {
 		r->client = *client;
 		r->place = look_up(c->values, c->data, client);
@@ -307,6 +386,26 @@ static int request(struct module_call *c)
 	return MODULE_PASS;
 }
 
+static const char *const variables[] = {"country", "subdivision", "city", "asn", "org", NULL};
+
+static void value(struct module_call *c, struct str variable, struct str *out)
+{
+	const struct found *f = *c->slot;
+
+	if (!f)
+		return;
+	if (str_eq(variable, STR("country")))
+		*out = f->place.country;
+	else if (str_eq(variable, STR("subdivision")))
+		*out = f->place.subdivision;
+	else if (str_eq(variable, STR("city")))
+		*out = f->place.city;
+	else if (str_eq(variable, STR("org")))
+		*out = f->place.org;
+	else
+		*out = asn_text(c->arena, &f->place);
+}
+
 /* -- rules -- */
 
 static bool is_among(const struct conf_strs *list, struct str country)
@@ -352,10 +451,12 @@ static int routed(struct module_call *c)
 static void log_place(struct module_call *c)
 {
 	const struct found *f = *c->slot;
+	const struct memory *m = c->worker;
 	struct str asn;
 
 	if (!f)
 		return;
+	tally_add(m->tally, country_of(&f->place));
 	asn = asn_text(c->arena, &f->place);
 	module_log_field(c, STR("geo_country"), country_of(&f->place));
 	if (f->place.subdivision.n)
@@ -364,6 +465,22 @@ static void log_place(struct module_call *c)
 		module_log_field(c, STR("geo_city"), f->place.city);
 	if (asn.n)
 		module_log_field(c, STR("geo_asn"), asn);
+}
+
+static void counts(const void *values, void *data, struct module_counts *out)
+{
+	const struct geo_data *d = data;
+
+	(void)values;
+	for (int i = 0; i < COUNTRIES; i++) {
+		char country[] = {(char)('A' + i / LETTERS), (char)('A' + i % LETTERS)};
+		uint64_t n = 0;
+
+		for (struct tally *t = atomic_load(&d->tallies->first); t; t = t->next)
+			n += atomic_load_explicit(&t->v[i], memory_order_relaxed);
+		if (n)
+			module_count(out, (struct str){country, sizeof(country)}, STR("requests"), n);
+	}
 }
 
 /* -- explain -- */
@@ -400,7 +517,11 @@ static void explain(
 }
 
 const struct module geo_module = {
-	.config = {.abi = MODULE_ABI, .name = "geo", .levels = MODULE_ANYWHERE, .object = &object},
+	.config = {.abi = MODULE_ABI,
+		.name = "geo",
+		.levels = MODULE_ANYWHERE,
+		.object = &object,
+		.variables = variables},
 	.build = build,
 	.release = release,
 	.watches = watches,
@@ -409,6 +530,8 @@ const struct module geo_module = {
 	.request = request,
 	.routed = routed,
 	.log = log_place,
+	.value = value,
+	.counts = counts,
 	.explain = explain,
 	.explain_request = explain_request,
 };

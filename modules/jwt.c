@@ -319,6 +319,40 @@ static struct str judge(const struct jwt *j, const json_t *claims, double now)
 	return is_for_us(j, claims) ? STR_NONE : STR("audience");
 }
 
+/* What templates may ask for as $(jwt.NAME). In the request's arena; the module's word in it once the token is good. */
+struct claims {
+	uint32_t n;
+	struct claim v[];
+};
+
+static void remember(struct module_call *c, const json_t *all)
+{
+	struct claims *claims =
+		arena_alloc(c->arena, sizeof(*claims) + json_object_size(all) * sizeof(*claims->v));
+	const char *name;
+	json_t *v;
+
+	json_object_foreach((json_t *)(uintptr_t)all, name, v)
+	{
+		struct claim *to = &claims->v[claims->n];
+
+		if (!claim_text(v, c->arena, &to->text))
+			continue;
+		to->name = arena_str(c->arena, str_of(name));
+		claims->n++;
+	}
+	*c->slot = claims;
+}
+
+static void value(struct module_call *c, struct str variable, struct str *out)
+{
+	const struct claims *claims = *c->slot;
+
+	for (uint32_t i = 0; claims && i < claims->n; i++)
+		if (str_eq(claims->v[i].name, variable))
+			*out = claims->v[i].text;
+}
+
 /* -- one request -- */
 
 static int refuse_token(struct module_call *c, struct str why)
@@ -348,6 +382,7 @@ static int use_claims(struct module_call *c, const json_t *claims)
 		module_log_field(c, STR("user"), text);
 	if (!j->forward)
 		fields_remove_name(&request->fields, j->header);
+	remember(c, claims);
 	return auth_grant(c);
 }
 
@@ -372,7 +407,10 @@ static int wait_for_keys(struct module_call *c)
 	w->call = *c;
 	w->go_on = on_keys;
 	*c->slot = w;
-	return key_source_wait(c->worker, w) ? MODULE_HOLD : MODULE_PASS;
+	if (key_source_wait(c->worker, w))
+		return MODULE_HOLD;
+	*c->slot = NULL;
+	return MODULE_PASS;
 }
 
 static void cancel(struct module_call *c)
@@ -380,6 +418,7 @@ static void cancel(struct module_call *c)
 	struct key_wait *w = *c->slot;
 
 	list_remove(&w->link);
+	*c->slot = NULL;
 }
 
 static int verify(struct module_call *c, struct str token, bool may_wait)
@@ -436,13 +475,20 @@ static void explain(const void *values, void *data, const struct head *request, 
 		token_of(j, request).n ? "a token" : "no token");
 }
 
+static const char *const any_claim[] = {"*", NULL};
+
 const struct module jwt_module = {
-	.config = {.abi = MODULE_ABI, .name = "jwt", .levels = MODULE_ANYWHERE, .object = &object},
+	.config = {.abi = MODULE_ABI,
+		.name = "jwt",
+		.levels = MODULE_ANYWHERE,
+		.object = &object,
+		.variables = any_claim},
 	.build = build,
 	.release = release,
 	.worker_init = worker_begin,
 	.worker_free = worker_end,
 	.routed = routed,
 	.cancel = cancel,
+	.value = value,
 	.explain = explain,
 };

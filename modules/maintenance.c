@@ -14,7 +14,7 @@ static const struct config_field fields[] = {
 	NETWORKS("allow", struct maintenance, allow, allow_n,
 		"who passes: addresses and networks; the client's address, as trusted proxies tell it"),
 	LINES("body", struct maintenance, body,
-		"what the others read; empty: the tenant's page for 503, or weir's"),
+		"what the others read; empty: the page for 503 of module errors, or weir's"),
 	STRING("content_type", struct maintenance, content_type, "of the body",
 		.text = "text/html; charset=utf-8"),
 	END,

@@ -11,7 +11,10 @@ const struct config_module *const config_modules[] = {
 	&forward_auth_module.config,
 	&ratelimit_module.config,
 	&fault_module.config,
+	&errors_module.config,
 	&compress_module.config,
 	&respond_module.config,
+	&rewrite_module.config,
+	&headers_module.config,
 	NULL,
 };

@@ -13,7 +13,10 @@ extern const struct module jwt_module;
 extern const struct module basic_auth_module;
 extern const struct module forward_auth_module;
 extern const struct module fault_module;
+extern const struct module errors_module;
 extern const struct module compress_module;
 extern const struct module respond_module;
+extern const struct module rewrite_module;
+extern const struct module headers_module;
 
 #endif

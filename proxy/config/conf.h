@@ -10,6 +10,7 @@
 #include "base/arena.h"
 #include "base/map.h"
 #include "base/str.h"
+#include "config/template.h"
 
 /* Where a value stood, for errors that are found after parsing. file is an index into conf.files. */
 struct conf_place {
@@ -24,12 +25,18 @@ struct conf_strs {
 };
 
 struct conf_header {
-	struct str name, value; /* the value may hold ${...} templates in later versions: taken literally */
+	struct str name;
+	struct template value;
+};
+
+struct conf_rename {
+	struct str from, to;
 };
 
 struct conf_headers { /* request_headers, response_headers */
+	struct conf_rename *rename;
 	struct conf_header *set, *add;
-	uint32_t set_n, add_n;
+	uint32_t rename_n, set_n, add_n;
 	struct conf_strs remove;
 };
 
@@ -297,12 +304,6 @@ struct conf_route {
 	struct conf_place place;
 };
 
-struct conf_error_page {
-	uint16_t from, to; /* statuses */
-	struct str body; /* read from the file at load */
-	struct str content_type;
-};
-
 struct conf_tenant_limits { /* 0: none */
 	uint32_t requests_per_second, burst, concurrent_requests, connections;
 	uint32_t header_bytes, queue;
@@ -318,8 +319,6 @@ struct conf_tenant {
 	uint32_t service_n;
 	struct conf_route *routes;
 	uint32_t route_n;
-	struct conf_error_page *errors;
-	uint32_t error_n;
 	struct conf_modules modules;
 	struct conf_place place;
 	uint64_t digest; /* of what is written there, but for its services */

@@ -142,7 +142,8 @@ enum config_object_id {
 	OBJECT_UPSTREAM_TLS,
 	OBJECT_ROUTE,
 	OBJECT_REDIRECT,
-	OBJECT_HEADERS,
+	OBJECT_REQUEST_HEADERS,
+	OBJECT_RESPONSE_HEADERS,
 	OBJECTS,
 	OBJECT_MODULE, /* all objects of modules: their order is that of their paths */
 };
@@ -295,7 +296,7 @@ void type_number_init(struct parse *p, const struct config_field *f, void *obj);
 extern const struct config_type type_count, type_duration, type_size, type_share, type_bool, type_string,
 	type_text, type_path, type_input, type_enum, type_strings, type_networks;
 /* Texts with a syntax: names of tenants, services, pools; RFC 9110 5.6.2 tokens; 5.5 field values; names of fields that weir does not write
- * itself (fields_route.c). */
+ * itself (fields_headers.c). */
 extern const struct config_type type_name, type_token, type_header_value, type_header_name;
 /* -- field.c -- */
 extern const struct config_type type_object, type_list, type_map, type_embed, type_within, type_choice;
@@ -303,5 +304,10 @@ extern const struct config_type type_object, type_list, type_map, type_embed, ty
 extern const struct config_type type_modules;
 /* -- fields_policy.c: a struct conf_upstream_tls, for modules too that have somebody to ask -- */
 extern const struct config_object upstream_tls_object;
+/* -- fields_headers.c: about a struct conf_headers -- */
+extern const struct config_object request_headers_object, response_headers_object;
+/* A struct template; the row's choice: enum template_when, what is known where it is used. */
+extern const struct config_type type_template;
+#define TEMPLATE(k, s, m, w, d, ...) CUSTOM(k, type_template, s, m, d, .choice = w, ##__VA_ARGS__)
 
 #endif

@@ -150,96 +150,6 @@ static const struct config_type type_matches = {
 	.parse = parse_matches,
 };
 
-/* -- header changes -- */
-
-/* These belong to one connection, or say where a message ends: weir writes them itself (RFC 9110 7.6.1). */
-static const struct str own_headers[] = {
-	STR("connection"),
-	STR("content-length"),
-	STR("host"),
-	STR("http2-settings"),
-	STR("keep-alive"),
-	STR("proxy-connection"),
-	STR("te"),
-	STR("trailer"),
-	STR("transfer-encoding"),
-	STR("upgrade"),
-};
-
-static bool is_changeable(struct str name)
-{
-	for (size_t i = 0; i < COUNT_OF(own_headers); i++)
-		if (str_case_eq(name, own_headers[i]))
-			return false;
-	return type_token.valid(name);
-}
-
-const struct config_type type_header_name = {
-	.name = "header name",
-	.expects = "a header name, and none that weir writes itself (Host, Content-Length, Connection and "
-		   "the like)",
-	.schema = "{\"type\": \"string\", \"pattern\": \"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$\"}",
-	.valid = is_changeable,
-	.parse = type_text_parse,
-	.init = type_text_init,
-};
-
-static void parse_header_map(struct parse *p, const struct config_field *f, const struct node *v, void *obj)
-{
-	struct conf_header *all;
-	uint32_t n = 0;
-
-	if (v->kind != NODE_MAP) {
-		parse_bad(p, f, v, f->type->expects);
-		return;
-	}
-	all = arena_array(&p->conf->arena, struct conf_header, v->n);
-	for (const struct node *k = v->first; k; k = k->next->next) {
-		struct config_field named;
-
-		if (!type_header_name.valid(node_str(k))) {
-			parse_error(p, k, "a name in \"%s\" must be %s, not %s", f->key,
-				type_header_name.expects, parse_quote(p, node_str(k)));
-			continue;
-		}
-		for (uint32_t i = 0; i < n; i++)
-			if (str_case_eq(all[i].name, node_str(k)))
-				parse_error(p, k, "%s is written twice in \"%s\"",
-					parse_quote(p, node_str(k)), f->key);
-		all[n].name = arena_str(&p->conf->arena, node_str(k));
-		named = (struct config_field){.key = all[n].name.p};
-		n += parse_text(p, &named, &type_header_value, k->next, &all[n].value);
-	}
-	*(struct conf_header **)field_member(f, obj) = all;
-	*field_count(f, obj) = n;
-}
-
-static const struct config_type type_header_map = {
-	.name = "mapping of header names to values",
-	.expects = "a mapping of header names to values",
-	.schema = "{\"type\": \"object\", \"additionalProperties\": {\"type\": [\"string\", \"number\", "
-		  "\"boolean\"]}}",
-	.parse = parse_header_map,
-};
-
-static const struct config_field headers_fields[] = {
-	CUSTOM("set", type_header_map, struct conf_headers, set, "in place of what is there",
-		.count_offset = offsetof(struct conf_headers, set_n)),
-	CUSTOM("add", type_header_map, struct conf_headers, add, "beside what is there",
-		.count_offset = offsetof(struct conf_headers, add_n)),
-	STRINGS("remove", struct conf_headers, remove, type_header_name, "names that are taken out"),
-	END,
-};
-
-static const struct config_object headers_object = {
-	.id = OBJECT_HEADERS,
-	.path = "routes.headers",
-	.what = "headers",
-	.doc = "Changes to the headers of a request or an answer: `remove`, then `set`, then `add`.",
-	.size = sizeof(struct conf_headers),
-	.fields = headers_fields,
-};
-
 /* -- redirect -- */
 
 static bool is_target(struct str s)
@@ -330,10 +240,10 @@ static const struct config_field route_fields[] = {
 		.doc = "instead of a service: send the client elsewhere"},
 	BOOL("strip_prefix", struct conf_route, strip_prefix,
 		"take the prefix off the path before it is sent on", .dflt = false),
-	OBJECT("request_headers", struct conf_route, request_headers, headers_object,
+	OBJECT("request_headers", struct conf_route, request_headers, request_headers_object,
 		"changes on the way to the backend"),
-	OBJECT("response_headers", struct conf_route, response_headers, headers_object,
-		"changes on the way to the client"),
+	OBJECT("response_headers", struct conf_route, response_headers, response_headers_object,
+		"changes on the way to the client, of answers that come from a backend"),
 	DURATION("timeout", struct conf_route, timeout, "for the whole request, retries included; 0: none",
 		.dflt = 0),
 	BOOL("websocket", struct conf_route, websocket, "allow WebSocket", .dflt = true),

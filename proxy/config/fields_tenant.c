@@ -192,94 +192,6 @@ static const struct config_object tenant_limits_object = {
 	.fields = tenant_limits_fields,
 };
 
-/* -- error pages -- */
-
-#define PAGE_MAX (256u * 1024)
-
-/* "404" or "5xx" */
-static bool page_statuses(struct str s, uint16_t *from, uint16_t *to)
-{
-	uint64_t n;
-
-	if (s.n != 3 || (s.p[0] != '4' && s.p[0] != '5'))
-		return false;
-	if (s.p[1] == 'x' && s.p[2] == 'x') {
-		*from = (uint16_t)(s.p[0] - '0') * 100;
-		*to = *from + 99;
-		return true;
-	}
-	if (!str_to_u64(s, &n))
-		return false;
-	*from = *to = (uint16_t)n;
-	return true;
-}
-
-static struct str page_type(struct str path)
-{
-	static const struct {
-		struct str suffix, type;
-	} types[] = {
-		{STR(".html"), STR("text/html; charset=utf-8")},
-		{STR(".htm"), STR("text/html; charset=utf-8")},
-		{STR(".json"), STR("application/json")},
-		{STR(".txt"), STR("text/plain; charset=utf-8")},
-	};
-
-	for (size_t i = 0; i < COUNT_OF(types); i++)
-		if (str_ends(path, types[i].suffix))
-			return types[i].type;
-	return STR("application/octet-stream");
-}
-
-static bool parse_page(
-	struct parse *p, const struct config_field *f, const struct node *key, struct conf_error_page *page)
-{
-	const struct node *v = key->next;
-	struct str path;
-	const char *why;
-
-	if (!page_statuses(node_str(key), &page->from, &page->to)) {
-		parse_error(p, key, "a key of \"%s\" must be a status such as 404, or 4xx or 5xx, not %s",
-			f->key, parse_quote(p, node_str(key)));
-		return false;
-	}
-	if (v->kind != NODE_SCALAR || v->n == 0) {
-		parse_error(
-			p, v, "the page for %s must be the path of a file", parse_quote(p, node_str(key)));
-		return false;
-	}
-	path = parse_path(p, v);
-	page->content_type = page_type(path);
-	if (load_file(&p->conf->arena, path.p, PAGE_MAX, &page->body, &why))
-		return true;
-	parse_error(p, v, "cannot read " STR_FMT ": %s", STR_ARG(path), why);
-	return false;
-}
-
-static void parse_pages(struct parse *p, const struct config_field *f, const struct node *v, void *obj)
-{
-	struct conf_error_page *pages;
-	uint32_t n = 0;
-
-	if (v->kind != NODE_MAP) {
-		parse_bad(p, f, v, f->type->expects);
-		return;
-	}
-	pages = arena_array(&p->conf->arena, struct conf_error_page, v->n);
-	for (const struct node *k = v->first; k; k = k->next->next)
-		n += parse_page(p, f, k, &pages[n]);
-	*(struct conf_error_page **)field_member(f, obj) = pages;
-	*field_count(f, obj) = n;
-}
-
-static const struct config_type type_pages = {
-	.name = "mapping of statuses to files",
-	.expects = "a mapping of statuses (404, 5xx) to files",
-	.schema = "{\"type\": \"object\", \"additionalProperties\": false, \"patternProperties\":"
-		  "{\"^([45][0-9][0-9]|4xx|5xx)$\": {\"type\": \"string\", \"minLength\": 1}}}",
-	.parse = parse_pages,
-};
-
 /* -- tenants -- */
 
 static const struct config_field tenant_fields[] = {
@@ -292,9 +204,6 @@ static const struct config_field tenant_fields[] = {
 		"the tenant's applications, by name"),
 	LIST_OF("routes", struct conf_tenant, routes, route_n, route_object,
 		"where requests go; with one service and no routes, everything goes to it"),
-	CUSTOM("errors", type_pages, struct conf_tenant, errors,
-		"the tenant's own pages for answers that weir makes; the exact status before 4xx and 5xx",
-		.count_offset = offsetof(struct conf_tenant, error_n)),
 	MODULES(struct conf_tenant, modules, MODULE_TENANT),
 	END,
 };

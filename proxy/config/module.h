@@ -21,6 +21,9 @@ struct config_module {
 	uint8_t levels; /* bits of enum conf_module_level */
 	bool answers; /* a route with it needs neither service nor redirect */
 	const struct config_object *object; /* its keys, with .id = OBJECT_MODULE */
+	/* What templates may ask of it as $(NAME.variable), ends with NULL; "*": any name. NULL: nothing. Only of modules that the program
+	 * brings along. */
+	const char *const *variables;
 };
 
 /* One module's values at one level. */

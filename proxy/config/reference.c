@@ -3,6 +3,7 @@
 #include "base/obj.h"
 #include "config/describe.h"
 #include "config/fields.h"
+#include "config/module.h"
 
 static const char intro[] =
 	"# Configuration\n"
@@ -132,6 +133,50 @@ static void put_object(FILE *f, const struct config_object *o)
 	put_rows(f, o, NULL);
 }
 
+static const char about_variables[] =
+	"\n## Variables\n"
+	"\n"
+	"Values of headers (`set`, `add`), what module rewrite writes, and error pages may hold `$(name)`: "
+	"it "
+	"is filled in for each\n"
+	"request. `$(name:-default)` stands for the default if the value is empty; `$(1)` to `$(9)` are what "
+	"a "
+	"regular expression\n"
+	"beside it has captured; `$$(` is a literal `$(`. One that does not exist is an error when the file "
+	"is "
+	"loaded.\n"
+	"\n"
+	"Whatever a client has sent, a value stays in its place: in a header control bytes become spaces; in "
+	"a "
+	"URL all that would end\n"
+	"a segment, a parameter or the query is %-encoded; in a page it is escaped as the form (HTML, JSON) "
+	"wants it.\n"
+	"\n"
+	"| name | where | value |\n|---|---|---|\n";
+
+static void put_variables(FILE *f)
+{
+	fputs(about_variables, f);
+	for (uint32_t i = 0; i < VARIABLES; i++) {
+		const struct variable_row *v = &variable_rows[i];
+
+		if (!v->name)
+			continue;
+		fprintf(f, "| `%s%s` | %s | ", v->name, v->name[strlen(v->name) - 1] == '.' ? "NAME" : "",
+			v->when == TEMPLATE_ANSWER ? "headers of answers, error pages" : "");
+		put_cell(f, str_of(v->doc));
+		fputs(" |\n", f);
+	}
+	for (uint32_t m = 0; config_modules && config_modules[m]; m++)
+		for (uint32_t i = 0; config_modules[m]->variables && config_modules[m]->variables[i]; i++) {
+			const char *name = config_modules[m]->variables[i];
+
+			fprintf(f, "| `%s.%s` | | of module [%s](modules/%s.md) |\n", config_modules[m]->name,
+				*name == '*' ? "NAME" : name, config_modules[m]->name,
+				config_modules[m]->name);
+		}
+}
+
 char *conf_reference_md(void)
 {
 	const struct config_object *all[OBJECTS] = {NULL};
@@ -150,6 +195,7 @@ char *conf_reference_md(void)
 	describe_modules(&modules);
 	for (uint32_t i = 0; i < modules.n; i++)
 		put_object(f, modules.v[i]);
+	put_variables(f);
 	fclose(f);
 	return out;
 }

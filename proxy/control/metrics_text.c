@@ -350,15 +350,20 @@ static void tell_module_event(struct module_counts *counts, struct str what, str
 static void tell_modules(struct metrics_text *t)
 {
 	const struct module_set *set = t->snapshot->modules;
+	struct map told = {0}; /* what several places share counts for the first of them */
 
 	for (uint32_t i = 0; set && i < set->n; i++) {
 		const struct module_place *p = set->places[i];
+		struct str built = {(const char *)&p->built, sizeof(p->built)};
 		struct module_teller teller = {{tell_module_event}, &t->out,
 			{str_of(p->module->config.name), str_skip(p->name, str_find(p->name, '@') + 1)}};
 
-		if (p->module->counts)
-			p->module->counts(p->values, p->built->data, &teller.counts);
+		if (!p->module->counts || map_get(&told, built))
+			continue;
+		map_put(&told, built, p->built);
+		p->module->counts(p->values, p->built->data, &teller.counts);
 	}
+	map_free(&told);
 }
 
 static void tell_quota(struct metrics_text *t, const struct tenant *tenant)

@@ -354,7 +354,8 @@ static void enter_pool(struct exchange *x, bool behind)
 	if (b) {
 		retry_budget_earn(&edge_traffic(x->edge, x->pool)->retries, x->edge->loop->now_ms,
 			x->pool->conf->policy.retries.budget);
-		forward_request(x);
+		if (!forward_request(x))
+			return;
 		if (x->service->conf->mirror.pool.n)
 			mirror_begin(x);
 		attempt_start(x, b);

@@ -9,9 +9,10 @@
  *   ENDED       logged and freed
  *
  * exchange.c moves between them and relays; attempt.c chooses backends and asks them; queue.c and hold.c let wait, tunnel.c ends
- * WebSockets, traffic.c counts; retry.c asks again; tenancy.c keeps within the tenant's limits; forward.c edits heads; reply.c answers;
- * access_log.c tells of it; modules.c calls the modules that it meets. An exchange belongs to one worker and owns both streams. It holds
- * the snapshot that it began under until its answer begins; follow.c lets it go on with later ones. */
+ * WebSockets, traffic.c counts; retry.c asks again; tenancy.c keeps within the tenant's limits; forward.c edits heads, edit.c and
+ * render.c as the file says; reply.c answers; access_log.c tells of it; modules.c calls the modules that it meets. An exchange belongs to
+ * one worker and owns both streams. It holds the snapshot that it began under until its answer begins; follow.c lets it go on with
+ * later ones. */
 #ifndef WEIR_EXCHANGE_EXCHANGE_H
 #define WEIR_EXCHANGE_EXCHANGE_H
 
@@ -296,13 +297,15 @@ void outcome_of_end(struct exchange *x);
 void forward_identify(struct exchange *x);
 /* Has the request come through a weir too often already (its Via says so)? */
 bool forward_loops(const struct exchange *x);
-/* Makes x->request what the backend gets. Once per exchange. */
-void forward_request(struct exchange *x);
+/* Makes x->request what the backend gets. Once per exchange. False: a module would not have it, and it has failed. */
+bool forward_request(struct exchange *x);
 /* The answer's head as the client gets it; bytes in x->arena. */
 void forward_response(struct exchange *x, struct head *to, const struct head *from);
 
 /* reply.c */
-/* An answer of weir's own for a failure: in the form that the client accepts, or the tenant's page. */
+/* How much the client likes a media type, in thousandths: 0 not at all (RFC 9110 12.4.2). */
+unsigned reply_accepts(const struct exchange *x, struct str type);
+/* An answer of weir's own for a failure: in the form that the client accepts, or a module's page. */
 void reply_error(struct exchange *x, enum reason why);
 void reply_redirect(struct exchange *x, unsigned status, struct str location);
 /* A module's answer; fields may be NULL. */

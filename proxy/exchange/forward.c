@@ -3,6 +3,7 @@
  * What a client says of where it comes from is believed only from trusted_proxies; from anybody else it is replaced, so that a
  * backend can rely on it. */
 #include "base/obj.h"
+#include "exchange/edit.h"
 #include "exchange/exchange.h"
 #include "route/pin.h"
 
@@ -116,24 +117,6 @@ void forward_identify(struct exchange *x)
 }
 
 /* -- what routes say -- */
-
-static void apply(struct exchange *x, struct head *head, const struct conf_headers *h)
-{
-	for (uint32_t i = 0; i < h->remove.n; i++)
-		fields_remove_name(&head->fields, h->remove.v[i]);
-	for (uint32_t i = 0; i < h->set_n; i++) {
-		if (field_id_of(h->set[i].name) == FIELD_HOST) {
-			head->authority = h->set[i].value;
-			continue;
-		}
-		fields_remove_name(&head->fields, h->set[i].name);
-		fields_add(&x->arena, &head->fields, field_id_of(h->set[i].name), h->set[i].name,
-			h->set[i].value);
-	}
-	for (uint32_t i = 0; i < h->add_n; i++)
-		fields_add(&x->arena, &head->fields, field_id_of(h->add[i].name), h->add[i].name,
-			h->add[i].value);
-}
 
 /* "/api/x?q" without "/api" is "/x?q"; without all of it, "/". */
 static void strip_prefix(struct exchange *x)
@@ -303,16 +286,23 @@ bool forward_loops(const struct exchange *x)
 	return times >= VIA_LOOP;
 }
 
-void forward_request(struct exchange *x)
+bool forward_request(struct exchange *x)
 {
 	const struct conf_route *route = x->route->conf;
 	struct provenance p = take_provenance(x);
+	enum reason why;
 
 	add_provenance(x, &p);
 	add_via(&x->arena, &x->request.fields, x->request.version);
 	if (route->strip_prefix)
 		strip_prefix(x);
-	apply(x, &x->request, &route->request_headers);
+	why = x->modules ? modules_forward(x) : REASON_NONE;
+	if (why != REASON_NONE) {
+		exchange_fail(x, why);
+		return false;
+	}
+	headers_edit(x, &x->request, &route->request_headers, false);
+	return true;
 }
 
 /* -- the answer -- */
@@ -393,5 +383,5 @@ void forward_response(struct exchange *x, struct head *to, const struct head *fr
 		fields_remove_name(fs, STR(POOL_HEADER));
 		fields_add(a, fs, FIELD_OTHER, STR(POOL_HEADER), x->pool->conf->name);
 	}
-	apply(x, to, &x->route->conf->response_headers);
+	headers_edit(x, to, &x->route->conf->response_headers, true);
 }

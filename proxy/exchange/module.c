@@ -1,8 +1,10 @@
 /* exchange/module.c - what modules may ask and do (exchange/module.h). */
 #include "exchange/module.h"
 
+#include "exchange/edit.h"
 #include "exchange/exchange.h"
 #include "io/transport.h"
+#include "route/path.h"
 
 /* -- reading -- */
 
@@ -49,6 +51,11 @@ struct str module_listener(const struct module_call *c)
 struct str module_request_id(const struct module_call *c)
 {
 	return c->x->id;
+}
+
+unsigned module_accepts(const struct module_call *c, struct str type)
+{
+	return reply_accepts(c->x, type);
 }
 
 struct str module_route(const struct module_call *c)
@@ -136,6 +143,39 @@ void module_set_header(const struct module_call *c, struct head *head, struct st
 {
 	fields_remove_name(&head->fields, name);
 	fields_add(c->arena, &head->fields, field_id_of(name), name, value);
+}
+
+void module_edit_headers(
+	const struct module_call *c, struct head *head, const struct conf_headers *edits, bool answer)
+{
+	headers_edit(c->x, head, edits, answer);
+}
+
+struct str module_render(const struct module_call *c, const struct render *r, const struct template *t)
+{
+	return render(c->x, r, t);
+}
+
+bool module_set_path(const struct module_call *c, struct str path)
+{
+	if (path.n == 0 || path.p[0] != '/' || path_kind(path_only(path)) == PATH_BAD)
+		return false;
+	for (size_t i = 0; i < path.n; i++)
+		if (path.p[i] <= ' ' || path.p[i] >= 0x7f || path.p[i] == '#')
+			return false;
+	c->x->request.path = path;
+	return true;
+}
+
+bool module_set_host(const struct module_call *c, struct str host)
+{
+	struct str copy = arena_str(c->arena, host);
+
+	if (!authority_is_valid(host))
+		return false;
+	str_lower((char *)(uintptr_t)copy.p, copy.n);
+	c->x->request.authority = copy;
+	return true;
 }
 
 static void push(const struct module_call *c, struct module_field **list, struct str name, struct str value)

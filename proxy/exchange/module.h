@@ -9,6 +9,7 @@
  *   accept       a client's connection is open (top level only)
  *   request      a request's head has come, its tenant is known, its route is not: what routing may look at is set here
  *   routed       the route is known; no backend has been asked
+ *   forward      the request is about to go to its first backend: what is changed here, routing and other modules do not see
  *   response     a final answer's head is about to go to the client, the backend's or one of weir's own
  *   log          the request is over: the last call for it, always made
  *
@@ -21,6 +22,7 @@
 #include "base/obj.h"
 #include "base/rate.h"
 #include "config/module.h"
+#include "exchange/render.h"
 #include "http/fetcher.h"
 #include "http/head.h"
 #include "io/loop.h"
@@ -72,6 +74,12 @@ struct module_conn {
 	struct str listener;
 };
 
+/* What page() gives: in place of the words that weir has for a failure. */
+struct module_page {
+	struct str body, content_type; /* in the request's arena, or the module's data */
+	bool negotiated; /* it depends on the request's Accept */
+};
+
 /* What counts() tells. */
 struct module_counts {
 	void (*tell)(struct module_counts *out, struct str what, struct str event, uint64_t n);
@@ -98,11 +106,20 @@ struct module {
 	int (*accept)(const struct module_conn *c);
 	int (*request)(struct module_call *c);
 	int (*routed)(struct module_call *c);
+	/* ... changed for the backend, and as module_edit_headers(), module_set_path() and module_set_host() do. PASS, or the reason why it
+	 * must not go out. */
+	int (*forward)(struct module_call *c);
 	/* head: changed in place. own: weir's own answer, which takes no filter, and which a reason does not stop. */
 	int (*response)(struct module_call *c, struct head *head, bool own);
 	/* The request that is held has gone: module_resume() must not be called for it. `log` follows. */
 	void (*cancel)(struct module_call *c);
 	void (*log)(struct module_call *c);
+	/* The request fails with `why`, before or after it has met the module: a page for it; false: this module has none. head: the
+	 * answer's; its status stays. c->slot is NULL. */
+	bool (*page)(
+		struct module_call *c, const struct head *head, enum reason why, struct module_page *out);
+	/* The value of $(NAME.variable) in a template, in the request's arena; *out is empty, and stays so where there is none. */
+	void (*value)(struct module_call *c, struct str variable, struct str *out);
 	/* `weir explain`: one line on what it would decide for this request, of a client at that address. */
 	void (*explain)(const void *values, void *data, const struct head *request, const struct addr *client,
 		struct text *out);
@@ -129,6 +146,8 @@ struct str module_backend(const struct module_call *c);
 struct str module_listener(const struct module_call *c);
 /* Of the log and of X-Request-Id. */
 struct str module_request_id(const struct module_call *c);
+/* How much the client likes a media type ("text/html"), in thousandths: 0 not at all, 1000 also without an Accept. */
+unsigned module_accepts(const struct module_call *c, struct str type);
 /* The path of the route as the configuration writes it. */
 struct str module_route(const struct module_call *c);
 /* The subject of the client's certificate; empty: it showed none. */
@@ -155,6 +174,14 @@ void **module_slot(const struct module_call *c, const struct module *other);
 /* -- doing -- */
 /* In place of all headers of that name; name and value are borrowed: static, or in the arena. */
 void module_set_header(const struct module_call *c, struct head *head, struct str name, struct str value);
+/* `remove`, `rename`, `set`, `add`; answer: the head is the answer's. */
+void module_edit_headers(
+	const struct module_call *c, struct head *head, const struct conf_headers *edits, bool answer);
+/* The template filled in for this request; see exchange/render.h. */
+struct str module_render(const struct module_call *c, const struct render *r, const struct template *t);
+/* forward: path and query, or host[:port], for the backend; in the arena. False, with nothing changed: it is none that could be sent. */
+bool module_set_path(const struct module_call *c, struct str path);
+bool module_set_host(const struct module_call *c, struct str host);
 /* To the field's line in the log (json and logfmt), behind weir's own; borrowed likewise. */
 void module_log_field(const struct module_call *c, struct str name, struct str value);
 /* To the answer of a request that fails: Retry-After, WWW-Authenticate (which goes with 401 and 403 alone). Borrowed likewise. */

@@ -310,16 +310,24 @@ void module_locals_free(struct module_locals **lp)
 
 /* -- one request -- */
 
-static struct module_call call_of(struct exchange *x, const struct module_place *place)
+/* For a hook that the request may meet before it has met any module. */
+static struct module_call call_without_slot(struct exchange *x, const struct module_place *place)
 {
 	return (struct module_call){.x = x,
 		.module = place->module,
 		.values = place->values,
 		.data = place->built->data,
 		.worker = x->use->modules->v[place->index]->state,
-		.slot = &x->modules->slots[place->number],
 		.loop = x->edge->loop,
 		.arena = &x->arena};
+}
+
+static struct module_call call_of(struct exchange *x, const struct module_place *place)
+{
+	struct module_call call = call_without_slot(x, place);
+
+	call.slot = &x->modules->slots[place->number];
+	return call;
 }
 
 static bool has_declined(const struct module_run *run, const struct module_place *place)
@@ -425,6 +433,67 @@ int modules_response(struct exchange *x, struct head *head, bool own)
 			break;
 	}
 	return own || verdict == MODULE_DECLINE ? MODULE_PASS : verdict;
+}
+
+enum reason modules_forward(struct exchange *x)
+{
+	const struct module_chain *chain = x->modules->chain;
+
+	for (uint32_t i = 0; i < chain->n; i++) {
+		const struct module_place *place = chain->v[i];
+		struct module_call call;
+		int verdict;
+
+		if (!place->module->forward || has_declined(x->modules, place))
+			continue;
+		call = call_of(x, place);
+		verdict = place->module->forward(&call);
+		if (verdict > MODULE_PASS)
+			return (enum reason)verdict;
+	}
+	return REASON_NONE;
+}
+
+/* That a request meets which has come as far as this one. */
+static const struct module_chain *chain_so_far(const struct exchange *x)
+{
+	if (x->route)
+		return x->route->modules;
+	return x->tenant ? x->tenant->modules : x->use->snapshot->chain;
+}
+
+bool modules_page(struct exchange *x, const struct head *head, enum reason why, struct module_page *out)
+{
+	const struct module_chain *chain = chain_so_far(x);
+
+	for (uint32_t i = 0; chain && i < chain->n; i++) {
+		const struct module_place *place = chain->v[i];
+		struct module_call call;
+
+		if (!place->module->page)
+			continue;
+		call = call_without_slot(x, place);
+		if (place->module->page(&call, head, why, out))
+			return true;
+	}
+	return false;
+}
+
+struct str modules_value(struct exchange *x, const struct config_module *m, struct str variable)
+{
+	const struct module_chain *chain = x->modules ? x->modules->chain : NULL;
+	struct str value = STR_NONE;
+
+	for (uint32_t i = 0; chain && i < chain->n; i++) {
+		const struct module_place *place = chain->v[i];
+		struct module_call call;
+
+		if (&place->module->config != m || !place->module->value)
+			continue;
+		call = call_of(x, place);
+		place->module->value(&call, variable, &value);
+	}
+	return value;
 }
 
 void modules_cancel(struct exchange *x)

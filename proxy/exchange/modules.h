@@ -107,6 +107,12 @@ struct exchange;
 bool modules_run(struct exchange *x, const struct module_chain *chain, enum module_stage stage);
 /* The hooks for the answer's head. PASS, ANSWERED, or the reason why it must not go out. */
 int modules_response(struct exchange *x, struct head *head, bool own);
+/* The hooks for what the backend is to get. NONE, or why it must not get it. */
+enum reason modules_forward(struct exchange *x);
+/* A page for a request that fails, of the first module that it would meet which has one; it may have met none. */
+bool modules_page(struct exchange *x, const struct head *head, enum reason why, struct module_page *out);
+/* Of a variable of that module; empty: the request does not meet it, or it has none. */
+struct str modules_value(struct exchange *x, const struct config_module *m, struct str variable);
 /* Nobody holds the request any more: whoever did must not resume it. */
 void modules_cancel(struct exchange *x);
 /* The answer has begun: x goes on under a configuration with that set (NULL: it names no module). False: it cannot, because what it

@@ -48,6 +48,31 @@ static unsigned quality(struct str parameters)
 	return 1000;
 }
 
+/* RFC 9110 12.5.1: the most specific range that has the type counts. */
+unsigned reply_accepts(const struct exchange *x, struct str type)
+{
+	const struct field *accept = fields_find(&x->request.fields, FIELD_ACCEPT);
+	struct str list = accept ? field_value(accept) : STR_NONE, range;
+	struct str group = str_head(type, str_find(type, '/') + 1);
+	unsigned best = 0, found = 0;
+
+	while (str_next_element(&list, &range)) {
+		struct str name = str_trim(str_head(range, str_find(range, ';')));
+		unsigned specific = str_case_eq(name, type)    ? 3
+				    : str_eq(name, STR("*/*")) ? 1
+				    : name.n == group.n + 1 && name.p[group.n] == '*' &&
+						    str_case_eq(str_head(name, group.n), group)
+					    ? 2
+					    : 0;
+
+		if (specific > found) {
+			found = specific;
+			best = quality(str_skip(range, str_find(range, ';') + 1));
+		}
+	}
+	return accept ? best : 1000;
+}
+
 /* RFC 9110 12.5.1; who accepts anything, or says nothing, gets plain text: it is most likely a tool. */
 static enum form negotiate(const struct head *request)
 {
@@ -103,21 +128,6 @@ static void write_body(struct exchange *x, struct text *t, enum form form, unsig
 			status, STR_ARG(phrase), STR_ARG(detail), STR_ARG(name), STR_ARG(x->id));
 		break;
 	}
-}
-
-static const struct conf_error_page *tenant_page(const struct exchange *x, unsigned status)
-{
-	const struct conf_error_page *best = NULL;
-
-	/* The narrowest range that has it. */
-	for (uint32_t i = 0; x->tenant && i < x->tenant->conf->error_n; i++) {
-		const struct conf_error_page *page = &x->tenant->conf->errors[i];
-
-		if (status >= page->from && status <= page->to &&
-			(!best || page->to - page->from < best->to - best->from))
-			best = page;
-	}
-	return best;
 }
 
 static void answer(struct exchange *x, struct head *head, struct str body)
@@ -209,7 +219,7 @@ void reply_error(struct exchange *x, enum reason why)
 {
 	unsigned status = reason_row(why)->status;
 	struct head head = {.status = (uint16_t)status};
-	const struct conf_error_page *page;
+	struct module_page page = {.negotiated = false};
 	char name_buf[REASON_NAME_MAX], *body;
 	struct str name = reason_name(why, name_buf);
 	struct text text;
@@ -228,11 +238,12 @@ void reply_error(struct exchange *x, enum reason why)
 	if (status == 405)
 		fields_add(&x->arena, &head.fields, FIELD_OTHER, STR("allow"),
 			STR("GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH"));
-	page = tenant_page(x, status);
-	if (page) {
+	if (modules_page(x, &head, why, &page)) {
 		fields_add(
-			&x->arena, &head.fields, FIELD_CONTENT_TYPE, STR("content-type"), page->content_type);
-		answer(x, &head, page->body);
+			&x->arena, &head.fields, FIELD_CONTENT_TYPE, STR("content-type"), page.content_type);
+		if (page.negotiated)
+			fields_add(&x->arena, &head.fields, FIELD_VARY, STR("vary"), STR("accept"));
+		answer(x, &head, page.body);
 		return;
 	}
 	form = negotiate(&x->request);

@@ -47,9 +47,10 @@ def supply(node, directory, pair):
                 mmdb.write(directory / value, {"192.0.2.0/24": mmdb.place("DE")})
             elif name == "key":
                 put(value, key)
-            elif name == "errors":
+            elif name == "pages":
                 for page in value.values():
-                    put(page, b"sorry")
+                    for one in [page] if isinstance(page, str) else page:
+                        put(one, b"sorry")
             else:
                 supply(value, directory, pair)
     elif isinstance(node, list):

@@ -6,6 +6,7 @@ import pytest
 from support import answers
 from support.answers import reply
 from support.config import site
+from support.wire import eventually
 
 
 @pytest.fixture
@@ -83,7 +84,7 @@ def pages(tmp_path):
 
 
 def test_a_tenants_own_pages_are_shown(edge, refused_port, pages):
-    proxy = edge(site(refused_port, tenant={"errors": pages}, routes=[{"path": "/shop", "service": "shop"}]))
+    proxy = edge(site(refused_port, modules={"errors": {"pages": pages}}, routes=[{"path": "/shop", "service": "shop"}]))
     missing, sorry = proxy.get("/nowhere", {"Accept": "text/html"}), proxy.get("/shop", {"Accept": "text/html"})
     assert (missing.status, missing.body) == (404, b"<h1>Acme has no such page</h1>")
     assert (sorry.status, sorry.body) == (502, b"<h1>Acme is sorry</h1>")
@@ -91,24 +92,59 @@ def test_a_tenants_own_pages_are_shown(edge, refused_port, pages):
 
 
 def test_a_tenants_pages_are_its_own(edge, refused_port, pages):
-    conf = site(refused_port, hosts=["acme.test"], tenant={"errors": pages})
+    conf = site(refused_port, hosts=["acme.test"], tenant={"modules": {"errors": {"pages": pages}}})
     conf["tenants"]["other"] = site(refused_port, hosts=["other.test"])["tenants"]["acme"]
-    assert b"Acme" not in edge(conf).get("/", {"Accept": "text/html"}, host="other.test").body
+    proxy = edge(conf)
+    assert b"Acme" in proxy.get("/", {"Accept": "text/html"}).body
+    assert b"Acme" not in proxy.get("/", {"Accept": "text/html"}, host="other.test").body
 
 
 def test_a_backends_own_errors_are_left_alone(edge, origin, pages):
     shop = origin("shop")
     shop.always(reply(500, b"the application's own words", {"X-App": "1"}))
-    r = edge(site(shop, tenant={"errors": pages})).get("/", {"Accept": "text/html"})
+    r = edge(site(shop, modules={"errors": {"pages": pages}})).get("/", {"Accept": "text/html"})
     assert (r.status, r.body, r.header("x-app")) == (500, b"the application's own words", "1")
 
 
+def test_backends_errors_get_the_pages_that_are_meant_for_them(edge, origin, pages):
+    shop = origin("shop")
+    shop.on("/500", reply(500, b"the application's own words", {"X-App": "1", "ETag": '"x"'}))
+    shop.on("/404", reply(404, b"the application's own words"))
+    proxy = edge(site(shop, modules={"errors": {"pages": pages, "intercept": ["5xx"]}}))
+    for connect in proxy.connect, proxy.connect2:
+        with connect() as c:
+            r = c.get("/500")
+            assert (r.status, r.body, r.header("x-app"), r.header("etag")) == (500, b"<h1>Acme is sorry</h1>", "1", None)
+            assert c.get("/404").body == b"the application's own words"
+            r = c.request("HEAD", "/500")
+            assert (r.status, r.body, r.header("x-app")) == (500, b"", "1")
+    proxy.logged(method="GET", status=500, errors="intercepted")
+    assert shop.open_connections() == len(shop.connections)  # what the backend said was read, and nothing hung up on
+
+
+def test_a_page_that_changes_is_followed_and_a_bad_one_is_not(edge, refused_port, pages, tmp_path):
+    proxy = edge(site(refused_port, modules={"errors": {"pages": pages}}))
+    assert proxy.get("/").body == b"<h1>Acme is sorry</h1>"
+
+    def replace(text):
+        new = tmp_path / "new"
+        new.write_text(text)
+        new.rename(tmp_path / "sorry.html")
+    replace("<p>$(reasn)</p>")
+    assert "did you mean $(reason)?" in str(proxy.wait_event("module_files", outcome="refused"))
+    assert proxy.get("/").body == b"<h1>Acme is sorry</h1>"
+    replace("<p>$(reason) $(header.x-a)</p>")
+    proxy.wait_event("module_files", outcome="applied")
+    eventually(lambda: proxy.get("/", {"X-A": "<b>"}).body == b"<p>upstream_refused &lt;b&gt;</p>", "the new page")
+    assert proxy.events("reload") == []
+
+
 def test_pages_are_read_at_load_and_replaced_by_a_reload(edge, refused_port, pages, tmp_path):
-    conf = site(refused_port, tenant={"errors": pages})
+    conf = site(refused_port, modules={"errors": {"pages": pages}})
     proxy = edge(conf)
     (tmp_path / "sorry.html").write_text("<h1>Still sorry</h1>")
     assert b"Acme is sorry" in proxy.get("/", {"Accept": "text/html"}).body
-    proxy.reload(site(refused_port, tenant={"errors": pages}, limits={"header_count": 50}))
+    proxy.reload(site(refused_port, modules={"errors": {"pages": pages}}, limits={"header_count": 50}))
     assert b"Still sorry" in proxy.get("/", {"Accept": "text/html"}).body
 
 

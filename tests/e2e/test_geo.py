@@ -10,6 +10,7 @@ from support.config import http, pool, site
 from support.edge import run
 from support.http1 import build
 from support.message import pairs
+from support.prometheus import scrape
 from support.wire import eventually
 
 BERLIN, PARIS, SIX, NOWHERE = "192.0.2.7", "198.51.100.7", "2001:db8::7", "203.0.113.9"
@@ -172,6 +173,22 @@ def test_a_database_that_is_replaced_is_followed_without_a_reload(edge, origin, 
     eventually(lambda: told_country(proxy, blue) == "AT", "the new database")
     assert proxy.wait_event("module_files")["modules"] == ["geo"]
     assert len(proxy.events("reload")) == 0
+
+
+def test_requests_are_counted_by_country_and_a_new_database_goes_on_counting(edge, origin, places):
+    blue = origin("blue")
+    routes = [{"path": "/", "service": "shop"}, {"path": "/deep", "service": "shop", "modules": {"geo": {"database": str(places), "deny": ["FR"]}}}]
+    proxy = edge(site(blue, listeners=TRUSTING, routes=routes, modules={"geo": str(places)}))
+
+    def counted(country, n):
+        return [v for _, v in scrape(proxy).all("weir_module_events_total", module="geo", what=country, event="requests")] == [n]
+    for address, path in [(BERLIN, "/"), (BERLIN, "/deep"), (PARIS, "/deep"), (PARIS, "/"), (PARIS, "/")]:
+        proxy.get(path, headers=from_(address))
+    eventually(lambda: counted("DE", 2), "two from Germany, at one place")
+    eventually(lambda: counted("FR", 3), "three from France, turned away or not")
+    mmdb.write(places, {"192.0.2.0/24": mmdb.place("AT")})
+    eventually(lambda: told_country(proxy, blue) == "AT", "the new database")
+    eventually(lambda: counted("FR", 3), "what was counted before")
 
 
 def test_a_broken_database_is_refused_and_the_old_one_kept(edge, origin, places):

@@ -287,7 +287,7 @@ static void routes_hold_their_conditions_and_changes(void **state)
 	assert_int_equal(r[2].redirect.status, 301);
 	assert_string_equal(r[3].path.p, "/");
 	assert_string_equal(r[3].request_headers.set[0].name.p, "X-S");
-	assert_string_equal(r[3].request_headers.add[0].value.p, "a");
+	assert_string_equal(r[3].request_headers.add[0].value.literal.p, "a");
 	assert_string_equal(r[3].request_headers.remove.v[0].p, "Cookie");
 	assert_string_equal(r[3].response_headers.remove.v[0].p, "Server");
 	loaded_free(&l);

@@ -136,11 +136,9 @@ static void paths_are_relative_to_the_file_that_they_are_written_in(void **state
 
 	(void)state;
 	mkdir("deep", 0755);
-	put("deep/404.html", "<p>gone</p>");
-	put("deep/5xx.json", "{}");
 	put("cert.pem", "x");
 	put("cert.key", "x");
-	put("deep/t.yaml", "tenants: {a: {hosts: a.test, errors: {\"404\": 404.html, 5xx: 5xx.json}}}\n");
+	put("deep/t.yaml", "tenants: {a: {hosts: a.test}}\n");
 	put("main.yaml", "listeners: {a: {address: \"127.0.0.1:1\", tls: {certificates: [{cert: cert.pem, "
 			 "key: cert.key}]}}}\n"
 			 "log: {access: {path: access.log}}\ninclude: deep/t.yaml\n");
@@ -150,27 +148,7 @@ static void paths_are_relative_to_the_file_that_they_are_written_in(void **state
 	assert_string_equal(l.conf->listeners[0].tls.certs[0].cert.p, expected);
 	snprintf(expected, sizeof(expected), "%s/access.log", home);
 	assert_string_equal(l.conf->log.access_path.p, expected);
-	assert_int_equal(l.conf->tenants[0].error_n, 2);
-	assert_string_equal(l.conf->tenants[0].errors[0].body.p, "<p>gone</p>");
-	assert_string_equal(l.conf->tenants[0].errors[0].content_type.p, "text/html; charset=utf-8");
-	assert_int_equal(l.conf->tenants[0].errors[1].from, 500);
-	assert_int_equal(l.conf->tenants[0].errors[1].to, 599);
-	assert_string_equal(l.conf->tenants[0].errors[1].content_type.p, "application/json");
 	loaded_free(&l);
-}
-
-static void error_pages_must_be_readable_and_for_errors(void **state)
-{
-	char expected[PATH_MAX + 256];
-
-	(void)state;
-	put("main.yaml", LISTEN "tenants: {a: {hosts: a, errors: {200: x.html, 404: none.html}}}\n");
-	snprintf(expected, sizeof(expected),
-		"main.yaml:2:34: a key of \"errors\" must be a status such as 404, or 4xx or 5xx, not "
-		"\"200\"\n"
-		"main.yaml:2:52: cannot read %s/none.html: No such file or directory\n",
-		home);
-	load_says("main.yaml", expected);
 }
 
 static void later_checks_report_at_a_place_too(void **state)
@@ -198,7 +176,6 @@ int main(void)
 		cmocka_unit_test(a_file_that_cannot_be_read_is_an_error_without_a_line),
 		cmocka_unit_test(includes_are_relative_to_the_main_file),
 		cmocka_unit_test(paths_are_relative_to_the_file_that_they_are_written_in),
-		cmocka_unit_test(error_pages_must_be_readable_and_for_errors),
 		cmocka_unit_test(later_checks_report_at_a_place_too),
 	};
 

@@ -60,37 +60,6 @@ static void a_grpc_client_is_answered_in_trailers_of_its_own(void **state)
 	case_once(&c, h2, &tls);
 }
 
-static void a_tenants_own_page_is_shown_the_narrowest_range_first(void **state)
-{
-	struct stage *st;
-	char tenant[1024], path[2][300];
-	struct test_case c = {.name = "page",
-		.route = NO_WEBSOCKET,
-		.tenant = tenant,
-		.show = ",x-weir-reason,",
-		.client = "GET /ws tunnel; wait end",
-		.origin = "200 end",
-		.asked = ""};
-
-	(void)state;
-	for (int i = 0; i < 2; i++) {
-		FILE *f;
-
-		snprintf(path[i], sizeof(path[i]), "%s/page%d.html", tls.dir, i);
-		f = fopen(path[i], "w");
-		assert_non_null(f);
-		fprintf(f, "page %d", i);
-		fclose(f);
-	}
-	snprintf(tenant, sizeof(tenant), "    errors: {4xx: '%s', 403: '%s'}\n", path[0], path[1]);
-	c.answer = "403 length=6 [x-weir-reason: websocket_off] [cache-control: no-store] [content-type: "
-		   "text/html; charset=utf-8]\n"
-		   "body page 1\nend\n";
-	st = stage_new(&c, h1);
-	stage_run(st, SIZE_MAX, SIZE_MAX, false, NULL);
-	stage_free(&st);
-}
-
 static void an_answer_to_head_has_a_length_and_no_body(void **state)
 {
 	static const struct test_case c = {.name = "HEAD",
@@ -126,7 +95,6 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_form_is_what_the_client_likes_best),
 		cmocka_unit_test(a_grpc_client_is_answered_in_trailers_of_its_own),
-		cmocka_unit_test(a_tenants_own_page_is_shown_the_narrowest_range_first),
 		cmocka_unit_test(an_answer_to_head_has_a_length_and_no_body),
 		cmocka_unit_test(a_redirect_carries_the_rest_of_the_path_and_the_query),
 	};

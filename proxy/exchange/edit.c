@@ -1,0 +1,53 @@
+#include "exchange/edit.h"
+
+#include "base/obj.h"
+#include "exchange/exchange.h"
+#include "exchange/render.h"
+
+static void rename_header(struct fields *fs, const struct conf_rename *r)
+{
+	uint16_t kept = 0;
+
+	if (!fields_find_name(fs, r->from))
+		return;
+	for (uint16_t i = 0; i < fs->n; i++) {
+		struct field f = fs->v[i];
+
+		if (str_case_eq(field_name(&f), r->from)) {
+			f.name = r->to.p;
+			f.name_len = (uint16_t)r->to.n;
+			f.id = (uint8_t)field_id_of(r->to);
+			f.raw = false;
+		} else if (str_case_eq(field_name(&f), r->to)) {
+			continue;
+		}
+		fs->v[kept++] = f;
+	}
+	fs->n = kept;
+}
+
+static void add_header(struct exchange *x, struct fields *fs, const struct conf_header *h, struct str value)
+{
+	if (value.n || h->value.n == 0)
+		fields_add(&x->arena, fs, field_id_of(h->name), h->name, value);
+}
+
+void headers_edit(struct exchange *x, struct head *head, const struct conf_headers *h, bool answer)
+{
+	struct render r = {.into = RENDER_HEADER, .answer = answer ? head : NULL};
+	struct fields *fs = &head->fields;
+
+	for (uint32_t i = 0; i < h->remove.n; i++)
+		fields_remove_name(fs, h->remove.v[i]);
+	for (uint32_t i = 0; i < h->rename_n; i++)
+		rename_header(fs, &h->rename[i]);
+	for (uint32_t i = 0; i < h->set_n; i++) {
+		/* Before the old one goes: the value may be made of it. */
+		struct str value = render(x, &r, &h->set[i].value);
+
+		fields_remove_name(fs, h->set[i].name);
+		add_header(x, fs, &h->set[i], value);
+	}
+	for (uint32_t i = 0; i < h->add_n; i++)
+		add_header(x, fs, &h->add[i], render(x, &r, &h->add[i].value));
+}
