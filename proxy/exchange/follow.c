@@ -99,7 +99,7 @@ void exchange_follow(struct exchange *x)
 		(x->modules && !modules_follow(x, now->snapshot->modules)))
 		return;
 	keep(x);
-	service = x->service ? snapshot_service(now->snapshot, x->service->slot) : NULL;
+	service = x->service ? snapshot_service(now->snapshot, x->service->slot->number) : NULL;
 	pool = pool_in(service, x->pool);
 	if (!pool)
 		traffic_leave(x);

@@ -127,11 +127,9 @@ static void index_services(struct snapshot *s)
 			s->by_slot[s->tenants[t].services[i].slot->number] = &s->tenants[t].services[i];
 }
 
-const struct service *snapshot_service(const struct snapshot *s, const struct slot *slot)
+const struct service *snapshot_service(const struct snapshot *s, uint32_t slot)
 {
-	const struct service *service = slot->number < s->by_slot_n ? s->by_slot[slot->number] : NULL;
-
-	return service && service->slot == slot ? service : NULL;
+	return slot < s->by_slot_n ? s->by_slot[slot] : NULL;
 }
 
 static void build_chains(struct snapshot *s)
@@ -193,15 +191,6 @@ bool snapshot_is_outdated(const struct snapshot *s, const struct roster_source *
 			return true;
 	}
 	return false;
-}
-
-const struct service *snapshot_service(const struct snapshot *s, uint32_t slot)
-{
-	for (uint32_t t = 0; t < s->conf->tenant_n; t++)
-		for (uint32_t i = 0; i < s->tenants[t].conf->service_n; i++)
-			if (s->tenants[t].services[i].slot->number == slot)
-				return &s->tenants[t].services[i];
-	return NULL;
 }
 
 void snapshot_free(struct snapshot **sp)

@@ -55,11 +55,9 @@ struct snapshot_parts {
 
 /* Takes *conf. Never fails: everything that can be wrong was found in conf_load(). */
 struct snapshot *snapshot_build(struct conf **conf, const struct snapshot_parts *parts);
-/* The service of that name; NULL: it has none. */
-const struct service *snapshot_service(const struct snapshot *s, const struct slot *slot);
 /* Would it be built with other members now? */
 bool snapshot_is_outdated(const struct snapshot *s, const struct roster_source *source);
-/* The service with that slot; NULL: it has none. */
+/* The service whose slot has that number; NULL: it has none. */
 const struct service *snapshot_service(const struct snapshot *s, uint32_t slot);
 /* On the control thread, when no worker uses it. */
 void snapshot_free(struct snapshot **sp);
