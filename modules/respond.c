@@ -38,6 +38,17 @@ static int routed(struct module_call *c)
 	return module_answer(c, r->status, &head, body);
 }
 
+static void explain(const void *values, void *data, const struct head *request, const struct addr *client,
+	struct text *out)
+{
+	const struct respond *r = values;
+
+	(void)data;
+	(void)request;
+	(void)client;
+	text_fmt(out, "answers %u%s", r->status, r->status == 418 ? ": it is a teapot" : "");
+}
+
 const struct module respond_module = {
 	.config = {.abi = MODULE_ABI,
 		.name = "respond",
@@ -45,4 +56,5 @@ const struct module respond_module = {
 		.answers = true,
 		.object = &object},
 	.routed = routed,
+	.explain = explain,
 };

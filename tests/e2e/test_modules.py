@@ -1,8 +1,12 @@
 """Modules: the ones that weir brings, and one's own as a shared object."""
+import os
+import subprocess
+from pathlib import Path
+
 import pytest
 
 from support.config import http, site
-from support.edge import run
+from support.edge import ROOT, WEIR, run
 from support.http1 import build
 from support.modules import build_module, documented_module
 
@@ -22,10 +26,12 @@ def test_a_fixed_answer_needs_no_service(edge):
     assert proxy.get("/else").status == 404
 
 
-def test_a_route_may_declare_itself_a_teapot(edge):
-    proxy = edge(tenant({"path": "/", "modules": {"respond": {"status": 418}}}))
-    r = proxy.get("/coffee")
+def test_a_route_may_declare_itself_a_teapot(edge, origin):
+    proxy = edge(site(origin(), routes=[{"path": "/", "service": "shop"}, {"path": "/", "methods": ["BREW", "WHEN"], "modules": {"respond": {"status": 418}}}]))
+    r = proxy.request("BREW", "/coffee", {"Content-Type": "application/coffee-pot-command"}, b"start")
     assert r.status == 418 and b"teapot" in r.body
+    assert proxy.get("/coffee").status == 200
+    assert "answers 418: it is a teapot" in proxy.cli("explain", "-X", "BREW", "http://acme.test/coffee").out
 
 
 @pytest.fixture
@@ -53,6 +59,23 @@ def check(tmp_path, modules):
     path = tmp_path / "weir.yaml"
     path.write_text(f"listeners: {{http: {{address: '127.0.0.1:8080'}}}}\nmodules: {modules}\n")
     return run("check", "-c", path)
+
+
+def test_a_module_of_an_older_interface_is_refused_by_a_reload_that_changes_nothing(edge, origin, tmp_path, source):
+    blue = origin()
+    proxy = edge(site(blue))
+    so = build_module(tmp_path, source, abi=1)
+    event = proxy.reload(site(blue, modules={"password": {"path": str(so), "word": "sesame"}}), outcome="refused")
+    assert "was built for interface 1, this weir has" in str(event) and "build it again" in str(event)
+    assert proxy.get("/").status == 200
+
+
+def test_a_module_is_built_against_the_headers_that_are_installed(tmp_path, source):
+    binary = Path(WEIR).resolve().parent
+    subprocess.run(["make", "-s", "-o", f"{os.path.relpath(binary, ROOT)}/weir", "install", f"BUILD={os.path.relpath(binary, ROOT)}",
+                    f"DESTDIR={tmp_path}", "PREFIX=/usr"], cwd=ROOT, check=True, capture_output=True)
+    so = build_module(tmp_path, source, headers=tmp_path / "usr" / "include" / "weir")
+    assert check(tmp_path, f"{{password: {{path: {so}, word: x}}}}").code == 0
 
 
 def test_a_module_of_another_interface_is_refused(tmp_path, source):

@@ -11,9 +11,9 @@ def documented_module():
     return re.search(r"^```c\n(.*?)^```$", page, re.M | re.S)[1]
 
 
-def build_module(directory, source, name="password", abi=None):
+def build_module(directory, source, name="password", abi=None, headers=ROOT / "proxy"):
     """directory/NAME.so; abi: pretends to be of that interface."""
     c, so = directory / f"{name}.c", directory / f"{name}.so"
     c.write_text(source.replace("MODULE_ABI", str(abi)) if abi else source)
-    subprocess.run(["cc", "-std=gnu11", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", f"-I{ROOT}/proxy", "-o", so, c], check=True)
+    subprocess.run(["cc", "-std=gnu11", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", f"-I{headers}", "-o", so, c], check=True)
     return so
