@@ -419,7 +419,10 @@ struct conf_report {
 /* Reads FILE and what it includes. Never NULL-checks for the caller: on errors returns NULL and the report says all of
  * them; warnings may be there either way. The report is initialised by the call and freed by the caller. */
 struct conf *conf_load(const char *path, struct conf_report *report);
-/* The same with the main file's text given; name is shown in messages, and relative paths start from its directory. */
+/* For those who need what stands beside the tenants only: they may be missing, and what is wrong with them is then not found. The
+ * rest is as conf_load() has it, whose errors these are if there are any. */
+struct conf *conf_load_root(const char *path, struct conf_report *report);
+/* The same as conf_load() with the main file's text given; name is shown in messages, and relative paths start from its directory. */
 struct conf *conf_load_text(const char *name, struct str text, struct conf_report *report);
 /* Backends alone, `{"backends": [...]}`, by the rules of the file, no two alike: they are listed[] of the conf, which holds nothing else. */
 struct conf *conf_load_members(const char *name, struct str text, struct conf_report *report);
