@@ -141,18 +141,16 @@ def test_slow_downloads_and_websockets_outlive_five_upgrades(edge, shop, program
 
 
 def test_what_is_still_open_after_timeouts_upgrade_is_cut(edge, shop, program):
-    shop.on("/ws", echo())
+    steps = shop.on("/slow", Stepwise([b"a", b"b"], length=2))
     proxy = edge(site(shop, timeouts={"upgrade": "200ms", "shutdown": "60s"}), program=program)
-    ws = OverHttp1(proxy.connect(), "/ws")
-    assert said(ws, "hello")
-    upgrade(proxy)
-    proxy.wait_event("stopping", why="timeouts.upgrade has passed")
-    try:
-        ws.rest()
-    except ConnectionResetError:
-        pass
+    with proxy.connect() as slow:
+        slow.send(http1.build("GET", "/slow"))
+        steps.step()
+        upgrade(proxy)
+        proxy.wait_event("stopping", why="timeouts.upgrade has passed")
+        with pytest.raises(http1.Closed):
+            slow.response()
     eventually(lambda: len(proxy.worker_pids()) == 1, "the old process to end")
-    ws.close()
 
 
 def test_a_unix_listener_and_the_logs_are_shared_by_both(edge, shop, program):
