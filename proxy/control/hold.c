@@ -4,7 +4,8 @@
 #include <time.h>
 #include "control/control.h"
 
-#define NOT_TOLD UINT32_MAX
+#define NOT_TOLD  UINT32_MAX
+#define FROZEN_MS 200 /* how soon a hold that is over is looked at again during an upgrade */
 
 struct held_service {
 	struct hold_engine *engine;
@@ -139,7 +140,14 @@ static void forget(struct held_service *h, const char *event)
 
 static void on_end(struct deadline *d)
 {
-	forget(CONTAINER(d, struct held_service, end), "hold_over");
+	struct held_service *h = CONTAINER(d, struct held_service, end);
+	struct control *c = h->engine->control;
+
+	/* The successor has it as well, and may have been told of another end; without one, it is over here all the same. */
+	if (c->frozen)
+		deadline_arm(&c->loop, d, FROZEN_MS);
+	else
+		forget(h, "hold_over");
 }
 
 static void take(struct held_service *h, json_t *document)

@@ -18,8 +18,8 @@
 #define WEIR_CONTROL_SHIFT_H
 
 #include "control/admin/admin.h"
-#include "control/fetch.h"
 #include "control/shift_plan.h"
+#include "http/fetcher.h"
 
 struct control;
 struct shift;
@@ -50,6 +50,7 @@ struct shift_engine {
 	struct admin_topic changed; /* some shift or deploy has a new state */
 	struct deadline tick;
 	struct list saving, changing; /* what is under way */
+	struct fetcher *fetcher; /* for judges; NULL: none was asked yet */
 	uint64_t ended[SHIFT_STATES]; /* since the start, for metrics: of DONE, ABORTED, ROLLED_BACK */
 	bool stopped;
 };
@@ -70,6 +71,10 @@ struct shift_answer {
 	uint8_t outcome; /* enum shift_outcome */
 	char text[SHIFT_TEXT]; /* why not */
 };
+
+/* Why not; false. */
+__attribute__((format(printf, 3, 4))) bool shift_refuse(
+	struct shift_answer *a, enum shift_outcome outcome, const char *fmt, ...);
 
 enum shift_action { SHIFT_PAUSE, SHIFT_RESUME, SHIFT_PROMOTE, SHIFT_ABORT, SHIFT_ACTIONS };
 

@@ -132,11 +132,9 @@ static void on_gone(struct admin_request *rq)
 }
 
 /* While one process hands over to another neither may be told anything: who goes on would not know it. */
-static bool may_change(struct admin_request *rq)
+bool change_may_begin(struct admin_request *rq)
 {
-	const struct control *c = rq->control;
-
-	if (!c->frozen && c->state != CONTROL_STARTING)
+	if (control_may_change(rq->control))
 		return true;
 	admin_header(rq, "Retry-After", STR("1"));
 	admin_problem(rq, 503, "upgrading",
@@ -167,7 +165,7 @@ void change_begin(struct admin_request *rq, const struct service *s, struct serv
 	int64_t version = runtime_version(rt, service);
 	struct change_wait *w = arena_new(&rq->arena, struct change_wait);
 
-	if (!may_change(rq) || !admin_if_match(rq, (uint64_t)version) || !check_held(rq, service, change))
+	if (!change_may_begin(rq) || !admin_if_match(rq, (uint64_t)version) || !check_held(rq, service, change))
 		return;
 	if (runtime_is_busy(rt, service)) {
 		admin_problem(rq, 503, "busy",

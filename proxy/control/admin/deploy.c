@@ -4,15 +4,9 @@
 #include "control/admin/services.h"
 #include "control/control.h"
 
-static struct str service_key(struct admin_request *rq)
-{
-	return arena_fmt(&rq->arena, STR_FMT "/" STR_FMT, STR_ARG(admin_param(rq, "t")),
-		STR_ARG(admin_param(rq, "s")));
-}
-
 static void answer_document(struct admin_request *rq, unsigned status, bool joined)
 {
-	struct str service = service_key(rq);
+	struct str service = service_key_asked(rq);
 	json_t *document = deploy_document(&rq->control->deploys, service);
 
 	if (!document) {
@@ -32,7 +26,7 @@ static void get(struct admin_request *rq)
 
 	if (!service_asked(rq, &t) || !admin_query_u64(rq, "after", &after))
 		return;
-	serial = deploy_serial(&rq->control->deploys, service_key(rq));
+	serial = deploy_serial(&rq->control->deploys, service_key_asked(rq));
 	if (serial && serial <= after && admin_wait(rq, &rq->control->shifts.changed))
 		return;
 	answer_document(rq, 200, false);
@@ -52,7 +46,7 @@ static void on_begun(void *ctx, const char *error)
 
 static void on_gone(struct admin_request *rq)
 {
-	deploy_forget(&rq->control->deploys, service_key(rq), rq);
+	deploy_forget(&rq->control->deploys, service_key_asked(rq), rq);
 }
 
 static void post(struct admin_request *rq)
@@ -67,7 +61,9 @@ static void post(struct admin_request *rq)
 	struct deploy_wish wish = {.body = rq->body, .ignored = common};
 	bool joined;
 
-	if (!s || !change_read(rq, own, &change) || !admin_if_match(rq, service_version(rq->control, s)))
+	if (!s || !change_read(rq, own, &change) || !change_may_begin(rq) ||
+		!admin_if_match(rq, service_version(rq->control, s)) ||
+		!judges_allowed(rq, json_object_get(rq->body, "shift")))
 		return;
 	wish.author = change.author;
 	wish.reason = change.reason;
@@ -90,7 +86,7 @@ static void abort_it(struct admin_request *rq)
 	const struct tenant *t;
 	const struct service *s = service_asked(rq, &t);
 
-	if (!s || !change_read(rq, own, &change))
+	if (!s || !change_read(rq, own, &change) || !change_may_begin(rq))
 		return;
 	deploy_abort(&rq->control->deploys, s->slot->key, change.author, change.reason, &answer);
 	if (answer.outcome == SHIFT_TAKEN)

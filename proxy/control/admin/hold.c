@@ -129,12 +129,7 @@ static const struct service *asked(
 	const struct tenant *t;
 	const struct service *s = service_asked(rq, &t);
 
-	if (!s || !change_read(rq, own, who))
-		return NULL;
-	if (!rq->control->frozen)
-		return s;
-	admin_problem(rq, 503, "upgrading", "an upgrade is under way: ask again in a moment");
-	return NULL;
+	return s && change_read(rq, own, who) && change_may_begin(rq) ? s : NULL;
 }
 
 static void hold(struct admin_request *rq)

@@ -115,6 +115,12 @@ const struct service *service_find(
 	return NULL;
 }
 
+struct str service_key_asked(struct admin_request *rq)
+{
+	return arena_fmt(&rq->arena, STR_FMT "/" STR_FMT, STR_ARG(admin_param(rq, "t")),
+		STR_ARG(admin_param(rq, "s")));
+}
+
 /* With the one that was probably meant, of those that the caller may see. */
 static void answer_unknown(struct admin_request *rq, struct str key)
 {
