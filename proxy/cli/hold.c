@@ -6,7 +6,7 @@
 
 struct hold_options {
 	struct change_options change;
-	const char *length, *queue, *patience, *spread, *path, *status;
+	const char *length, *queue, *patience, *spread, *rate, *path, *status;
 };
 
 static const struct cli_option hold_options[] = {
@@ -17,6 +17,7 @@ static const struct cli_option hold_options[] = {
 		"that one request waits; then it is answered 503"),
 	TEXT("spread", 0, "TIME", struct hold_options, spread,
 		"over which those who wait go on in the end; 1s"),
+	TEXT("rate", 0, "N", struct hold_options, rate, "or so many of them a second"),
 	TEXT("health-path", 0, "PATH", struct hold_options, path,
 		"which weir answers itself meanwhile, for checks of whoever is in front"),
 	TEXT("health-status", 0, "CODE", struct hold_options, status, "with this; 200"),
@@ -27,6 +28,7 @@ static const struct cli_option hold_options[] = {
 static const struct cli_option release_options[] = {
 	TEXT("spread", 0, "TIME", struct hold_options, spread,
 		"over which those who wait go on; what the hold says"),
+	TEXT("rate", 0, "N", struct hold_options, rate, "or so many of them a second"),
 	CHANGE_OPTIONS(struct hold_options),
 	OPTIONS_END,
 };
@@ -131,6 +133,7 @@ static int run_hold(const void *parsed, const struct cli_list *arguments)
 	put_text(body, "spread", o->spread);
 	put_text(body, "path", o->path);
 	if (!put_number(&hold_command, body, "queue", o->queue) ||
+		!put_number(&hold_command, body, "rate", o->rate) ||
 		!put_number(&hold_command, body, "status", o->status)) {
 		json_decref(body);
 		return CLI_USAGE;
@@ -147,19 +150,23 @@ static int run_release(const void *parsed, const struct cli_list *arguments)
 		return cli_usage(&release_command, "which service? weir release TENANT/SERVICE");
 	body = change_body(&o->change);
 	put_text(body, "spread", o->spread);
+	if (!put_number(&release_command, body, "rate", o->rate)) {
+		json_decref(body);
+		return CLI_USAGE;
+	}
 	return call(&release_command, o, "DELETE", arguments->v[0], body);
 }
 
 const struct cli_command hold_command = {
 	.name = "hold",
-	.synopsis = "TENANT/SERVICE [--for TIME] [--queue N] [--max-wait TIME] [--spread TIME] "
+	.synopsis = "TENANT/SERVICE [--for TIME] [--queue N] [--max-wait TIME] [--spread TIME | --rate N] "
 		    "[--health-path PATH] "
 		    "[--json]",
 	.summary = "have the requests of a service wait while what is behind it is swapped",
 	.help = "Requests wait in weir, first come, first served, until \"weir release\" or the time is "
 		"over; then they "
 		"go on over\n"
-		"--spread, to what is behind the service then. Beyond --queue they are answered 503. It "
+		"--spread, or at --rate, to what is behind the service then. Beyond --queue they are answered 503. It "
 		"survives "
 		"crashes and restarts,\n"
 		"and ends when it was to end. Without --for it is shown.\n\n"
@@ -175,7 +182,7 @@ const struct cli_command hold_command = {
 
 const struct cli_command release_command = {
 	.name = "release",
-	.synopsis = "TENANT/SERVICE [--spread TIME] [--wait] [--json]",
+	.synopsis = "TENANT/SERVICE [--spread TIME | --rate N] [--wait] [--json]",
 	.summary = "let the requests of a held service go on",
 	.help = "With --wait it returns when nobody waits any more.\n\n"
 		"exit status: 0 done, 1 refused, 2 wrong usage, 3 some still wait\n\n"
