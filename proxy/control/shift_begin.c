@@ -194,7 +194,12 @@ void shift_act(struct shift_engine *e, struct str service, enum shift_action act
 		shift_refuse(answer, SHIFT_UNKNOWN, "there is no shift of " STR_FMT " under way", STR_ARG(service));
 		return;
 	}
-	if (!(takes[action] & BIT(s->state)) || s->loaded) {
+	if (s->loaded) {
+		shift_refuse(answer, SHIFT_NOT_NOW,
+			"weir has just started and is about to go on with the shift: try again in a moment");
+		return;
+	}
+	if (!(takes[action] & BIT(s->state))) {
 		shift_refuse(answer, SHIFT_NOT_NOW, "the shift is %s: it cannot be %s", shift_state_names[s->state],
 			done[action]);
 		return;
