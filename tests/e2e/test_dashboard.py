@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from support.browser import PROGRAM, Browser
+from support.browser import PROGRAM, START, Browser
 from support.config import pool, site
 from support.http1 import Client
 from support.load import Load
@@ -81,13 +81,13 @@ def test_somebody_watches_a_shift_move(shop, browser):
         return browser.run("[...document.querySelectorAll('.split > div')].map((e) => Math.round(e.style.flexGrow)).join()")
     for step, shares in ((1, "90,10"), (2, "50,50")):
         browser.wait_text(".move", f"step {step} of 3")
-        eventually(lambda shares=shares: share() == shares, lambda: f"the bar: {share()}", 30)
+        eventually(lambda shares=shares: share() == shares, lambda: f"the bar: {share()}", START)
         assert "release 7" in browser.text(".move")
         if os.environ.get("WEIR_SCREENSHOT"):
             browser.screenshot(os.environ["WEIR_SCREENSHOT"])
         assert proxy.cli("shift", "acme/shop", "--promote").code == 0
     browser.wait_text(".move", "done")
-    eventually(lambda: share() == "0,100", lambda: f"the bar: {share()}", 30)
+    eventually(lambda: share() == "0,100", lambda: f"the bar: {share()}", START)
     browser.wait_text("#events", "shift · acme/shop/green")
     assert not [c for c in browser.complaints if "401" not in c], browser.complaints
 
@@ -98,7 +98,7 @@ def test_what_is_wrong_stands_on_top(edge, origin, refused_port, browser):
     browser.wait_text("#alerts", "acme/shop/blue")
     assert "1 of 2 backends is out" in browser.text("#alerts") and f"{refused_port} is down" in browser.text("#alerts")
     with Load(proxy.address(), h1=1, h2=0):
-        eventually(lambda: browser.run("document.querySelector('#services tbody tr').children[3].innerText") not in ("–", "0.0", None), "the rate", 30)
+        eventually(lambda: browser.run("document.querySelector('#services tbody tr').children[3].innerText") not in ("–", "0.0", None), "the rate", START)
     assert proxy.cli("hold", "acme/shop", "--for", "1h").code == 0
     browser.wait_text("#alerts", "held")
     text = proxy.file.read_text()

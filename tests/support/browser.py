@@ -26,12 +26,13 @@ class Browser:
         self._log = open(self.dir / "log", "wb")
         self.process = subprocess.Popen([PROGRAM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
             "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-breakpad", "--no-proxy-server",
-            "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1", "--remote-debugging-port=0",
+            "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.*", "--remote-debugging-port=0",
             "--window-size=1500,1100", f"--user-data-dir={self.dir}", "about:blank"],
             stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log, start_new_session=True, env={**os.environ, "HOME": str(self.dir)})
         port = eventually(self._port, "the browser to listen", START)
         tab = eventually(lambda: self._tab(port), "the browser's tab", START)
-        self._socket = OverHttp1(http1.Client(("127.0.0.1", port)), re.sub(r"^ws://[^/]+", "", tab["webSocketDebuggerUrl"]))
+        self._socket = OverHttp1(http1.Client(("127.0.0.1", port)), re.sub(r"^ws://[^/]+", "", tab["webSocketDebuggerUrl"]), host="localhost")
+        assert self._socket.answer.status == 101, self._socket.answer
         for domain in ("Page", "Runtime", "Log"):
             self._call(f"{domain}.enable")
 
@@ -66,7 +67,8 @@ class Browser:
                 return message["result"]
 
     def go(self, url):
-        self._call("Page.navigate", url=url)
+        result = self._call("Page.navigate", url=url)
+        assert "errorText" not in result, result
 
     def run(self, script):
         """The value of an expression, in the page."""
@@ -77,7 +79,7 @@ class Browser:
     def text(self, selector):
         return self.run(f"[...document.querySelectorAll({json.dumps(selector)})].map((e) => e.innerText).join('\\n')") or ""
 
-    def wait_text(self, selector, part, patience=PATIENCE * 3):
+    def wait_text(self, selector, part, patience=START):
         return eventually(lambda: self.text(selector) if part in self.text(selector) else None,
                           lambda: f"{part!r} in {selector}: {self.text(selector)!r}; {self.complaints}", patience)
 

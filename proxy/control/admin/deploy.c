@@ -107,6 +107,7 @@ const struct admin_route deploy_routes[] = {
 		.path = "/v1/services/{t}/{s}/deploy",
 		.summary = "The deploy that is under way, or the last one, with its shift",
 		.query = get_parameters,
+		.response = "{\"$ref\": \"#/components/schemas/Deploy\"}",
 		.handle = get},
 	{.method = METHOD_POST,
 		.role = ADMIN_OPERATOR,
@@ -131,6 +132,7 @@ const struct admin_route deploy_routes[] = {
 			   "\"properties\": {" SHIFT_PLAN_SCHEMA "}}, "
 			   "\"drain\": {\"type\": \"boolean\"}, \"drain_timeout\": {\"type\": "
 			   "\"string\"}, " CHANGE_SCHEMA "}}",
+		.response = "{\"$ref\": \"#/components/schemas/Deploy\"}",
 		.handle = post},
 	{.method = METHOD_DELETE,
 		.role = ADMIN_OPERATOR,
@@ -138,6 +140,7 @@ const struct admin_route deploy_routes[] = {
 		.summary = "Abort the deploy: the old pool serves as before",
 		.request = "{\"type\": \"object\", \"additionalProperties\": false, \"properties\": "
 			   "{" CHANGE_SCHEMA "}}",
+		.response = "{\"$ref\": \"#/components/schemas/Deploy\"}",
 		.handle = abort_it},
 	{.path = NULL},
 };

@@ -201,12 +201,7 @@ static void release(struct admin_request *rq)
 #define RATE_SCHEMA \
 	"\"rate\": {\"type\": \"integer\", \"minimum\": 1, \"description\": \"those who wait go on at so many a " \
 	"second, in place of spread\"}"
-#define PROGRESS \
-	"{\"type\": \"object\", \"properties\": {\"service\": {\"type\": \"string\"}, \"held\": {\"type\": " \
-	"\"boolean\"}, \"left_ms\": {\"type\": \"integer\"}, \"waiting\": {\"type\": \"integer\"}, " \
-	"\"had_to_wait\": {\"type\": \"integer\"}, \"found_no_room\": {\"type\": \"integer\"}, " \
-	"\"timed_out\": " \
-	"{\"type\": \"integer\"}, \"terms\": {\"type\": [\"object\", \"null\"]}}}"
+#define PROGRESS "{\"$ref\": \"#/components/schemas/Hold\"}"
 
 static const struct admin_param get_parameters[] = {
 	{"wait", "duration", "until it is not held and nobody waits any more, at most so long"},

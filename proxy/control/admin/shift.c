@@ -170,6 +170,7 @@ const struct admin_route shift_routes[] = {
 		.path = "/v1/services/{t}/{s}/shift",
 		.summary = "The shift that is under way, or the last one, with its evidence",
 		.query = get_parameters,
+		.response = "{\"$ref\": \"#/components/schemas/Shift\"}",
 		.handle = get},
 	{.method = METHOD_POST,
 		.role = ADMIN_OPERATOR,
@@ -178,6 +179,7 @@ const struct admin_route shift_routes[] = {
 		.request = "{\"type\": \"object\", \"required\": [\"pool\"], \"additionalProperties\": "
 			   "false, \"properties\": "
 			   "{" SHIFT_PLAN_SCHEMA ", \"pool\": {\"type\": \"string\"}, " CHANGE_SCHEMA "}}",
+		.response = "{\"$ref\": \"#/components/schemas/Shift\"}",
 		.handle = post},
 	{.method = METHOD_PATCH,
 		.role = ADMIN_OPERATOR,
@@ -187,6 +189,7 @@ const struct admin_route shift_routes[] = {
 			   "false, \"properties\": "
 			   "{\"action\": {\"enum\": [\"pause\", \"resume\", \"promote\", "
 			   "\"abort\"]}, " CHANGE_SCHEMA "}}",
+		.response = "{\"$ref\": \"#/components/schemas/Shift\"}",
 		.handle = patch},
 	{.method = METHOD_DELETE,
 		.role = ADMIN_OPERATOR,
@@ -194,6 +197,7 @@ const struct admin_route shift_routes[] = {
 		.summary = "Abort the shift: the weights are put back",
 		.request = "{\"type\": \"object\", \"additionalProperties\": false, \"properties\": "
 			   "{" CHANGE_SCHEMA "}}",
+		.response = "{\"$ref\": \"#/components/schemas/Shift\"}",
 		.handle = abort_it},
 	{.path = NULL},
 };
