@@ -131,7 +131,9 @@ static int run(const void *parsed, const struct cli_list *arguments)
 	if (o->status && o->change.wait)
 		status = follow_within_timeout(&deploy_command, &o->change.client, path);
 	else
-		status = o->status ? follow_show(&o->change.client, path) : o->abort ? abort_it(o, path) : begin(o, path);
+		status = o->status  ? follow_show(&o->change.client, path)
+			 : o->abort ? abort_it(o, path)
+				    : begin(o, path);
 	free(path);
 	return status;
 }

@@ -288,8 +288,8 @@ int follow(const struct cli_command *c, const struct client_options *o, const ch
 	}
 	if (w.open_line)
 		putchar('\n');
-	fprintf(stderr, "weir %s: not over yet; it goes on by itself: weir %s %s --status\n", c->name, c->name,
-		w.service);
+	fprintf(stderr, "weir %s: not over yet; it goes on by itself: weir %s %s --status\n", c->name,
+		c->name, w.service);
 	return CLI_TIMED_OUT;
 }
 

@@ -43,8 +43,8 @@ static bool read_warm_up(const json_t *body, json_t *doc, struct shift_answer *a
 		if ((unsigned char)*p <= ' ' || *p == 0x7f)
 			return shift_refuse(a, SHIFT_BAD, "the \"path\" of \"warm_up\" must have no spaces");
 	if (n < 1 || n > WARM_REQUESTS_MAX)
-		return shift_refuse(a, SHIFT_BAD, "the \"requests\" of \"warm_up\" must be a number from 1 to %d",
-			WARM_REQUESTS_MAX);
+		return shift_refuse(a, SHIFT_BAD,
+			"the \"requests\" of \"warm_up\" must be a number from 1 to %d", WARM_REQUESTS_MAX);
 	json_object_set_new(doc, "warm_path", json_string(path));
 	json_object_set_new(doc, "warm_requests", json_integer(n));
 	return true;

@@ -116,10 +116,10 @@ static void note(struct shift *s, const char *why)
 {
 	json_t *log = json_object_get(s->doc, "log");
 
-	json_array_append_new(log,
-		json_pack("{s:I, s:O, s:s, s:O, s:s}", "time_ms", (json_int_t)state_wall_ms(), "serial",
-			json_object_get(s->doc, "serial"), "state", shift_state_names[s->state], "share",
-			json_object_get(s->doc, "share"), "text", why));
+	json_array_append_new(
+		log, json_pack("{s:I, s:O, s:s, s:O, s:s}", "time_ms", (json_int_t)state_wall_ms(), "serial",
+			     json_object_get(s->doc, "serial"), "state", shift_state_names[s->state], "share",
+			     json_object_get(s->doc, "share"), "text", why));
 	if (json_array_size(log) > SHIFT_LOG_MAX)
 		json_array_remove(log, 1); /* how it began stays */
 }

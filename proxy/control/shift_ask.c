@@ -131,8 +131,8 @@ static void ask(struct shift *s, struct str method, struct str url, struct str b
 	fields_add(&arena, &rq.fields, FIELD_USER_AGENT, STR("user-agent"), STR("weir/" WEIR_VERSION));
 	fields_add(&arena, &rq.fields, FIELD_OTHER, STR("accept"), STR("application/json"));
 	if (body.n)
-		fields_add(&arena, &rq.fields, FIELD_CONTENT_TYPE, STR("content-type"),
-			STR("application/json"));
+		fields_add(
+			&arena, &rq.fields, FIELD_CONTENT_TYPE, STR("content-type"), STR("application/json"));
 	s->question = fetcher_begin(e->fetcher, &rq, done, s);
 	arena_free(&arena);
 }

@@ -191,7 +191,8 @@ void shift_act(struct shift_engine *e, struct str service, enum shift_action act
 
 	*answer = (struct shift_answer){.outcome = SHIFT_TAKEN};
 	if (!s || !s->doc || shift_has_ended(s->state)) {
-		shift_refuse(answer, SHIFT_UNKNOWN, "there is no shift of " STR_FMT " under way", STR_ARG(service));
+		shift_refuse(answer, SHIFT_UNKNOWN, "there is no shift of " STR_FMT " under way",
+			STR_ARG(service));
 		return;
 	}
 	if (s->loaded) {
@@ -200,8 +201,8 @@ void shift_act(struct shift_engine *e, struct str service, enum shift_action act
 		return;
 	}
 	if (!(takes[action] & BIT(s->state))) {
-		shift_refuse(answer, SHIFT_NOT_NOW, "the shift is %s: it cannot be %s", shift_state_names[s->state],
-			done[action]);
+		shift_refuse(answer, SHIFT_NOT_NOW, "the shift is %s: it cannot be %s",
+			shift_state_names[s->state], done[action]);
 		return;
 	}
 	snprintf(why, sizeof(why), "%s by %.200s%s%.600s", done[action], author ? author : "somebody",

@@ -111,8 +111,8 @@ bool auth_origin_is_ours(const struct head *head, bool tls)
 	const struct field *site = fields_find_name(&head->fields, STR("sec-fetch-site"));
 	struct str scheme = tls ? STR("https://") : STR("http://");
 
-	if (site && !str_eq(field_value(site), STR("same-origin")) && !str_eq(field_value(site), STR("none")) &&
-		!is_navigation(head))
+	if (site && !str_eq(field_value(site), STR("same-origin")) &&
+		!str_eq(field_value(site), STR("none")) && !is_navigation(head))
 		return false;
 	if (!origin)
 		return true;

@@ -165,7 +165,8 @@ void change_begin(struct admin_request *rq, const struct service *s, struct serv
 	int64_t version = runtime_version(rt, service);
 	struct change_wait *w = arena_new(&rq->arena, struct change_wait);
 
-	if (!change_may_begin(rq) || !admin_if_match(rq, (uint64_t)version) || !check_held(rq, service, change))
+	if (!change_may_begin(rq) || !admin_if_match(rq, (uint64_t)version) ||
+		!check_held(rq, service, change))
 		return;
 	if (runtime_is_busy(rt, service)) {
 		admin_problem(rq, 503, "busy",

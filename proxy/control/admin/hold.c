@@ -126,8 +126,8 @@ static bool read_path(struct admin_request *rq, const char **path)
 static json_t *read_pace(struct admin_request *rq, const json_t *terms)
 {
 	bool spread = json_object_get(rq->body, "spread"), rate = json_object_get(rq->body, "rate");
-	uint64_t spread_ms = terms ? (uint64_t)json_integer_value(json_object_get(terms, "spread_ms"))
-				   : HOLD_SPREAD_MS;
+	uint64_t spread_ms =
+		terms ? (uint64_t)json_integer_value(json_object_get(terms, "spread_ms")) : HOLD_SPREAD_MS;
 	int64_t per_second = json_integer_value(json_object_get(terms, "rate"));
 
 	if (spread && rate) {
@@ -199,7 +199,8 @@ static void release(struct admin_request *rq)
 
 #define TIME_SCHEMA "{\"type\": \"string\", \"examples\": [\"30s\"]}"
 #define RATE_SCHEMA \
-	"\"rate\": {\"type\": \"integer\", \"minimum\": 1, \"description\": \"those who wait go on at so many a " \
+	"\"rate\": {\"type\": \"integer\", \"minimum\": 1, \"description\": \"those who wait go on at so " \
+	"many a " \
 	"second, in place of spread\"}"
 #define PROGRESS "{\"$ref\": \"#/components/schemas/Hold\"}"
 
@@ -223,7 +224,8 @@ const struct admin_route hold_routes[] = {
 		.request = "{\"type\": \"object\", \"required\": [\"for\"], \"additionalProperties\": false, "
 			   "\"properties\": {\"for\": " TIME_SCHEMA
 			   ", \"queue\": {\"type\": \"integer\"}, \"wait\": " TIME_SCHEMA
-			   ", \"spread\": " TIME_SCHEMA ", " RATE_SCHEMA ", \"path\": {\"type\": \"string\"}, \"status\": "
+			   ", \"spread\": " TIME_SCHEMA ", " RATE_SCHEMA
+			   ", \"path\": {\"type\": \"string\"}, \"status\": "
 			   "{\"type\": \"integer\"}, " CHANGE_SCHEMA "}}",
 		.response = PROGRESS,
 		.handle = hold},

@@ -45,15 +45,16 @@ static const struct {
 		 "\"integer\"}, \"panic\": {\"type\": \"boolean\"}, \"backends\": {\"type\": \"array\", "
 		 "\"items\": "
 		 "{\"$ref\": \"#/components/schemas/Backend\"}}}}"},
-	{"Service", "{\"type\": \"object\", \"required\": [\"tenant\", \"service\", \"version\", \"pools\"], "
-		    "\"properties\": {\"tenant\": {\"type\": \"string\"}, \"service\": {\"type\": "
-		    "\"string\"}, \"version\": "
-		    "{\"type\": \"integer\"}, \"lease\": {\"type\": [\"object\", \"null\"]}, "
-		    "\"shift\": {\"type\": [\"object\", \"null\"], \"description\": \"the gist of one that is "
-		    "under way, or of the last\"}, \"deploy\": {\"type\": [\"object\", \"null\"]}, \"hold\": "
-		    "{\"type\": [\"object\", \"null\"]}, "
-		    "\"pools\": {\"type\": \"array\", \"items\": {\"$ref\": "
-		    "\"#/components/schemas/Pool\"}}}}"},
+	{"Service",
+		"{\"type\": \"object\", \"required\": [\"tenant\", \"service\", \"version\", \"pools\"], "
+		"\"properties\": {\"tenant\": {\"type\": \"string\"}, \"service\": {\"type\": "
+		"\"string\"}, \"version\": "
+		"{\"type\": \"integer\"}, \"lease\": {\"type\": [\"object\", \"null\"]}, "
+		"\"shift\": {\"type\": [\"object\", \"null\"], \"description\": \"the gist of one that is "
+		"under way, or of the last\"}, \"deploy\": {\"type\": [\"object\", \"null\"]}, \"hold\": "
+		"{\"type\": [\"object\", \"null\"]}, "
+		"\"pools\": {\"type\": \"array\", \"items\": {\"$ref\": "
+		"\"#/components/schemas/Pool\"}}}}"},
 	{"LogEntry",
 		"{\"type\": \"object\", \"required\": [\"time_ms\", \"serial\", \"state\", \"text\"], "
 		"\"properties\": {\"time_ms\": {\"type\": \"integer\"}, \"serial\": {\"type\": \"integer\"}, "
@@ -62,13 +63,13 @@ static const struct {
 	{"Figures",
 		"{\"type\": \"object\", \"properties\": {\"requests\": {\"type\": \"integer\"}, "
 		"\"failures\": {\"type\": \"integer\"}, \"error_rate\": {\"type\": \"number\"}, \"p50_ms\": "
-		"{\"type\": \"number\"}, \"p90_ms\": {\"type\": \"number\"}, \"p99_ms\": {\"type\": \"number\"}}}"},
-	{"Verdict",
-		"{\"type\": \"object\", \"properties\": {\"outcome\": {\"enum\": [\"pass\", \"fail\", "
-		"\"inconclusive\"]}, \"text\": {\"type\": \"string\"}, \"window_ms\": {\"type\": "
-		"\"integer\"}, \"share\": {\"type\": \"number\"}, \"new\": {\"$ref\": "
-		"\"#/components/schemas/Figures\"}, \"old\": {\"$ref\": "
-		"\"#/components/schemas/Figures\"}}}"},
+		"{\"type\": \"number\"}, \"p90_ms\": {\"type\": \"number\"}, \"p99_ms\": {\"type\": "
+		"\"number\"}}}"},
+	{"Verdict", "{\"type\": \"object\", \"properties\": {\"outcome\": {\"enum\": [\"pass\", \"fail\", "
+		    "\"inconclusive\"]}, \"text\": {\"type\": \"string\"}, \"window_ms\": {\"type\": "
+		    "\"integer\"}, \"share\": {\"type\": \"number\"}, \"new\": {\"$ref\": "
+		    "\"#/components/schemas/Figures\"}, \"old\": {\"$ref\": "
+		    "\"#/components/schemas/Figures\"}}}"},
 	{"Shift",
 		"{\"type\": \"object\", \"description\": \"a shift that is under way, or the last "
 		"one\", \"required\": [\"id\", \"serial\", \"state\", \"ended\", \"why\", \"service\", "
@@ -97,7 +98,8 @@ static const struct {
 		"\"#/components/schemas/LogEntry\"}}}}"},
 	{"Deploy",
 		"{\"type\": \"object\", \"description\": \"a deploy that is under way, or the last "
-		"one\", \"required\": [\"id\", \"key\", \"serial\", \"state\", \"ended\", \"why\", \"service\", "
+		"one\", \"required\": [\"id\", \"key\", \"serial\", \"state\", \"ended\", \"why\", "
+		"\"service\", "
 		"\"pool\", \"plan\", \"healthy_within_ms\", \"started_ms\", \"changed_ms\", \"timed_out\", "
 		"\"log\"], \"properties\": {\"id\": {\"type\": \"string\"}, \"key\": {\"type\": \"string\", "
 		"\"description\": \"what its caller calls it, or a digest of what was asked "
@@ -114,19 +116,18 @@ static const struct {
 		"{\"type\": \"boolean\", \"description\": \"the same one had begun already\"}, "
 		"\"shift\": {\"$ref\": \"#/components/schemas/Shift\"}, \"log\": {\"type\": \"array\", "
 		"\"items\": {\"$ref\": \"#/components/schemas/LogEntry\"}}}}"},
-	{"Hold",
-		"{\"type\": \"object\", \"required\": [\"service\", \"held\", \"left_ms\", \"waiting\", "
-		"\"had_to_wait\", \"found_no_room\", \"timed_out\", \"terms\"], \"properties\": "
-		"{\"service\": {\"type\": \"string\"}, \"held\": {\"type\": \"boolean\"}, \"left_ms\": "
-		"{\"type\": \"integer\"}, \"waiting\": {\"type\": \"integer\"}, \"had_to_wait\": {\"type\": "
-		"\"integer\"}, \"found_no_room\": {\"type\": \"integer\"}, \"timed_out\": {\"type\": "
-		"\"integer\"}, \"terms\": {\"type\": [\"object\", \"null\"], \"properties\": {\"for_ms\": "
-		"{\"type\": \"integer\"}, \"queue\": {\"type\": \"integer\"}, \"wait_ms\": {\"type\": "
-		"\"integer\"}, \"spread_ms\": {\"type\": \"integer\"}, \"rate\": {\"type\": \"integer\", "
-		"\"description\": \"requests a second; 0: spread_ms counts\"}, \"path\": {\"type\": "
-		"[\"string\", \"null\"]}, \"status\": {\"type\": \"integer\"}, \"author\": {\"type\": "
-		"[\"string\", \"null\"]}, \"reason\": {\"type\": [\"string\", \"null\"]}, \"since_ms\": "
-		"{\"type\": \"integer\"}, \"until_ms\": {\"type\": \"integer\"}}}}}"},
+	{"Hold", "{\"type\": \"object\", \"required\": [\"service\", \"held\", \"left_ms\", \"waiting\", "
+		 "\"had_to_wait\", \"found_no_room\", \"timed_out\", \"terms\"], \"properties\": "
+		 "{\"service\": {\"type\": \"string\"}, \"held\": {\"type\": \"boolean\"}, \"left_ms\": "
+		 "{\"type\": \"integer\"}, \"waiting\": {\"type\": \"integer\"}, \"had_to_wait\": {\"type\": "
+		 "\"integer\"}, \"found_no_room\": {\"type\": \"integer\"}, \"timed_out\": {\"type\": "
+		 "\"integer\"}, \"terms\": {\"type\": [\"object\", \"null\"], \"properties\": {\"for_ms\": "
+		 "{\"type\": \"integer\"}, \"queue\": {\"type\": \"integer\"}, \"wait_ms\": {\"type\": "
+		 "\"integer\"}, \"spread_ms\": {\"type\": \"integer\"}, \"rate\": {\"type\": \"integer\", "
+		 "\"description\": \"requests a second; 0: spread_ms counts\"}, \"path\": {\"type\": "
+		 "[\"string\", \"null\"]}, \"status\": {\"type\": \"integer\"}, \"author\": {\"type\": "
+		 "[\"string\", \"null\"]}, \"reason\": {\"type\": [\"string\", \"null\"]}, \"since_ms\": "
+		 "{\"type\": \"integer\"}, \"until_ms\": {\"type\": \"integer\"}}}}}"},
 };
 
 static json_t *parsed(const char *text)
@@ -221,8 +222,7 @@ static json_t *operation(const struct admin_route *r)
 {
 	json_t *j = json_pack("{s:s, s:o, s:s, s:b, s:o, s:o}", "summary", r->summary, "operationId",
 		operation_id(r), "x-weir-role", admin_role_name((enum admin_role)r->role), "x-weir-global",
-		r->global, "parameters",
-		parameters(r), "responses", responses(r));
+		r->global, "parameters", parameters(r), "responses", responses(r));
 
 	if (r->request)
 		json_object_set_new(j, "requestBody",
