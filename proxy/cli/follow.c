@@ -26,14 +26,6 @@ struct watch {
 	char service[256]; /* of the document; empty: not known yet */
 };
 
-static uint64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
-
 static const char *text_of(const json_t *object, const char *name)
 {
 	const char *text = json_string_value(json_object_get(object, name));
@@ -227,21 +219,21 @@ static bool ask(struct watch *w, const char *path, uint64_t serial, uint64_t end
 	*a = (struct client_answer){0};
 	*status = CLI_DONE;
 	patient.timeout = NULL;
-	if (!client_reaches(w->options) && now_ms() < w->seen_ms + FOLLOW_ABSENCE_S * 1000) {
+	if (!client_reaches(w->options) && client_now_ms() < w->seen_ms + FOLLOW_ABSENCE_S * 1000) {
 		nanosleep(&pause, NULL);
 		return false;
 	}
 	MUST(asprintf(&query, "%s?wait=%llums&after=%llu", path,
 		     (unsigned long long)MIN(
-			     w->bar ? WAIT_BAR_MS : WAIT_LINE_MS, end - MIN(end, now_ms()) + 1),
+			     w->bar ? WAIT_BAR_MS : WAIT_LINE_MS, end - MIN(end, client_now_ms()) + 1),
 		     (unsigned long long)serial) > 0);
 	*status = client_ask(&patient, "GET", query, NULL, a);
 	free(query);
-	if (a->status == 0 && now_ms() < w->seen_ms + FOLLOW_ABSENCE_S * 1000) {
+	if (a->status == 0 && client_now_ms() < w->seen_ms + FOLLOW_ABSENCE_S * 1000) {
 		client_answer_free(a);
 		return false;
 	}
-	w->seen_ms = now_ms();
+	w->seen_ms = client_now_ms();
 	return true;
 }
 
@@ -257,12 +249,12 @@ static int finish(struct watch *w, const struct client_answer *a)
 int follow(const struct cli_command *c, const struct client_options *o, const char *path, uint64_t limit_ms)
 {
 	struct watch w = {
-		.command = c, .options = o, .bar = !o->json && isatty(STDOUT_FILENO), .seen_ms = now_ms()};
-	uint64_t serial = 0, end = limit_ms ? now_ms() + limit_ms : UINT64_MAX;
+		.command = c, .options = o, .bar = !o->json && isatty(STDOUT_FILENO), .seen_ms = client_now_ms()};
+	uint64_t serial = 0, end = limit_ms ? client_now_ms() + limit_ms : UINT64_MAX;
 	struct client_answer a;
 	int status;
 
-	while (now_ms() < end) {
+	while (client_now_ms() < end) {
 		bool over;
 
 		if (!ask(&w, path, serial, end, &a, &status))

@@ -4,6 +4,9 @@
 #include "base/obj.h"
 #include "cli/change.h"
 
+#define LOOK_MS  10000 /* the longest that weir is asked to wait with its answer */
+#define PATIENCE "60s" /* with one answer */
+
 struct hold_options {
 	struct change_options change;
 	const char *length, *queue, *patience, *spread, *rate, *path, *status;
@@ -71,22 +74,29 @@ static void print(const json_t *a)
 static int wait_until_over(const struct hold_options *o, const char *path)
 {
 	struct client_options client = o->change.client;
-	struct client_answer a;
-	uint64_t ms = CLIENT_TIMEOUT_MS;
-	char *question;
-	int status;
+	uint64_t ms = CLIENT_TIMEOUT_MS, end_ms;
+	int status = CLI_DONE;
 
 	if (client.timeout && !client_timeout(&client, &ms))
 		return CLI_USAGE;
-	MUST(asprintf(&question, "%s?wait=%llums", path, (unsigned long long)MIN(ms, 55000)) > 0);
-	client.timeout = "60s";
-	status = client_call(&client, "GET", question, NULL, &a);
-	if (status == CLI_DONE && json_integer_value(json_object_get(a.body, "waiting")))
-		status = CLI_TIMED_OUT;
-	if (status != CLI_FAILED && !client.json)
-		print(a.body);
-	client_answer_free(&a);
-	free(question);
+	end_ms = client_now_ms() + ms;
+	client.timeout = PATIENCE;
+	for (bool over = false; status == CLI_DONE && !over;) {
+		uint64_t now_ms = client_now_ms();
+		struct client_answer a;
+		char *question;
+
+		MUST(asprintf(&question, "%s?wait=%llums", path,
+			     (unsigned long long)MIN(end_ms - MIN(end_ms, now_ms), (uint64_t)LOOK_MS)) > 0);
+		status = client_call(&client, "GET", question, NULL, &a);
+		over = json_integer_value(json_object_get(a.body, "waiting")) == 0;
+		if (status == CLI_DONE && !over && client_now_ms() >= end_ms)
+			status = CLI_TIMED_OUT;
+		if (status != CLI_FAILED && !client.json && (over || status == CLI_TIMED_OUT))
+			print(a.body);
+		client_answer_free(&a);
+		free(question);
+	}
 	return status;
 }
 

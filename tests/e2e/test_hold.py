@@ -243,3 +243,25 @@ def test_an_upgrade_in_the_middle_loses_nobody_who_waits(edge, origin, upgrades)
     for crowd in crowds:
         assert crowd.all() == [(200, b"shop")] * 5
     assert not proxy.admin("GET", "/v1/services/acme/shop/hold").json()["held"]
+
+
+def test_with_a_version_that_is_over_nothing_is_held_or_released(edge, origin):
+    proxy = edge(site(origin("shop")))
+    version = proxy.admin("GET", "/v1/services/acme/shop").json()["version"]
+    done(proxy.cli("hold", "acme/shop", "--for", "1h", "--if-version", version + 1), 4)
+    assert not proxy.admin("GET", "/v1/services/acme/shop/hold").json()["held"]
+    done(proxy.cli("hold", "acme/shop", "--for", "1h", "--if-version", version))
+    done(proxy.cli("release", "acme/shop", "--if-version", version + 1), 4)
+    assert proxy.admin("GET", "/v1/services/acme/shop/hold").json()["held"]
+
+
+def test_who_waits_for_a_release_waits_no_longer_than_he_says(edge, origin):
+    proxy = edge(site(origin("shop")))
+    done(proxy.cli("hold", "acme/shop", "--for", "1h"))
+    crowd = Crowd(proxy, 40)
+    wait_waiting(proxy, 40)
+    r = done(proxy.cli("release", "acme/shop", "--rate", "1", "--wait", "--timeout", "300ms"), 3)
+    assert "still wait" in r.out
+    done(proxy.cli("hold", "acme/shop", "--for", "1h"))
+    done(proxy.cli("release", "acme/shop", "--spread", "0s", "--wait"))
+    assert crowd.all() == [(200, b"shop")] * 40

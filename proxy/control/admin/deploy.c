@@ -86,7 +86,8 @@ static void abort_it(struct admin_request *rq)
 	const struct tenant *t;
 	const struct service *s = service_asked(rq, &t);
 
-	if (!s || !change_read(rq, own, &change) || !change_may_begin(rq))
+	if (!s || !change_read(rq, own, &change) || !change_may_begin(rq) ||
+		!admin_if_match(rq, service_version(rq->control, s)))
 		return;
 	deploy_abort(&rq->control->deploys, s->slot->key, change.author, change.reason, &answer);
 	if (answer.outcome == SHIFT_TAKEN)

@@ -150,7 +150,10 @@ static const struct service *asked(
 	const struct tenant *t;
 	const struct service *s = service_asked(rq, &t);
 
-	return s && change_read(rq, own, who) && change_may_begin(rq) ? s : NULL;
+	return s && change_read(rq, own, who) && change_may_begin(rq) &&
+			       admin_if_match(rq, service_version(rq->control, s))
+		       ? s
+		       : NULL;
 }
 
 static void hold(struct admin_request *rq)

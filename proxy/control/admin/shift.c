@@ -131,7 +131,8 @@ static void act(struct admin_request *rq, enum shift_action action)
 	const struct tenant *t;
 	const struct service *s = service_asked(rq, &t);
 
-	if (!s || !change_read(rq, own, &change) || !change_may_begin(rq))
+	if (!s || !change_read(rq, own, &change) || !change_may_begin(rq) ||
+		!admin_if_match(rq, service_version(rq->control, s)))
 		return;
 	shift_act(&rq->control->shifts, s->slot->key, action, change.author, change.reason, &answer);
 	if (answer.outcome == SHIFT_TAKEN)
