@@ -248,8 +248,10 @@ static int finish(struct watch *w, const struct client_answer *a)
 
 int follow(const struct cli_command *c, const struct client_options *o, const char *path, uint64_t limit_ms)
 {
-	struct watch w = {
-		.command = c, .options = o, .bar = !o->json && isatty(STDOUT_FILENO), .seen_ms = client_now_ms()};
+	struct watch w = {.command = c,
+		.options = o,
+		.bar = !o->json && isatty(STDOUT_FILENO),
+		.seen_ms = client_now_ms()};
 	uint64_t serial = 0, end = limit_ms ? client_now_ms() + limit_ms : UINT64_MAX;
 	struct client_answer a;
 	int status;

@@ -7,13 +7,15 @@
 #include "base/obj.h"
 #include "control/admin/routes.h"
 
-extern const char dashboard_page[], dashboard_page_end[];
+extern const char dashboard_page[];
+extern const uint64_t dashboard_page_n;
 
 /* clang-format off */
 __asm__(".pushsection .rodata\n"
-	".global dashboard_page, dashboard_page_end\n"
+	".global dashboard_page, dashboard_page_n\n"
 	"dashboard_page: .incbin \"proxy/control/admin/dashboard.html\"\n"
-	"dashboard_page_end: .byte 0\n"
+	"0: .balign 8\n"
+	"dashboard_page_n: .quad 0b - dashboard_page\n"
 	".popsection\n");
 /* clang-format on */
 
@@ -34,7 +36,7 @@ static void digest_between(struct str page, struct str open, struct str close, c
 
 static void dashboard(struct admin_request *rq)
 {
-	struct str page = {dashboard_page, (size_t)(dashboard_page_end - dashboard_page)};
+	struct str page = {dashboard_page, dashboard_page_n};
 	char script[DIGEST_TEXT], style[DIGEST_TEXT];
 
 	digest_between(page, STR("<script>"), STR("</script>"), script);
