@@ -1,6 +1,7 @@
 #include "control/admin/change.h"
 
 #include "config/suggest.h"
+#include "control/admin/services.h"
 #include "control/control.h"
 
 /* A change under way, for the request that waits for it; in the request's arena. */
@@ -140,6 +141,18 @@ bool change_may_begin(struct admin_request *rq)
 	admin_problem(rq, 503, "upgrading",
 		"an upgrade is under way: nothing can be changed until it has ended; try again in a moment");
 	return false;
+}
+
+const struct service *change_asked(
+	struct admin_request *rq, const char *const *own, struct service_change *change)
+{
+	const struct tenant *t;
+	const struct service *s = service_asked(rq, &t);
+
+	if (!s || !change_read(rq, own, change) || !change_may_begin(rq) ||
+		!admin_if_match(rq, service_version(rq->control, s)))
+		return NULL;
+	return s;
 }
 
 /* Is it in the hands of a deploy or a shift? By force it is changed all the same, which ends that. */

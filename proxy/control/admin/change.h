@@ -48,6 +48,9 @@ struct shift_answer;
 bool change_read(struct admin_request *rq, const char *const *own, struct service_change *change);
 /* False, and answered: what is known is just being handed over to a successor. */
 bool change_may_begin(struct admin_request *rq);
+/* The service that the path names, of which the body wants a change: all of the above, and its version is that of If-Match. NULL: answered. */
+const struct service *change_asked(
+	struct admin_request *rq, const char *const *own, struct service_change *change);
 /* Starts the change under the request's If-Match, and answers when all workers follow: 200 with what answer() says then, the service's
  * version as ETag, and "changed"; or a problem. */
 void change_begin(struct admin_request *rq, const struct service *s, struct service_change *change,

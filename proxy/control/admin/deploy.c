@@ -56,14 +56,11 @@ static void post(struct admin_request *rq)
 		"drain", "drain_timeout", NULL};
 	struct service_change change = {0};
 	struct shift_answer answer;
-	const struct tenant *t;
-	const struct service *s = service_asked(rq, &t);
+	const struct service *s = change_asked(rq, own, &change);
 	struct deploy_wish wish = {.body = rq->body, .ignored = common};
 	bool joined;
 
-	if (!s || !change_read(rq, own, &change) || !change_may_begin(rq) ||
-		!admin_if_match(rq, service_version(rq->control, s)) ||
-		!judges_allowed(rq, json_object_get(rq->body, "shift")))
+	if (!s || !judges_allowed(rq, json_object_get(rq->body, "shift")))
 		return;
 	wish.author = change.author;
 	wish.reason = change.reason;
@@ -83,11 +80,9 @@ static void abort_it(struct admin_request *rq)
 	static const char *const own[] = {NULL};
 	struct service_change change = {0};
 	struct shift_answer answer;
-	const struct tenant *t;
-	const struct service *s = service_asked(rq, &t);
+	const struct service *s = change_asked(rq, own, &change);
 
-	if (!s || !change_read(rq, own, &change) || !change_may_begin(rq) ||
-		!admin_if_match(rq, service_version(rq->control, s)))
+	if (!s)
 		return;
 	deploy_abort(&rq->control->deploys, s->slot->key, change.author, change.reason, &answer);
 	if (answer.outcome == SHIFT_TAKEN)

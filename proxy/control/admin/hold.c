@@ -143,24 +143,11 @@ static json_t *read_pace(struct admin_request *rq, const json_t *terms)
 		spread ? (json_int_t)0 : (json_int_t)per_second);
 }
 
-/* Not while the state is being handed over, and by whom. */
-static const struct service *asked(
-	struct admin_request *rq, const char *const *own, struct service_change *who)
-{
-	const struct tenant *t;
-	const struct service *s = service_asked(rq, &t);
-
-	return s && change_read(rq, own, who) && change_may_begin(rq) &&
-			       admin_if_match(rq, service_version(rq->control, s))
-		       ? s
-		       : NULL;
-}
-
 static void hold(struct admin_request *rq)
 {
 	static const char *const own[] = {"for", "queue", "wait", "spread", "rate", "path", "status", NULL};
 	struct service_change who = {0};
-	const struct service *s = asked(rq, own, &who);
+	const struct service *s = change_asked(rq, own, &who);
 	uint64_t for_ms = 0, wait_ms = 0;
 	int64_t queue = QUEUE_DEFAULT, status = 200;
 	json_t *pace, *document;
@@ -189,7 +176,7 @@ static void release(struct admin_request *rq)
 {
 	static const char *const own[] = {"spread", "rate", NULL};
 	struct service_change who = {0};
-	const struct service *s = asked(rq, own, &who);
+	const struct service *s = change_asked(rq, own, &who);
 	const json_t *terms = s ? hold_document(&rq->control->holds, s) : NULL;
 	json_t *pace = s ? read_pace(rq, terms) : NULL;
 

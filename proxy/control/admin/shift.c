@@ -101,12 +101,10 @@ static void post(struct admin_request *rq)
 		"schedule", "drain", "drain_timeout", NULL};
 	struct service_change change = {0};
 	struct shift_answer answer;
-	const struct tenant *t;
-	const struct service *s = service_asked(rq, &t);
+	const struct service *s = change_asked(rq, own, &change);
 	struct shift_wish wish = {.plan = rq->body, .ignored = common};
 
-	if (!s || !change_read(rq, own, &change) || !change_may_begin(rq) ||
-		!admin_if_match(rq, service_version(rq->control, s)) || !judges_allowed(rq, rq->body))
+	if (!s || !judges_allowed(rq, rq->body))
 		return;
 	if (deploy_holds(&rq->control->deploys, s->slot->key, NULL, answer.text)) {
 		answer.outcome = SHIFT_HELD;
@@ -128,11 +126,9 @@ static void act(struct admin_request *rq, enum shift_action action)
 	static const char *const own[] = {"action", NULL};
 	struct service_change change = {0};
 	struct shift_answer answer;
-	const struct tenant *t;
-	const struct service *s = service_asked(rq, &t);
+	const struct service *s = change_asked(rq, own, &change);
 
-	if (!s || !change_read(rq, own, &change) || !change_may_begin(rq) ||
-		!admin_if_match(rq, service_version(rq->control, s)))
+	if (!s)
 		return;
 	shift_act(&rq->control->shifts, s->slot->key, action, change.author, change.reason, &answer);
 	if (answer.outcome == SHIFT_TAKEN)
