@@ -8,7 +8,7 @@ DEPS_RUN := openssl curl
 DEPS_TEST := libcmocka-dev clang libclang-rt-14-dev clang-format clang-tidy cppcheck python3-pytest python3-pytest-timeout \
 	python3-pytest-xdist python3-h2 python3-requests python3-websockets python3-grpcio python3-yaml python3-httpx \
 	python3-jsonschema python3-cryptography prometheus nghttp2-client wrk curl openssl iproute2 zsh fish mandoc man-db jq \
-	systemd redis-server mmdb-bin python3-maxminddb python3-brotli python3-zstandard
+	systemd redis-server mmdb-bin python3-maxminddb python3-brotli python3-zstandard chromium fonts-dejavu-core
 DEPS_BENCH := nginx-light haproxy h2o nghttp2-proxy nghttp2-client caddy wrk valgrind strace
 
 deps:

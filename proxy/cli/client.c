@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 #include "base/obj.h"
 #include "cli/client_link.h"
@@ -289,6 +290,14 @@ static int told(const struct client *c, int status)
 }
 
 /* -- calls -- */
+
+uint64_t client_now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
 
 bool client_timeout(const struct client_options *o, uint64_t *ms)
 {

@@ -68,6 +68,9 @@ void client_print_json(const struct client_answer *a);
 /* --timeout in ms; false: it was not understood, which was told. */
 bool client_timeout(const struct client_options *o, uint64_t *ms);
 
+/* A clock that goes on evenly, for --timeout. */
+uint64_t client_now_ms(void);
+
 /* A text for a query, percent-encoded; malloc'ed. */
 char *client_encode(const char *text);
 

@@ -367,6 +367,8 @@ struct conf_admin {
 	uint32_t token_n;
 	struct conf_strs
 		hosts; /* names under which listen may be asked for, besides localhost and addresses */
+	struct conf_strs
+		judges; /* "http://judge:8080": who may be asked in the name of tokens that are not admin's */
 	struct conf_place place; /* of socket and listen, as far as they are given */
 	uint64_t digest; /* of what is written there; 0: nothing */
 };

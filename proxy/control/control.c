@@ -336,6 +336,7 @@ static void on_mail(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	loop_enter(&c->loop);
 	mailbox_deliver(&c->box, c);
+	orders_settled(c);
 }
 
 static void raise_descriptor_limit(void)

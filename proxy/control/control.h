@@ -103,6 +103,12 @@ struct control {
 	bool upgraded; /* drains because another process has taken over: the deadline is timeouts.upgrade */
 };
 
+/* May anything be changed at run time, by somebody or by weir itself? Not before it serves, nor while a successor takes over. */
+static inline bool control_may_change(const struct control *c)
+{
+	return c->snapshot && c->state != CONTROL_STARTING && !c->frozen;
+}
+
 struct control_options {
 	const char *config;
 	bool watch; /* reload when the configuration's files change */

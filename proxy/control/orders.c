@@ -69,12 +69,23 @@ static void on_drain(struct control *c, bool upgrade)
 /* -- an upgrade -- */
 
 /* What has been stored must hold in the successor too, and what is answered must have been stored: nothing may be under way. */
-void orders_settled(struct control *c)
+static void on_settle(struct task *t)
 {
-	if (!c->orders.handing_over || c->state != CONTROL_SERVING || !runtime_is_quiet(&c->runtime))
+	struct control *c = CONTAINER(t, struct control, orders.settle);
+
+	if (!c->orders.handing_over || c->state != CONTROL_SERVING || !runtime_is_quiet(&c->runtime) ||
+		!store_is_quiet(&c->store))
 		return;
 	c->orders.handing_over = false;
 	channel_send(&c->orders.channel, "state", json_pack("{s:o}", "sections", handover_save(c)), NULL, 0);
+}
+
+/* At the end of the tick: what has just ended may have begun something else. */
+void orders_settled(struct control *c)
+{
+	c->orders.settle.run = on_settle;
+	if (c->orders.handing_over)
+		loop_defer(&c->loop, &c->orders.settle, LOOP_REAP);
 }
 
 static void on_freeze(struct control *c)

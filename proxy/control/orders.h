@@ -28,6 +28,7 @@ struct orders {
 	json_t *events; /* told by the supervisor before logs were open; NULL: none */
 	uint64_t reload_asked, reload_running; /* numbers that the supervisor gave its orders to reload */
 	uint64_t bind_seq; /* of the last question for sockets */
+	struct task settle; /* has all of that ended? */
 	bool handing_over; /* frozen, but what was begun before has still to end */
 	struct upgrade_wait upgrade;
 };

@@ -72,6 +72,10 @@ struct shift_answer {
 	char text[SHIFT_TEXT]; /* why not */
 };
 
+/* Why not; false. */
+__attribute__((format(printf, 3, 4))) bool shift_refuse(
+	struct shift_answer *a, enum shift_outcome outcome, const char *fmt, ...);
+
 enum shift_action { SHIFT_PAUSE, SHIFT_RESUME, SHIFT_PROMOTE, SHIFT_ABORT, SHIFT_ACTIONS };
 
 extern const char *const shift_action_names[SHIFT_ACTIONS];

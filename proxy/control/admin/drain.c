@@ -172,10 +172,8 @@ static void set_backend(struct admin_request *rq, const struct service *s, const
 			STR_ARG(b->address), STR_ARG(s->slot->key));
 		return;
 	}
-	if (rq->control->frozen) {
-		admin_problem(rq, 503, "upgrading", "an upgrade is under way: ask again in a moment");
+	if (!change_may_begin(rq) || !admin_if_match(rq, service_version(rq->control, s)))
 		return;
-	}
 	if (on == backend_draining(b)) {
 		admin_answer(rq, 200, progress_of(rq->control, pool, NULL));
 		return;
