@@ -94,6 +94,7 @@ static bool tell(struct redis *r, struct redis_call *c, const struct redis_answe
 	bool gone = false, *above = r->gone;
 
 	c->slot = NULL;
+	/* cppcheck-suppress autoVariables ; taken back below, or r is no more */
 	r->gone = &gone;
 	c->done(c, answer);
 	if (!gone)
