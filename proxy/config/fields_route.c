@@ -214,7 +214,7 @@ static void parse_header_map(struct parse *p, const struct config_field *f, cons
 	*field_count(f, obj) = n;
 }
 
-static const struct config_type type_header_map = {
+const struct config_type type_header_map = {
 	.name = "mapping of header names to values",
 	.expects = "a mapping of header names to values",
 	.schema = "{\"type\": \"object\", \"additionalProperties\": {\"type\": [\"string\", \"number\", "

@@ -13,7 +13,8 @@
 #include "control/install.h"
 #include "control/roster.h"
 
-#define SETTLE_MS 300
+#define SETTLE_MS   300
+#define FAREWELL_MS 3000
 
 static const uint8_t legal[CONTROL_STATES] = {
 	[CONTROL_STARTING] =
@@ -163,13 +164,26 @@ static void on_event(struct mail *m, void *control)
 	free(line);
 }
 
+/* What modules have gathered is sent, if that takes no longer than FAREWELL_MS. */
+static void on_farewell(struct deadline *d)
+{
+	struct control *c = CONTAINER(d, struct control, farewell);
+
+	if (module_homes_busy(&c->homes) && c->loop.now_ms < c->farewell_ms)
+		deadline_arm(&c->loop, &c->farewell, LOOP_TICK_MS);
+	else
+		loop_stop(&c->loop);
+}
+
 static void on_stopped(struct mail *m, void *control)
 {
 	struct control *c = control;
 
 	free(note_of(m));
-	if (--c->workers_waited_for == 0)
-		loop_stop(&c->loop);
+	if (--c->workers_waited_for > 0)
+		return;
+	c->farewell_ms = c->loop.now_ms + FAREWELL_MS;
+	on_farewell(&c->farewell);
 }
 
 /* -- stopping -- */
@@ -425,6 +439,8 @@ static bool set_up(struct control *c)
 	c->settle.fire = on_settled;
 	c->readiness.fire = on_readiness;
 	c->stop_deadline.fire = on_stop_deadline;
+	c->farewell.fire = on_farewell;
+	c->homes.loop = &c->loop;
 	orders_open(c);
 	return true;
 }
@@ -546,6 +562,7 @@ static void tear_down(struct control *c)
 	holds_close(&c->holds);
 	if (c->snapshot)
 		snapshot_free(&c->snapshot);
+	module_homes_free(&c->homes);
 	cert_stores_free(&c->stores);
 	ticket_keys_unref(c->keys);
 	cookie_keys_unref(c->cookie_keys);

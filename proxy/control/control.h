@@ -96,6 +96,9 @@ struct control {
 	bool watches; /* the configuration's files */
 	struct watch watch;
 	struct module_watch module_watch;
+	struct module_homes homes;
+	struct deadline farewell; /* workers have stopped: modules send what is left */
+	uint64_t farewell_ms; /* when that ends */
 	json_t *changes; /* what the configuration that is being installed changes */
 	uint64_t started_ms; /* on the loop's clock */
 	bool upgraded; /* drains because another process has taken over: the deadline is timeouts.upgrade */
