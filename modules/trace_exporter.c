@@ -3,17 +3,16 @@
 #include <jansson.h>
 #include <stdlib.h>
 #include <unistd.h>
-#include "base/ring.h"
 #include "trace_text.h"
 
-#define BATCH_MAX   (256u * 1024) /* bytes: what collectors take without a word */
-#define LINE_MAX    LOOP_SCRATCH
-#define ANSWER_MAX  (16u * 1024)
-#define AGAIN_MIN   1000 /* ms; doubled with each try, and up to a half more by chance */
-#define AGAIN_MAX   30000
-#define GIVE_UP_MS  60000
-#define GOODBYE_MS  10000 /* for what is left when nobody uses it any more */
-#define RING_MIN    (128u * 1024) /* room for the longest line */
+#define BATCH_MAX    (256u * 1024) /* bytes: what collectors take without a word */
+#define LINE_MAX     LOOP_SCRATCH
+#define ANSWER_MAX   (16u * 1024)
+#define AGAIN_MIN    1000 /* ms; doubled with each try, and up to a half more by chance */
+#define AGAIN_MAX    30000
+#define GIVE_UP_MS   60000
+#define GOODBYE_MS   10000 /* for what is left when nobody uses it any more */
+#define RING_MIN     (128u * 1024) /* room for the longest line */
 #define IDENTITY_MAX 16384
 
 struct batch {
@@ -137,7 +136,8 @@ static uint64_t asked_pause_ms(const struct fetcher_answer *a)
 	const struct field *after = fields_find(a->fields, FIELD_RETRY_AFTER);
 	uint64_t seconds;
 
-	return after && str_to_u64(field_value(after), &seconds) ? MIN(seconds, GIVE_UP_MS / 1000ull) * 1000 : 0;
+	return after && str_to_u64(field_value(after), &seconds) ? MIN(seconds, GIVE_UP_MS / 1000ull) * 1000
+								 : 0;
 }
 
 /* Spans of a message that was taken, but for these (OTLP: partial success). */

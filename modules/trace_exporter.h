@@ -36,10 +36,9 @@ bool trace_exporter_is(const struct trace_exporter *e, const struct trace_export
 void trace_exporter_release(struct trace_exporter *e);
 /* A worker's ring; made when it first asks. On the worker's thread. */
 struct ring *trace_exporter_ring(struct trace_exporter *e, uint32_t worker);
-/* spans: JSON objects with commas between; n of them, at most TRACE_LINE_SPANS. */
+/* spans: a byte of any kind, then n JSON objects with commas between; at most LOOP_SCRATCH bytes in all. */
 #define TRACE_LINE_SPANS 32
 void trace_line_put(struct ring *r, struct text *spans, unsigned n);
-#define TRACE_LINE_HEAD 1 /* bytes to leave at the start of spans->p */
 void trace_exporter_counts(const struct trace_exporter *e, struct module_counts *out);
 
 #endif

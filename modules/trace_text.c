@@ -36,9 +36,9 @@ void span_begin(struct text *t, const struct span *s)
 		text_json(t, s->suffix, VALUE_MAX);
 	}
 	text_fmt(t,
-		"\",\"kind\":%u,\"startTimeUnixNano\":\"%llu000\",\"endTimeUnixNano\":\"%llu000\",\"attributes\":[",
-		s->kind, (unsigned long long)s->begun_us,
-		(unsigned long long)MAX(s->ended_us, s->begun_us));
+		"\",\"kind\":%u,\"startTimeUnixNano\":\"%llu000\",\"endTimeUnixNano\":\"%llu000\","
+		"\"attributes\":[",
+		s->kind, (unsigned long long)s->begun_us, (unsigned long long)MAX(s->ended_us, s->begun_us));
 }
 
 static void put_key(struct text *t, struct str name)
@@ -64,12 +64,6 @@ void attribute_number(struct text *t, struct str name, uint64_t value)
 {
 	put_key(t, name);
 	text_fmt(t, "\"intValue\":\"%llu\"}}", (unsigned long long)value);
-}
-
-void attribute_flag(struct text *t, struct str name, bool value)
-{
-	put_key(t, name);
-	text_put(t, value ? STR("\"boolValue\":true}}") : STR("\"boolValue\":false}}"));
 }
 
 void span_end(struct text *t, struct str error)

@@ -22,7 +22,6 @@ void span_begin(struct text *t, const struct span *s);
 /* Left out when empty. What is longer than a few hundred bytes is cut. */
 void attribute_text(struct text *t, struct str name, struct str value);
 void attribute_number(struct text *t, struct str name, uint64_t value);
-void attribute_flag(struct text *t, struct str name, bool value);
 /* error: it failed, and why; empty: it did not. */
 void span_end(struct text *t, struct str error);
 #endif

@@ -1,12 +1,13 @@
 /* modules/tracing.c - each request as a span of a trace: who it belongs to is read from the client and told to backends (W3C Trace
  * Context), what became of it is told to a collector (trace_exporter.h). */
 #include <stdlib.h>
-#include "base/ring.h"
 #include "modules.h"
 #include "trace_exporter.h"
 #include "trace_text.h"
 
 #define ATTEMPTS_MAX 8 /* that are told of one request */
+
+_Static_assert(ATTEMPTS_MAX + 3 <= TRACE_LINE_SPANS, "with the request, the queue and the handshake");
 
 /* Whose word counts when a client brings a context. */
 enum parent { PARENT_FOLLOW, PARENT_CONTINUE, PARENT_IGNORE };
@@ -370,9 +371,7 @@ static void tell_attempt(struct telling *to, uint32_t i)
 
 static struct str version_of(const struct head *head)
 {
-	return head->version == HTTP_2	   ? STR("2")
-	       : head->version == HTTP_1_0 ? STR("1.0")
-					   : STR("1.1");
+	return head->version == HTTP_2 ? STR("2") : head->version == HTTP_1_0 ? STR("1.0") : STR("1.1");
 }
 
 static void tell_request(struct telling *to)
@@ -401,7 +400,8 @@ static void tell_request(struct telling *to)
 	attribute_number(out, STR("http.request.body.size"), module_bytes_in(c));
 	attribute_number(out, STR("http.response.body.size"), module_bytes_out(c));
 	attribute_text(out, STR("error.type"), error);
-	attribute_text(out, STR("weir.reason"), module_reason(c) ? reason_name(module_reason(c), buf) : STR_NONE);
+	attribute_text(
+		out, STR("weir.reason"), module_reason(c) ? reason_name(module_reason(c), buf) : STR_NONE);
 	attribute_text(out, STR("weir.tenant"), module_tenant(c));
 	attribute_text(out, STR("weir.service"), module_service(c));
 	attribute_text(out, STR("weir.pool"), module_pool(c));
@@ -420,14 +420,14 @@ static void log_request(struct module_call *c)
 
 	if (!t || !(t->own.sampled || (t->conf->errors && (module_status(c) >= 500 || !module_status(c)))))
 		return;
-	text_char(&to.out, ' '); /* TRACE_LINE_HEAD */
+	text_char(&to.out, ' ');
 	tell_request(&to);
 	if (t->handshaken_us)
 		tell_part(&to, "tls handshake", t->handshake_us, t->handshaken_us);
 	asked_us = t->attempt_n ? t->attempts[0].begun_us : c->loop->now_us;
 	if (t->attempt_n ? t->queue_us : module_queue_us(c))
-		tell_part(&to, "queue", asked_us - (t->attempt_n ? t->queue_us : module_queue_us(c)),
-			asked_us);
+		tell_part(
+			&to, "queue", asked_us - (t->attempt_n ? t->queue_us : module_queue_us(c)), asked_us);
 	for (uint32_t i = 0; i < MIN(t->attempt_n, (uint32_t)ATTEMPTS_MAX); i++)
 		tell_attempt(&to, i);
 	trace_line_put(c->worker, &to.out, to.n);

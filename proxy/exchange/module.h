@@ -24,6 +24,7 @@
 #include "base/escape.h"
 #include "base/obj.h"
 #include "base/rate.h"
+#include "base/ring.h"
 #include "config/module.h"
 #include "http/fetcher.h"
 #include "http/head.h"

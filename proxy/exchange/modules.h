@@ -57,9 +57,8 @@ void module_homes_free(struct module_homes *homes);
 /* Builds what conf names; what stays the same is taken over from `running` (NULL: none). homes: NULL where
  * nothing runs. NULL: conf names no module, or the report says
  * what is wrong. */
-struct module_set *module_set_build(
-	const struct conf *conf, const struct module_set *running, struct module_homes *homes,
-	struct conf_report *report);
+struct module_set *module_set_build(const struct conf *conf, const struct module_set *running,
+	struct module_homes *homes, struct conf_report *report);
 /* The same configuration again, because files have changed that modules watch: what cannot be built stays as it was in `running`, and
  * the report says why. */
 struct module_set *module_set_refresh(const struct conf *conf, const struct module_set *running,

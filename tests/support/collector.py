@@ -9,7 +9,7 @@ from support.wire import eventually
 HEX = {16: {"type": "string", "pattern": "^[0-9a-f]{32}$"}, 8: {"type": "string", "pattern": "^[0-9a-f]{16}$"}}
 NUMBER = {"type": "string", "pattern": "^[0-9]{1,20}$"}  # 64 bits are texts in protobuf's JSON
 VALUE = {"type": "object", "minProperties": 1, "maxProperties": 1, "additionalProperties": False,
-         "properties": {"stringValue": {"type": "string"}, "intValue": NUMBER, "boolValue": {"type": "boolean"}}}
+         "properties": {"stringValue": {"type": "string"}, "intValue": NUMBER}}
 ATTRIBUTES = {"type": "array", "items": {"type": "object", "additionalProperties": False, "required": ["key", "value"],
                                          "properties": {"key": {"type": "string", "minLength": 1}, "value": VALUE}}}
 
