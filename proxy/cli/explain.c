@@ -93,7 +93,7 @@ static int explain_file(const struct explain_options *o, struct explain_request 
 {
 	struct conf_report report;
 	struct conf *c = conf_load(o->config, &report);
-	struct module_set *modules = c ? module_set_build(c, NULL, &report) : NULL;
+	struct module_set *modules = c ? module_set_build(c, NULL, NULL, &report) : NULL;
 	int status = CLI_FAILED;
 
 	if (c && report.errors == 0) {

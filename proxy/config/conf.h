@@ -29,6 +29,10 @@ struct conf_header {
 	struct template value;
 };
 
+struct conf_pair {
+	struct str name, value;
+};
+
 struct conf_rename {
 	struct str from, to;
 };

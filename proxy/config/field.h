@@ -296,8 +296,8 @@ void type_number_init(struct parse *p, const struct config_field *f, void *obj);
 extern const struct config_type type_count, type_duration, type_size, type_share, type_bool, type_string,
 	type_text, type_path, type_input, type_enum, type_strings, type_networks;
 /* Texts with a syntax: names of tenants, services, pools; RFC 9110 5.6.2 tokens; 5.5 field values; names of fields that weir does not write
- * itself (fields_headers.c). */
-extern const struct config_type type_name, type_token, type_header_value, type_header_name;
+ * itself, and mappings of such names to values: struct conf_pair, with a count (fields_headers.c). */
+extern const struct config_type type_name, type_token, type_header_value, type_header_name, type_pairs;
 /* -- field.c -- */
 extern const struct config_type type_object, type_list, type_map, type_embed, type_within, type_choice;
 /* -- module.c -- */

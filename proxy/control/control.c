@@ -14,8 +14,9 @@
 #include "control/roster.h"
 
 #define SETTLE_MS 300
-#define PATIENCE_MS \
-	1000 /* with who has come to the admin API and says nothing yet, when all else has ended */
+/* When all else has ended: with who has come to the admin API and says nothing yet; with what modules have still to send. */
+#define PATIENCE_MS 1000
+#define FAREWELL_MS 3000
 /* With so many configurations alive another one waits longer: uploads, and requests that backends take their time with, keep theirs. */
 #define CROWD    8
 #define CROWD_MS 5000
@@ -168,12 +169,15 @@ static void on_event(struct mail *m, void *control)
 	free(line);
 }
 
-/* Those who have come to the admin API just now are answered; whoever keeps silent is not waited for long. */
-static void on_patience(struct deadline *d)
+/* Those who have come to the admin API just now are answered, and what modules have gathered is sent; whoever takes long is not waited
+ * for. */
+static void on_farewell(struct deadline *d)
 {
-	struct control *c = CONTAINER(d, struct control, patience);
+	struct control *c = CONTAINER(d, struct control, farewell);
+	uint64_t gone_ms = c->loop.now_ms - c->farewell_ms;
 
-	if (admin_expects(&c->admin) && c->loop.now_ms < c->patience_ends_ms)
+	if ((admin_expects(&c->admin) && gone_ms < PATIENCE_MS) ||
+		(module_homes_busy(&c->homes) && gone_ms < FAREWELL_MS))
 		deadline_arm(&c->loop, d, LOOP_TICK_MS);
 	else
 		loop_stop(&c->loop);
@@ -187,8 +191,8 @@ static void on_stopped(struct mail *m, void *control)
 	if (--c->workers_waited_for > 0)
 		return;
 	admin_leave(&c->admin);
-	c->patience_ends_ms = c->loop.now_ms + PATIENCE_MS;
-	on_patience(&c->patience);
+	c->farewell_ms = c->loop.now_ms;
+	on_farewell(&c->farewell);
 }
 
 /* -- stopping -- */
@@ -445,7 +449,8 @@ static bool set_up(struct control *c)
 	c->settle.fire = on_settled;
 	c->readiness.fire = on_readiness;
 	c->stop_deadline.fire = on_stop_deadline;
-	c->patience.fire = on_patience;
+	c->farewell.fire = on_farewell;
+	c->homes.loop = &c->loop;
 	orders_open(c);
 	return true;
 }
@@ -567,6 +572,7 @@ static void tear_down(struct control *c)
 	holds_close(&c->holds);
 	if (c->snapshot)
 		snapshot_free(&c->snapshot);
+	module_homes_free(&c->homes);
 	cert_stores_free(&c->stores);
 	ticket_keys_unref(c->keys);
 	cookie_keys_unref(c->cookie_keys);

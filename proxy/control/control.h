@@ -90,14 +90,15 @@ struct control {
 	struct deadline readiness; /* draining: /readyz fails already, listeners accept still */
 	uint32_t drain_ms; /* draining: what is left then is cut */
 	struct deadline stop_deadline;
-	struct deadline patience; /* the workers have ended: with who has only just come to the admin API */
-	uint64_t patience_ends_ms;
 	struct admin_server admin;
 	struct event_ring events;
 	struct reload_log reloads;
 	bool watches; /* the configuration's files */
 	struct watch watch;
 	struct module_watch module_watch;
+	struct module_homes homes;
+	struct deadline farewell; /* the workers have ended: who has just come is answered, modules send what is left */
+	uint64_t farewell_ms; /* when that began */
 	json_t *changes; /* what the configuration that is being installed changes */
 	uint64_t started_ms; /* on the loop's clock */
 	bool upgraded; /* drains because another process has taken over: the deadline is timeouts.upgrade */

@@ -252,7 +252,7 @@ static void check_workers(const struct control *c, struct candidate *next)
 			c->worker_n);
 }
 
-static void verify(const struct control *c, struct candidate *next)
+static void verify(struct control *c, struct candidate *next)
 {
 	struct verified served = {.stores = &c->stores};
 
@@ -260,7 +260,8 @@ static void verify(const struct control *c, struct candidate *next)
 		served.conf = c->snapshot->conf;
 		served.modules = c->snapshot->modules;
 	}
-	conf_verify(next->conf, c->snapshot ? &served : NULL, &next->stores, &next->modules, &next->report);
+	conf_verify(next->conf, c->snapshot ? &served : NULL, &c->homes, &next->stores, &next->modules,
+		&next->report);
 }
 
 /* Nothing has happened. */

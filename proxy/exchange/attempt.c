@@ -280,6 +280,8 @@ void attempt_start(struct exchange *x, const struct backend *b)
 	traffic_enter(x);
 	x->conn_pool = edge_backend(x->edge, b);
 	x->wait_us = x->edge->loop->now_us;
+	if (x->modules)
+		modules_attempt(x);
 	deadline_arm(x->edge->loop, &x->deadline, x->pool->conf->policy.retries.per_try_timeout);
 	c = x->waiter.fresh ? NULL : conn_pool_take(x->conn_pool);
 	if (c) {
@@ -422,6 +424,8 @@ void attempt_failed(struct exchange *x, enum reason why)
 	if (x->state == EXCHANGE_CONNECTING)
 		x->queue_us += x->edge->loop->now_us - x->wait_us;
 	cause_note(x, why);
+	if (x->modules)
+		modules_attempt_failed(x, why);
 	attempt_drop(x);
 	deadline_disarm(x->edge->loop, &x->deadline);
 	if (!stale) {

@@ -71,6 +71,16 @@ static void put_attempts(struct writer *w, struct cause *c, const struct cause_n
 	c->attempt_n = notes ? (uint8_t)notes->n : 0;
 }
 
+static void put_fields(struct writer *w, struct cause *c, const struct module_field *f)
+{
+	for (c->field_n = 0; f && c->field_n < CAUSE_FIELDS_MAX; f = f->next) {
+		struct cause_field *to = &c->field[c->field_n++];
+
+		to->name = put(w, f->name);
+		to->value = put(w, f->value);
+	}
+}
+
 static void put_texts(struct writer *w, struct cause *c, const struct exchange *x)
 {
 	char client[ADDR_TEXT_MAX];
@@ -86,6 +96,7 @@ static void put_texts(struct writer *w, struct cause *c, const struct exchange *
 	c->method = put(w, x->request.method);
 	c->host = put(w, x->host);
 	c->path = put(w, x->path);
+	put_fields(w, c, x->modules ? x->modules->log : NULL);
 }
 
 static void put_facts(struct cause *c, struct exchange *x)

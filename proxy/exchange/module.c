@@ -117,6 +117,24 @@ uint64_t module_attempt_us(const struct module_call *c)
 	return c->x->wait_us;
 }
 
+uint64_t module_queue_us(const struct module_call *c)
+{
+	return c->x->queue_us;
+}
+
+bool module_handshake(const struct module_call *c, uint64_t *begun_us, uint64_t *done_us)
+{
+	struct http_conn *conn = c->x->client->conn;
+	const struct tls_info *tls = transport_tls(conn->transport);
+
+	if (!tls || conn->handshake_told)
+		return false;
+	conn->handshake_told = true;
+	*begun_us = tls->begun_us;
+	*done_us = tls->begun_us + tls->took_us;
+	return true;
+}
+
 uint64_t module_wall_us(const struct module_call *c, uint64_t loop_us)
 {
 	return edge_wall_us(c->x->edge, loop_us);

@@ -66,7 +66,8 @@ struct redis {
 	uint32_t slot_n;
 	struct task start, flush;
 	struct deadline patience; /* RESTING: the next try; LATE: the end; else of connecting */
-	bool *gone; /* set when it is freed below a callback */
+	uint32_t telling; /* calls of done() that are under way */
+	bool ended; /* freed meanwhile: whoever tells frees the memory */
 	char problem[128]; /* of the last failure */
 };
 
@@ -91,17 +92,15 @@ static void slot_free(struct redis_slot *s)
 /* False: r has been freed meanwhile. */
 static bool tell(struct redis *r, struct redis_call *c, const struct redis_answer *answer)
 {
-	bool gone = false, *above = r->gone;
+	bool ended;
 
 	c->slot = NULL;
-	/* cppcheck-suppress autoVariables ; taken back below, or r is no more */
-	r->gone = &gone;
+	r->telling++;
 	c->done(c, answer);
-	if (!gone)
-		r->gone = above;
-	else if (above)
-		*above = true;
-	return !gone;
+	ended = r->ended;
+	if (--r->telling == 0 && ended)
+		free(r);
+	return !ended;
 }
 
 static void on_timeout(struct deadline *d)
@@ -553,8 +552,8 @@ void redis_free(struct redis **rp)
 	if (r->resolver_there)
 		resolver_free(&r->resolver);
 	tls_client_release(r->tls);
-	if (r->gone)
-		*r->gone = true;
 	r->magic = 0;
-	free(r);
+	r->ended = true;
+	if (r->telling == 0)
+		free(r);
 }

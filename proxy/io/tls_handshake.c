@@ -136,8 +136,10 @@ static void handshake_done(struct tls_transport *tt)
 	tt->info.cipher = SSL_get_cipher_name(tt->ssl);
 	tt->info.alpn = (struct str){(const char *)alpn, alpn_n};
 	tt->info.resumed = SSL_session_reused(tt->ssl);
-	if (tt->server)
+	if (tt->server) {
+		tt->info.took_us = (uint32_t)(tt->t.loop->now_us - tt->info.begun_us);
 		tls_server_describe(tt);
+	}
 	tt->t.state = TRANSPORT_OPEN;
 	/* What came behind the handshake waits here: the socket will not say so again. */
 	tt->t.readable = tt->socket_readable || wire_bytes(&tt->in);

@@ -219,7 +219,7 @@ static inline void house_init(struct house *h, const char *text, const struct ho
 		free(said);
 	}
 	assert_non_null(conf);
-	modules = module_set_build(conf, NULL, &report);
+	modules = module_set_build(conf, NULL, NULL, &report);
 	assert_int_equal(report.errors, 0);
 	conf_report_free(&report);
 	h->snapshot = snapshot_build(&conf, &(struct snapshot_parts){.generation = 7,
