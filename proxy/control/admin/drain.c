@@ -278,7 +278,7 @@ static void process_drain(struct admin_request *rq)
 static const struct admin_param get_parameters[] = {
 	{"backend", "string", "only this backend of the pool"},
 	{"wait", "duration", "until nothing is in flight there any more, at most so long"},
-	{NULL},
+	{0},
 };
 
 const struct admin_route drain_routes[] = {

@@ -196,7 +196,7 @@ static void release(struct admin_request *rq)
 
 static const struct admin_param get_parameters[] = {
 	{"wait", "duration", "until it is not held and nobody waits any more, at most so long"},
-	{NULL},
+	{0},
 };
 
 const struct admin_route hold_routes[] = {

@@ -232,7 +232,7 @@ static void services_get(struct admin_request *rq)
 
 static const struct admin_param list_parameters[] = {
 	{"tenant", "string", "only the services of this tenant"},
-	{NULL},
+	{0},
 };
 
 #define REF_SERVICE "{\"$ref\": \"#/components/schemas/Service\"}"

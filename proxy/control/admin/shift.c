@@ -158,7 +158,7 @@ static void abort_it(struct admin_request *rq)
 static const struct admin_param get_parameters[] = {
 	{"wait", "duration", "wait so long for a change"},
 	{"after", "integer", "the serial number that is known already"},
-	{NULL},
+	{0},
 };
 
 const struct admin_route shift_routes[] = {
