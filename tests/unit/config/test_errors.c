@@ -1,4 +1,5 @@
 /* Every kind of mistake, with its message to the letter. */
+#include "base/obj.h"
 #include "conf_text.h"
 
 static void unknown_keys_get_the_nearest_one_suggested(void **state)
