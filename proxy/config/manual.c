@@ -61,6 +61,14 @@ static void put_object(FILE *f, const struct config_object *o)
 		put_rows(f, o, NULL);
 }
 
+static void put_variable(FILE *f, struct str name, const char *where, struct str doc)
+{
+	fputs(".TP\n\\fB", f);
+	roff_words(f, name);
+	fprintf(f, "\\fR (%s)\n", *where ? where : "anywhere");
+	roff_text(f, doc);
+}
+
 void conf_manual(FILE *f)
 {
 	const struct config_object *all[OBJECTS] = {NULL};
@@ -74,4 +82,8 @@ void conf_manual(FILE *f)
 	describe_modules(&modules);
 	for (uint32_t i = 0; i < modules.n; i++)
 		put_object(f, modules.v[i]);
+	fputs(".SS Variables\nAs \\fB$(name)\\fR in values of headers, in what module rewrite writes, and in "
+	      "error pages.\n",
+		f);
+	describe_variables(f, put_variable);
 }
