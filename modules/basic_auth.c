@@ -87,9 +87,13 @@ static bool is_safe_hash(const char *hash)
 {
 	static const char *const kinds[] = {"$y$", "$gy$", "$7$", "$2a$", "$2b$", "$2y$", "$6$", "$5$"};
 
+	int salt = crypt_checksalt(hash);
+
+	/* sha256-crypt is old to libcrypt, but not weak. */
 	for (size_t i = 0; i < COUNT_OF(kinds); i++)
 		if (strncmp(hash, kinds[i], strlen(kinds[i])) == 0)
-			return crypt_checksalt(hash) == CRYPT_SALT_OK && strlen(hash) < HASH_MAX;
+			return (salt == CRYPT_SALT_OK || salt == CRYPT_SALT_METHOD_LEGACY) &&
+			       strlen(hash) < HASH_MAX;
 	return false;
 }
 

@@ -57,3 +57,35 @@ uint64_t describe_max(const struct config_field *f)
 {
 	return f->max ? f->max : UINT64_MAX >> (64 - f->size * 8);
 }
+
+static void describe_module_variables(FILE *f, const struct config_module *m,
+	void (*each)(FILE *f, struct str name, const char *where, struct str doc))
+{
+	char name[128], doc[128];
+
+	for (uint32_t i = 0; m->variables && m->variables[i]; i++) {
+		struct text n = text_in(name, sizeof(name)), d = text_in(doc, sizeof(doc));
+
+		text_fmt(&n, "%s.%s", m->name, strcmp(m->variables[i], "*") == 0 ? "NAME" : m->variables[i]);
+		text_fmt(&d, "of module [%s](modules/%s.md)", m->name, m->name);
+		each(f, text_str(&n), "", text_str(&d));
+	}
+}
+
+void describe_variables(FILE *f, void (*each)(FILE *f, struct str name, const char *where, struct str doc))
+{
+	char name[128];
+
+	for (uint32_t i = 0; i < VARIABLES; i++) {
+		const struct variable_row *v = &variable_rows[i];
+		struct text n = text_in(name, sizeof(name));
+
+		if (!v->name)
+			continue;
+		text_fmt(&n, "%s%s", v->name, str_ends(str_of(v->name), STR(".")) ? "NAME" : "");
+		each(f, text_str(&n), v->when == TEMPLATE_ANSWER ? "headers of answers, error pages" : "",
+			str_of(v->doc));
+	}
+	for (uint32_t m = 0; config_modules && config_modules[m]; m++)
+		describe_module_variables(f, config_modules[m], each);
+}

@@ -2,6 +2,7 @@
 #ifndef WEIR_CONFIG_DESCRIBE_H
 #define WEIR_CONFIG_DESCRIBE_H
 
+#include <stdio.h>
 #include "config/field.h"
 
 #define DEFAULT_TEXT_MAX 128
@@ -18,5 +19,8 @@ void describe_modules(struct described_modules *all);
 struct str describe_default(const struct config_field *f, char buf[DEFAULT_TEXT_MAX]);
 /* What the row's number may be at most: the range, or what the member holds. */
 uint64_t describe_max(const struct config_field *f);
+
+/* Calls `each` for every variable of templates (config/template.h): its name, where it is known and what it is, in Markdown. */
+void describe_variables(FILE *f, void (*each)(FILE *f, struct str name, const char *where, struct str doc));
 
 #endif

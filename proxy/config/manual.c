@@ -4,7 +4,6 @@
 #include "base/roff.h"
 #include "config/describe.h"
 #include "config/fields.h"
-#include "config/module.h"
 
 static void put_type(FILE *f, const struct config_field *field)
 {
@@ -62,30 +61,12 @@ static void put_object(FILE *f, const struct config_object *o)
 		put_rows(f, o, NULL);
 }
 
-static void put_variables(FILE *f)
+static void put_variable(FILE *f, struct str name, const char *where, struct str doc)
 {
-	fputs(".SH VARIABLES\nWritten $(NAME), or $(NAME:-DEFAULT), in values of headers, by module rewrite "
-	      "and in error "
-	      "pages.\n",
-		f);
-	for (uint32_t i = 0; i < VARIABLES; i++) {
-		const struct variable_row *v = &variable_rows[i];
-
-		if (!v->name)
-			continue;
-		fputs(".TP\n\\fB", f);
-		roff_words(f, str_of(v->name));
-		fprintf(f, "%s\\fR (%s)\n", v->name[strlen(v->name) - 1] == '.' ? "NAME" : "",
-			v->when == TEMPLATE_ANSWER ? "of answers only" : "of requests and answers");
-		roff_text(f, str_of(v->doc));
-	}
-	for (uint32_t m = 0; config_modules && config_modules[m]; m++)
-		for (uint32_t i = 0; config_modules[m]->variables && config_modules[m]->variables[i]; i++) {
-			const char *name = config_modules[m]->variables[i];
-
-			fprintf(f, ".TP\n\\fB%s.%s\\fR (of module %s)\n", config_modules[m]->name,
-				*name == '*' ? "NAME" : name, config_modules[m]->name);
-		}
+	fputs(".TP\n\\fB", f);
+	roff_words(f, name);
+	fprintf(f, "\\fR (%s)\n", *where ? where : "anywhere");
+	roff_text(f, doc);
 }
 
 void conf_manual(FILE *f)
@@ -101,5 +82,8 @@ void conf_manual(FILE *f)
 	describe_modules(&modules);
 	for (uint32_t i = 0; i < modules.n; i++)
 		put_object(f, modules.v[i]);
-	put_variables(f);
+	fputs(".SS Variables\nAs \\fB$(name)\\fR in values of headers, in what module rewrite writes, and in "
+	      "error pages.\n",
+		f);
+	describe_variables(f, put_variable);
 }

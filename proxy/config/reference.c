@@ -3,7 +3,6 @@
 #include "base/obj.h"
 #include "config/describe.h"
 #include "config/fields.h"
-#include "config/module.h"
 
 static const char intro[] =
 	"# Configuration\n"
@@ -154,27 +153,11 @@ static const char about_variables[] =
 	"\n"
 	"| name | where | value |\n|---|---|---|\n";
 
-static void put_variables(FILE *f)
+static void put_variable(FILE *f, struct str name, const char *where, struct str doc)
 {
-	fputs(about_variables, f);
-	for (uint32_t i = 0; i < VARIABLES; i++) {
-		const struct variable_row *v = &variable_rows[i];
-
-		if (!v->name)
-			continue;
-		fprintf(f, "| `%s%s` | %s | ", v->name, v->name[strlen(v->name) - 1] == '.' ? "NAME" : "",
-			v->when == TEMPLATE_ANSWER ? "headers of answers, error pages" : "");
-		put_cell(f, str_of(v->doc));
-		fputs(" |\n", f);
-	}
-	for (uint32_t m = 0; config_modules && config_modules[m]; m++)
-		for (uint32_t i = 0; config_modules[m]->variables && config_modules[m]->variables[i]; i++) {
-			const char *name = config_modules[m]->variables[i];
-
-			fprintf(f, "| `%s.%s` | | of module [%s](modules/%s.md) |\n", config_modules[m]->name,
-				*name == '*' ? "NAME" : name, config_modules[m]->name,
-				config_modules[m]->name);
-		}
+	fprintf(f, "| `" STR_FMT "` | %s | ", STR_ARG(name), where);
+	put_cell(f, doc);
+	fputs(" |\n", f);
 }
 
 char *conf_reference_md(void)
@@ -195,7 +178,8 @@ char *conf_reference_md(void)
 	describe_modules(&modules);
 	for (uint32_t i = 0; i < modules.n; i++)
 		put_object(f, modules.v[i]);
-	put_variables(f);
+	fputs(about_variables, f);
+	describe_variables(f, put_variable);
 	fclose(f);
 	return out;
 }

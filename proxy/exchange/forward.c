@@ -298,6 +298,7 @@ bool forward_request(struct exchange *x)
 		strip_prefix(x);
 	why = x->modules ? modules_forward(x) : REASON_NONE;
 	if (why != REASON_NONE) {
+		deadline_disarm(x->edge->loop, &x->deadline); /* it may have waited for its pool */
 		exchange_fail(x, why);
 		return false;
 	}
