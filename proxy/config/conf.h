@@ -382,6 +382,9 @@ struct conf {
 	struct str *
 		names; /* the same files as messages show them: relative to where weir was started, if given so */
 	uint32_t file_n;
+	struct arena bytes; /* of texts */
+	struct str *texts; /* what the files said, until conf_forget_texts(); in `bytes` */
+	uint64_t fingerprint; /* of names and texts of all files */
 	uint32_t workers; /* 0: auto */
 	struct conf_place workers_place;
 	struct str user, state_dir;
@@ -422,6 +425,14 @@ struct conf_report {
 struct conf *conf_load(const char *path, struct conf_report *report);
 /* The same with the main file's text given; name is shown in messages, and relative paths start from its directory. */
 struct conf *conf_load_text(const char *name, struct str text, struct conf_report *report);
+/* The same from texts that were kept instead of the files: v[0] is the main one, named as it was given; includes are found among the others
+ * by their names. */
+struct conf_kept {
+	struct str name, text;
+};
+struct conf *conf_load_kept(const struct conf_kept *v, uint32_t n, struct conf_report *report);
+/* What the files said is not needed any more. */
+void conf_forget_texts(struct conf *c);
 /* The backends of a pool alone, `{"backends": [...]}`, by the rules of the file, into a zeroed pool. The conf holds them and nothing else. */
 struct conf *conf_load_members(struct str text, struct conf_pool *pool, struct conf_report *report);
 /* One more holder; returns c. */
