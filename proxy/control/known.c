@@ -16,8 +16,7 @@ static void tell(struct known *k)
 	/* Who is to follow in an upgrade has been told already. */
 	if (c->frozen || c->upgraded)
 		return;
-	channel_send(
-		&c->orders.channel, "known", json_pack("{s:o}", "sections", handover_save(c)), NULL, 0);
+	channel_send(&c->orders.channel, "known", json_pack("{s:o}", "sections", handover_save(c)), NULL, 0);
 	deadline_arm(&c->loop, &k->pause, MIN(c->backends.slots.n / BACKENDS_PER_MS, PAUSE_MAX_MS));
 }
 

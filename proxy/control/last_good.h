@@ -6,7 +6,8 @@
 #include <jansson.h>
 #include "config/conf.h"
 
-#define LAST_GOOD_FILE "last-good.json" /* in state_dir: {"config": PATH, "files": [...]}, mode 0600, of who runs the supervisor */
+#define LAST_GOOD_FILE \
+	"last-good.json" /* in state_dir: {"config": PATH, "files": [...]}, mode 0600, of who runs the supervisor */
 
 /* [{"name", "text"}, ...], the main file first, from a conf that has not forgotten them. NULL: some text is not UTF-8. */
 json_t *last_good_of(const struct conf *c);

@@ -202,8 +202,8 @@ struct process *supervisor_start_process(struct supervisor *s, int program_fd, j
 	}
 	supervisor_attend(s, p);
 	channel_send(&p->channel, "begin",
-		json_pack("{s:O, s:O*, s:O*}", "events", s->events, "state", state, "last_good",
-			s->good.files),
+		json_pack(
+			"{s:O, s:O*, s:O*}", "events", s->events, "state", state, "last_good", s->good.files),
 		NULL, 0);
 	return p;
 }
