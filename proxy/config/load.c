@@ -1,12 +1,12 @@
 #include "config/load.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <fnmatch.h>
 #include <glob.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "base/file.h"
 #include "base/obj.h"
 #include "config/fields.h"
 #include "config/report.h"
@@ -34,16 +34,15 @@ static bool read_all(int fd, char *out, size_t n, const char **why)
 
 bool load_file(struct arena *a, const char *path, size_t max, struct str *text, const char **why)
 {
-	/* Without O_NONBLOCK opening a FIFO would wait for a writer. */
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	int fd = file_open(path, why);
 	struct stat st;
 	bool ok = false;
 	char *out;
 
-	if (fd < 0 || fstat(fd, &st) != 0) {
+	if (fd < 0)
+		return false;
+	if (fstat(fd, &st) != 0) {
 		*why = strerror(errno);
-	} else if (!S_ISREG(st.st_mode)) {
-		*why = S_ISDIR(st.st_mode) ? "it is a directory" : "it is not a regular file";
 	} else if ((uint64_t)st.st_size > max) {
 		*why = "it is too large";
 	} else {
@@ -52,8 +51,7 @@ bool load_file(struct arena *a, const char *path, size_t max, struct str *text, 
 		*text = (struct str){out, (size_t)st.st_size};
 		ok = read_all(fd, out, text->n, why);
 	}
-	if (fd >= 0)
-		close(fd);
+	close(fd);
 	return ok;
 }
 
