@@ -6,7 +6,8 @@
 #define FORGET_MS   10000 /* who has lived so long has not died of its start */
 #define DELAY_FIRST 100
 #define DELAY_MAX   10000
-#define TRUST       2 /* deaths in a row after which the next process is told nothing: they may die of what they are told */
+#define TRUST \
+	2 /* deaths in a row after which the next process is told nothing: they may die of what they are told */
 
 uint32_t restart_delay_ms(uint32_t deaths)
 {
