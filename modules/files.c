@@ -1,17 +1,21 @@
 #include "files.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 bool file_read(struct str path, size_t max, struct str *content, char *err, size_t err_n)
 {
-	FILE *f = fopen(path.p, "re");
+	const char *why = "memory is short";
+	int fd = file_open(path.p, &why);
+	FILE *f = fd >= 0 ? fdopen(fd, "r") : NULL;
 	char *text = f ? malloc(max + 1) : NULL;
 	bool good;
 
 	if (!f) {
-		snprintf(err, err_n, "cannot read " STR_FMT ": %s", STR_ARG(path), strerror(errno));
+		snprintf(err, err_n, "cannot read " STR_FMT ": %s", STR_ARG(path), why);
+		if (fd >= 0)
+			close(fd);
 		return false;
 	}
 	MUST(text);

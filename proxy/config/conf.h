@@ -387,6 +387,9 @@ struct conf {
 	struct str *
 		names; /* the same files as messages show them: relative to where weir was started, if given so */
 	uint32_t file_n;
+	struct arena bytes; /* of texts */
+	struct str *texts; /* what the files said, until conf_forget_texts(); in `bytes` */
+	uint64_t fingerprint; /* of names and texts of all files */
 	uint32_t workers; /* 0: auto */
 	struct conf_place workers_place;
 	struct str user, state_dir;
@@ -430,6 +433,14 @@ struct conf *conf_load(const char *path, struct conf_report *report);
 struct conf *conf_load_root(const char *path, struct conf_report *report);
 /* The same as conf_load() with the main file's text given; name is shown in messages, and relative paths start from its directory. */
 struct conf *conf_load_text(const char *name, struct str text, struct conf_report *report);
+/* The same as conf_load_text() from texts that were kept instead of the files: v[0] is the main one, named as it was given; includes are
+ * found among the others by their names. */
+struct conf_kept {
+	struct str name, text;
+};
+struct conf *conf_load_kept(const struct conf_kept *v, uint32_t n, struct conf_report *report);
+/* What the files said is not needed any more. */
+void conf_forget_texts(struct conf *c);
 /* Backends alone, `{"backends": [...]}`, by the rules of the file, no two alike: they are listed[] of the conf, which holds nothing else. */
 struct conf *conf_load_members(const char *name, struct str text, struct conf_report *report);
 /* One more holder; returns c. */

@@ -220,6 +220,8 @@ struct parse {
 	struct map tenant_places; /* name -> struct conf_place */
 	struct include *includes;
 	uint32_t include_n;
+	const struct conf_kept *kept; /* read instead of files; NULL: files are */
+	uint32_t kept_n;
 };
 
 /* Parsing one object in pieces, for the root, which is read key by key. */

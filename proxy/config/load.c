@@ -1,11 +1,12 @@
 #include "config/load.h"
 
 #include <errno.h>
-#include <fcntl.h>
+#include <fnmatch.h>
 #include <glob.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "base/file.h"
 #include "base/obj.h"
 #include "config/fields.h"
 #include "config/report.h"
@@ -33,16 +34,15 @@ static bool read_all(int fd, char *out, size_t n, const char **why)
 
 bool load_file(struct arena *a, const char *path, size_t max, struct str *text, const char **why)
 {
-	/* Without O_NONBLOCK opening a FIFO would wait for a writer. */
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	int fd = file_open(path, why);
 	struct stat st;
 	bool ok = false;
 	char *out;
 
-	if (fd < 0 || fstat(fd, &st) != 0) {
+	if (fd < 0)
+		return false;
+	if (fstat(fd, &st) != 0) {
 		*why = strerror(errno);
-	} else if (!S_ISREG(st.st_mode)) {
-		*why = S_ISDIR(st.st_mode) ? "it is a directory" : "it is not a regular file";
 	} else if ((uint64_t)st.st_size > max) {
 		*why = "it is too large";
 	} else {
@@ -51,8 +51,7 @@ bool load_file(struct arena *a, const char *path, size_t max, struct str *text, 
 		*text = (struct str){out, (size_t)st.st_size};
 		ok = read_all(fd, out, text->n, why);
 	}
-	if (fd >= 0)
-		close(fd);
+	close(fd);
 	return ok;
 }
 
@@ -73,26 +72,39 @@ static struct str absolute(struct arena *a, struct str name)
 	return s;
 }
 
-/* files and names grow by doubling: what they leave behind in the arena is less than they are. */
-static uint16_t add_file(struct conf *c, struct str name)
+/* The arrays grow by doubling: what they leave behind in the arenas is less than they are. */
+static uint16_t add_file(struct conf *c, struct str name, struct str text)
 {
 	uint32_t n = c->file_n;
 
 	if ((n & (n - 1)) == 0) {
 		struct str *files = arena_array(&c->arena, struct str, n ? 2 * n : 1);
 		struct str *names = arena_array(&c->arena, struct str, n ? 2 * n : 1);
+		struct str *texts = arena_array(&c->bytes, struct str, n ? 2 * n : 1);
 
 		if (n) {
 			memcpy(files, c->files, n * sizeof(*files));
 			memcpy(names, c->names, n * sizeof(*names));
+			memcpy(texts, c->texts, n * sizeof(*texts));
 		}
 		c->files = files;
 		c->names = names;
+		c->texts = texts;
 	}
 	c->files[n] = absolute(&c->arena, name);
 	c->names[n] = arena_str(&c->arena, name);
+	c->texts[n] = text;
+	c->fingerprint = hash_bytes(c->files[n].p, c->files[n].n, c->fingerprint);
+	c->fingerprint = hash_bytes(text.p, text.n, c->fingerprint);
 	c->file_n++;
 	return (uint16_t)n;
+}
+
+void conf_forget_texts(struct conf *c)
+{
+	arena_free(&c->bytes);
+	arena_init(&c->bytes, NULL);
+	c->texts = NULL;
 }
 
 /* -- reading -- */
@@ -135,53 +147,68 @@ static void read_text(
 	tree_close(&t);
 }
 
+static bool fetch_text(struct parse *p, struct str name, struct str *text, const char **why)
+{
+	if (!p->kept)
+		return load_file(&p->conf->bytes, arena_str(&p->scratch, name).p, CONFIG_MAX, text, why);
+	for (uint32_t i = 1; i < p->kept_n; i++) {
+		if (str_eq(p->kept[i].name, name)) {
+			*text = arena_str(&p->conf->bytes, p->kept[i].text);
+			return true;
+		}
+	}
+	*why = "it is not among what was kept";
+	return false;
+}
+
 static void include_file(struct parse *p, const struct include *from, struct str name)
 {
 	struct conf *c = p->conf;
-	struct arena bytes;
 	struct str text;
 	const char *why;
 
-	if (c->file_n == FILES_MAX) {
+	if (c->file_n == FILES_MAX)
 		conf_report_add(p->report, c, from->place, false, "more than %d files", FILES_MAX);
-		return;
-	}
-	arena_init(&bytes, NULL);
-	if (load_file(&bytes, arena_str(&p->scratch, name).p, CONFIG_MAX, &text, &why))
-		read_text(p, &included_object, c, add_file(c, name), text);
+	else if (fetch_text(p, name, &text, &why))
+		read_text(p, &included_object, c, add_file(c, name, text), text);
 	else
 		conf_report_add(
 			p->report, c, from->place, false, "cannot read " STR_FMT ": %s", STR_ARG(name), why);
-	arena_free(&bytes);
+}
+
+static void include_all(struct parse *p, const struct include *from, const char *pattern)
+{
+	glob_t found = {0};
+	int failed = glob(pattern, 0, NULL, &found);
+
+	if (failed && failed != GLOB_NOMATCH)
+		conf_report_add(p->report, p->conf, from->place, false, "cannot look for %s", pattern);
+	for (size_t i = 0; i < found.gl_pathc; i++)
+		include_file(p, from, str_of(found.gl_pathv[i]));
+	globfree(&found);
 }
 
 static void include(struct parse *p, const struct include *from)
 {
 	struct str dir = p->conf->names[0], path = from->pattern;
-	glob_t found = {0};
-	int failed;
 
 	if (!str_starts(path, STR("/"))) {
 		while (dir.n && dir.p[dir.n - 1] != '/')
 			dir.n--;
 		path = arena_fmt(&p->scratch, STR_FMT STR_FMT, STR_ARG(dir), STR_ARG(path));
 	}
-	if (!strpbrk(from->pattern.p, "*?[")) {
+	if (!strpbrk(from->pattern.p, "*?["))
 		include_file(p, from, path);
-		return;
-	}
-	failed = glob(path.p, 0, NULL, &found);
-	if (failed && failed != GLOB_NOMATCH)
-		conf_report_add(
-			p->report, p->conf, from->place, false, "cannot look for " STR_FMT, STR_ARG(path));
-	for (size_t i = 0; i < found.gl_pathc; i++)
-		include_file(p, from, str_of(found.gl_pathv[i]));
-	globfree(&found);
+	else if (!p->kept)
+		include_all(p, from, path.p);
+	for (uint32_t i = 1; p->kept && strpbrk(from->pattern.p, "*?[") && i < p->kept_n; i++)
+		if (fnmatch(path.p, p->kept[i].name.p, FNM_PATHNAME | FNM_PERIOD) == 0)
+			include_file(p, from, p->kept[i].name);
 }
 
 /* -- a load -- */
 
-static struct conf *begin(struct parse *p, const char *name, struct conf_report *report)
+static struct conf *begin(struct parse *p, struct conf_report *report)
 {
 	struct conf *c = calloc(1, sizeof(*c));
 
@@ -192,8 +219,15 @@ static struct conf *begin(struct parse *p, const char *name, struct conf_report 
 	object_init(p, &root_object, c);
 	c->refs = 1;
 	arena_init(&c->arena, NULL);
-	add_file(c, str_of(name));
+	arena_init(&c->bytes, NULL);
 	return c;
+}
+
+static void read_root(struct parse *p, const char *name, struct str text)
+{
+	read_text(p, &root_object, p->conf, add_file(p->conf, str_of(name), text), text);
+	for (uint32_t i = 0; i < p->include_n; i++)
+		include(p, &p->includes[i]);
 }
 
 static struct conf *finish(struct parse *p)
@@ -222,10 +256,19 @@ struct conf *conf_load_text(const char *name, struct str text, struct conf_repor
 {
 	struct parse p;
 
-	begin(&p, name, report);
-	read_text(&p, &root_object, p.conf, 0, text);
-	for (uint32_t i = 0; i < p.include_n; i++)
-		include(&p, &p.includes[i]);
+	begin(&p, report);
+	read_root(&p, name, arena_str(&p.conf->bytes, text));
+	return finish(&p);
+}
+
+struct conf *conf_load_kept(const struct conf_kept *v, uint32_t n, struct conf_report *report)
+{
+	struct parse p;
+
+	begin(&p, report);
+	p.kept = v;
+	p.kept_n = n;
+	read_root(&p, v[0].name.p, arena_str(&p.conf->bytes, v[0].text));
 	return finish(&p);
 }
 
@@ -233,8 +276,8 @@ struct conf *conf_load_members(const char *name, struct str text, struct conf_re
 {
 	struct parse p;
 
-	begin(&p, name, report);
-	read_text(&p, &members_object, p.conf, 0, text);
+	begin(&p, report);
+	read_text(&p, &members_object, p.conf, add_file(p.conf, str_of(name), STR_NONE), text);
 	return finish(&p);
 }
 
@@ -282,8 +325,8 @@ struct conf *conf_load_root(const char *path, struct conf_report *report)
 
 	arena_init(&bytes, NULL);
 	if (load_file(&bytes, path, CONFIG_MAX, &text, &why) && cut_tenants(text, &root)) {
-		begin(&p, path, report);
-		read_text(&p, &root_object, p.conf, 0, root);
+		begin(&p, report);
+		read_text(&p, &root_object, p.conf, add_file(p.conf, str_of(path), STR_NONE), root);
 		c = finish(&p);
 		if (!c)
 			conf_report_free(report);
@@ -294,22 +337,18 @@ struct conf *conf_load_root(const char *path, struct conf_report *report)
 
 struct conf *conf_load(const char *path, struct conf_report *report)
 {
-	struct arena bytes;
 	struct str text;
 	struct parse p;
-	struct conf *c;
+	struct conf *c = begin(&p, report);
 	const char *why;
 
-	arena_init(&bytes, NULL);
-	if (load_file(&bytes, path, CONFIG_MAX, &text, &why)) {
-		c = conf_load_text(path, text, report);
+	if (load_file(&c->bytes, path, CONFIG_MAX, &text, &why)) {
+		read_root(&p, path, text);
 	} else {
-		c = begin(&p, path, report);
+		add_file(c, str_of(path), STR_NONE);
 		conf_report_add(report, c, (struct conf_place){0}, false, "cannot be read: %s", why);
-		c = finish(&p);
 	}
-	arena_free(&bytes);
-	return c;
+	return finish(&p);
 }
 
 struct conf *conf_ref(struct conf *c)
@@ -323,6 +362,7 @@ void conf_free(struct conf *c)
 	if (!c || --c->refs > 0)
 		return;
 	map_free(&c->hosts);
+	arena_free(&c->bytes);
 	arena_free(&c->arena);
 	free(c);
 }

@@ -5,17 +5,17 @@
  * that leaves so much unread is as good as gone.
  *
  *   to a worker process                                       to the supervisor
- *   begin    {state?, events[]}: what to start from           hello    {version, manifest}: which program this is
+ *   begin    {state?, last_good?, events[]}: to start from    hello    {version, manifest}: which program this is
  *   socket   {address} + its descriptors; one each, then      bind     {seq, addresses[]}: wants these sockets
  *   bound    {seq, errors{address: text}}                     keep     {addresses[]}: needs no others any more
- *   reload   {seq}                                            ready    {generation}: serves
- *   reopen   {}: the logs                                     reloaded {seq, outcome, generation}
+ *   reload   {seq}                                            ready    {generation, fingerprint}: serves
+ *   reopen   {}: the logs                                     reloaded {seq, outcome, generation, fingerprint}
  *   drain    {upgrade}: finish, by which deadline             failed   {error}: cannot start, and why
  *   stop     {why}: now                                       pong     {}
  *   ping     {}                                               state    {sections}: the answer to freeze
  *   freeze   {}: hand over, and change nothing any more       upgrade  {seq}: was asked to
  *   resume   {}: the upgrade failed, go on
- *   upgraded {seq, outcome, ...}: the answer to upgrade
+ *   upgraded {seq, outcome, ...}: the answer to upgrade       known    {sections}: what to hand over if it dies
  *   event    {level, event, members}: write this to the event log */
 #ifndef WEIR_CONTROL_CHANNEL_H
 #define WEIR_CONTROL_CHANNEL_H

@@ -368,8 +368,11 @@ uint32_t control_workers_for(const struct conf *conf)
 /* The number of workers stands for the life of the process, and must be known before the configuration is given to them. */
 static bool count_workers(struct control *c)
 {
+	struct conf_report report;
+
 	c->first = conf_load(c->config, &c->first_report);
-	if (!c->first) {
+	report = c->first_report;
+	if (!c->first && !reload_from_last_good(c, &report)) {
 		reload_tell_not_started(c, &c->first_report);
 		conf_report_free(&c->first_report);
 		return false;
@@ -396,6 +399,7 @@ static void on_rotate_keys(struct deadline *d)
 			worker_set_keys(&c->workers[i], ticket_keys_ref(next));
 		ticket_keys_unref(c->keys);
 		c->keys = next;
+		known_changed(&c->known);
 	}
 	arm_key_rotation(c);
 }
@@ -501,6 +505,9 @@ static bool begin(struct control *c)
 	outlier_init(&c->outliers, &c->loop, &c->io, c->workers, c->worker_n);
 	capacity_init(&c->capacity, &c->loop, &c->io, on_capacity, c);
 	c->health.capacity = c->outliers.capacity = &c->capacity;
+	known_init(&c->known, c);
+	c->health.changed = c->outliers.changed = known_changed;
+	c->health.ctx = c->outliers.ctx = &c->known;
 	admin_init(&c->admin, c);
 	c->started_ms = c->loop.now_ms;
 	io_thread_configure(&c->io, &c->first->log); /* the store has things to tell */
@@ -540,6 +547,7 @@ static void tear_down(struct control *c)
 	for (uint32_t i = 0; i < c->worker_n; i++)
 		worker_join(&c->workers[i]);
 	mailbox_deliver(&c->box, c); /* snapshots that were let go of at the end */
+	known_stop(&c->known);
 	admin_free(&c->admin);
 	rebuild_stop(&c->rebuild);
 	mailbox_deliver(&c->box, c); /* what its requests had begun */
@@ -566,6 +574,7 @@ static void tear_down(struct control *c)
 	event_ring_free(&c->events);
 	reload_log_free(&c->reloads);
 	json_decref(c->changes);
+	json_decref(c->not_first);
 	discovery_close(&c->discovery);
 	for (uint32_t i = 0; i < c->worker_n; i++)
 		worker_free(&c->workers[i]);

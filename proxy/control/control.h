@@ -13,6 +13,7 @@
 #include "control/health.h"
 #include "control/hold.h"
 #include "control/io_thread.h"
+#include "control/known.h"
 #include "control/metrics.h"
 #include "control/module_watch.h"
 #include "control/orders.h"
@@ -48,10 +49,12 @@ struct control {
 	struct conf *
 		first; /* loaded already, with first_report: for the number of workers, taken by the first reload() */
 	struct conf_report first_report;
+	json_t *not_first; /* what is wrong with the file, when the first configuration is the last good one instead; NULL: nothing, or it was told */
 	struct loop loop;
 	struct mailbox box;
 	struct event *box_event;
 	struct orders orders;
+	struct known known;
 	struct io_thread io;
 	struct store store;
 	struct runtime runtime;
@@ -141,6 +144,9 @@ void control_stop(struct control *c, const char *why);
 /* reload.c: loads the file and gives it to the workers; the outcome is an event. At the start (no snapshot yet) errors go to standard
  * error, and the process ends. */
 void reload(struct control *c);
+/* The file cannot be served first, as the report says: c->first becomes the last good configuration, if there is one. Said on standard
+ * error; the report is freed then. False: there is none, or it is the one that cannot be served. */
+bool reload_from_last_good(struct control *c, struct conf_report *report);
 /* Says on standard error, and to the supervisor, why the first configuration cannot be served. */
 void reload_tell_not_started(struct control *c, const struct conf_report *report);
 /* The supervisor has sent all sockets that it could get; errors: {address: why not}, or NULL. */

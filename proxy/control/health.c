@@ -69,6 +69,8 @@ static void on_tell_workers(struct task *t)
 
 	for (uint32_t i = 0; i < e->worker_n; i++)
 		worker_health_changed(&e->workers[i]);
+	if (e->changed)
+		e->changed(e->ctx);
 }
 
 /* Requests may be waiting for somebody to be up, or for the news that nobody is: once a tick is soon enough for them. */

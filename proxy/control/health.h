@@ -53,6 +53,9 @@ struct health_engine {
 	uint32_t probing, suspected; /* probes under way, likewise */
 	struct capacity_engine *capacity; /* is told of every change; NULL: nobody is */
 	struct task tell_workers; /* that the state of some backend has changed */
+	void (*changed)(
+		void *ctx); /* the same, for whoever keeps what health_save() says; NULL: nobody does */
+	void *ctx;
 	struct tls_clients tls;
 };
 

@@ -90,6 +90,7 @@ void install_answered(struct control *c, uint64_t serial)
 	c->generation_served = c->snapshot->generation;
 	control_set_state(c, CONTROL_SERVING);
 	rebuild_installed(&c->rebuild, serial);
+	known_changed(&c->known);
 	install_next(c);
 }
 

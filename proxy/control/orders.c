@@ -20,7 +20,10 @@ static void on_begin(struct control *c, json_t *message)
 {
 	c->orders.events = json_incref(json_object_get(message, "events"));
 	c->orders.state = json_incref(json_object_get(message, "state"));
+	c->orders.last_good = json_incref(json_object_get(message, "last_good"));
 	control_begin(c);
+	json_decref(c->orders.last_good);
+	c->orders.last_good = NULL;
 }
 
 static void on_socket(struct control *c, json_t *message, int *fds, uint32_t fd_n)
@@ -122,6 +125,7 @@ static void on_upgraded(struct control *c, json_t *message)
 static void on_resume(struct control *c)
 {
 	c->frozen = c->orders.handing_over = false;
+	known_changed(&c->known);
 	install_next(c);
 }
 
@@ -191,7 +195,9 @@ uint64_t orders_ask_upgrade(struct control *c)
 void orders_tell_ready(struct control *c)
 {
 	channel_send(&c->orders.channel, "ready",
-		json_pack("{s:I}", "generation", (json_int_t)c->snapshot->generation), NULL, 0);
+		json_pack("{s:I, s:I}", "generation", (json_int_t)c->snapshot->generation, "fingerprint",
+			(json_int_t)c->snapshot->conf->fingerprint),
+		NULL, 0);
 }
 
 void orders_log_events(struct control *c)
@@ -200,6 +206,7 @@ void orders_log_events(struct control *c)
 		on_event(c, json_array_get(c->orders.events, i));
 	json_decref(c->orders.events);
 	c->orders.events = NULL;
+	known_begin(&c->known);
 }
 
 void orders_tell_failed(struct control *c, const char *why)
@@ -210,8 +217,9 @@ void orders_tell_failed(struct control *c, const char *why)
 void orders_tell_reloaded(struct control *c, const char *outcome, uint64_t generation)
 {
 	channel_send(&c->orders.channel, "reloaded",
-		json_pack("{s:I, s:s, s:I}", "seq", (json_int_t)c->orders.reload_running, "outcome", outcome,
-			"generation", (json_int_t)generation),
+		json_pack("{s:I, s:s, s:I, s:I}", "seq", (json_int_t)c->orders.reload_running, "outcome",
+			outcome, "generation", (json_int_t)generation, "fingerprint",
+			(json_int_t)c->snapshot->conf->fingerprint),
 		NULL, 0);
 }
 

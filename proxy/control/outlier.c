@@ -105,6 +105,13 @@ static bool can_be_spared(const struct outlier *o)
 	       count_ejected(pool) < outlier_most(pool->n, pool->conf->policy.outlier.max_ejected);
 }
 
+static void look(struct outlier_engine *e, const struct pool *pool)
+{
+	capacity_look(e->capacity, pool);
+	if (e->changed)
+		e->changed(e->ctx);
+}
+
 static void eject(struct outlier *o, const char *why)
 {
 	struct outlier_engine *e = o->watch->engine;
@@ -123,7 +130,7 @@ static void eject(struct outlier *o, const char *why)
 	length = outlier_length_ms(o->watch->pool->conf->policy.outlier.ejection, o->times);
 	atomic_store_explicit(&o->backend->ejected, true, memory_order_release);
 	deadline_arm(e->loop, &o->back, length);
-	capacity_look(e->capacity, o->watch->pool);
+	look(e, o->watch->pool);
 	tell(o, CONF_LEVEL_WARNING, "ejected", why, length);
 	pool_news(e->io, o->watch->pool, before);
 }
@@ -138,7 +145,7 @@ static void readmit(struct outlier *o)
 	slow_start_begin(o->backend, e->loop->now_ms);
 	atomic_store_explicit(&o->backend->ejected, false, memory_order_release);
 	deadline_disarm(e->loop, &o->back);
-	capacity_look(e->capacity, o->watch->pool);
+	look(e, o->watch->pool);
 	tell(o, CONF_LEVEL_INFO, "returned", NULL, 0);
 	pool_news(e->io, o->watch->pool, before);
 	for (uint32_t i = 0; i < e->worker_n; i++)

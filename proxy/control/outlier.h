@@ -51,6 +51,9 @@ struct outlier_engine {
 	struct worker *workers;
 	uint32_t worker_n;
 	struct capacity_engine *capacity; /* is told of every change; NULL: nobody is */
+	void (*changed)(
+		void *ctx); /* likewise, for whoever keeps what outlier_save() says; NULL: nobody does */
+	void *ctx;
 	struct map watches; /* by the key of the pool -> struct outlier_watch */
 };
 

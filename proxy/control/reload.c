@@ -6,6 +6,7 @@
 #include "control/diff.h"
 #include "control/handover.h"
 #include "control/install.h"
+#include "control/last_good.h"
 
 /* What is being put together; on any error it is dropped, and nothing has happened. Waits in control->candidate while the supervisor
  * opens sockets. */
@@ -32,30 +33,6 @@ void candidate_free(struct candidate **nextp)
 }
 
 /* -- is it new? -- */
-
-static uint64_t hash_file(struct str path, uint64_t seed)
-{
-	FILE *f = fopen(path.p, "re");
-	char buf[16384];
-	size_t n;
-
-	seed = hash_bytes(path.p, path.n, seed);
-	while (f && (n = fread(buf, 1, sizeof(buf), f)) > 0)
-		seed = hash_bytes(buf, n, seed);
-	if (f)
-		fclose(f);
-	return seed;
-}
-
-/* The bytes of the configuration; certificates and what modules read tell by themselves whether they are the same. */
-static uint64_t fingerprint(const struct conf *conf)
-{
-	uint64_t h = 0;
-
-	for (uint32_t i = 0; i < conf->file_n; i++)
-		h = hash_file(conf->files[i], h);
-	return h;
-}
 
 static bool same_certs(const struct cert_store *a, const struct cert_store *b)
 {
@@ -205,6 +182,31 @@ void reload_tell_not_started(struct control *c, const struct conf_report *report
 	free(text);
 }
 
+bool reload_from_last_good(struct control *c, struct conf_report *report)
+{
+	const json_t *files = c->orders.last_good;
+	struct conf_report of_kept;
+	struct conf *conf;
+	char *text;
+
+	if (!files || c->not_first)
+		return false;
+	conf = last_good_load(files, &of_kept);
+	if (!conf) {
+		conf_report_free(&of_kept);
+		return false;
+	}
+	text = conf_report_text(report);
+	fprintf(stderr, "%sweir: %s cannot be served; what is served is the last good configuration\n", text,
+		c->config);
+	free(text);
+	c->not_first = problems(report, false);
+	conf_report_free(report);
+	c->first = conf;
+	c->first_report = of_kept;
+	return true;
+}
+
 /* An event, and an answer for those who wait for it. Takes the outcome. */
 static void tell_ended(struct control *c, uint8_t level, json_t *outcome)
 {
@@ -288,7 +290,8 @@ static struct candidate *candidate_load(struct control *c)
 	if (next->conf) {
 		verify(c, next);
 		check_workers(c, next);
-		next->fingerprint = fingerprint(next->conf);
+		next->fingerprint = next->conf->fingerprint;
+		conf_forget_texts(next->conf);
 	}
 	return next;
 }
@@ -299,6 +302,10 @@ void reload(struct control *c)
 
 	reload_log_begin(&c->reloads);
 	next = candidate_load(c);
+	if (!c->snapshot && next->report.errors > 0 && reload_from_last_good(c, &next->report)) {
+		candidate_free(&next);
+		next = candidate_load(c);
+	}
 	c->orders.reload_running = c->orders.reload_asked;
 	if (!next->conf || next->report.errors > 0) {
 		refuse(c, next);
@@ -381,7 +388,14 @@ void reload_installed(struct control *c)
 			json_pack("{s:I, s:i, s:i, s:s}", "generation", generation, "workers",
 				(int)c->worker_n, "tenants", (int)c->snapshot->conf->tenant_n, "version",
 				WEIR_VERSION));
-		reload_log_end(&c->reloads, NULL);
+		if (c->not_first) {
+			metrics_reloaded(&c->metrics, RELOAD_REFUSED);
+			tell_ended(c, CONF_LEVEL_ERROR,
+				json_pack("{s:s, s:I, s:b, s:o}", "outcome", "refused", "generation",
+					generation, "last_good", 1, "errors", TAKE(&c->not_first)));
+		} else {
+			reload_log_end(&c->reloads, NULL);
+		}
 		orders_log_events(c);
 	} else {
 		tell_ended(c, CONF_LEVEL_INFO,

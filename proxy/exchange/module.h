@@ -23,6 +23,7 @@
 #define WEIR_EXCHANGE_MODULE_H
 
 #include "base/escape.h"
+#include "base/file.h"
 #include "base/obj.h"
 #include "base/rate.h"
 #include "base/ring.h"

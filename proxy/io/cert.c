@@ -1,7 +1,6 @@
 #include "io/cert.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <openssl/err.h>
 #include <openssl/ocsp.h>
 #include <openssl/pem.h>
@@ -9,6 +8,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "base/file.h"
 #include "base/obj.h"
 
 #define FILE_MAX        (1024 * 1024) /* a PEM file beyond it is something else */
@@ -49,16 +49,17 @@ static void file_note(struct cert_file *f, const struct stat *st)
 /* The whole file, with a NUL behind it that *n does not count; NULL after saying why. */
 static char *file_read(struct cert_file *f, const char *path, size_t *n, const struct cert_log *log)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	const char *why;
+	int fd = file_open(path, &why);
 	struct stat st;
 	char *text = NULL;
 	ssize_t got = -1;
 
-	if (fd < 0 || fstat(fd, &st) < 0) {
-		say(log, false, "cannot read %s: %s", path, strerror(errno));
-		goto out;
+	if (fd < 0) {
+		say(log, false, "cannot read %s: %s", path, why);
+		return NULL;
 	}
-	if (!S_ISREG(st.st_mode) || st.st_size > FILE_MAX) {
+	if (fstat(fd, &st) < 0 || st.st_size > FILE_MAX) {
 		say(log, false, "%s is not a file of at most 1 MiB", path);
 		goto out;
 	}
@@ -77,8 +78,7 @@ static char *file_read(struct cert_file *f, const char *path, size_t *n, const s
 	text[got] = 0;
 	*n = (size_t)got;
 out:
-	if (fd >= 0)
-		close(fd);
+	close(fd);
 	return text;
 }
 

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
+#include "base/file.h"
 #include "base/map.h"
 #include "base/obj.h"
 #include "io/tls.h"
@@ -80,11 +81,22 @@ static int on_session(SSL *ssl, SSL_SESSION *session)
 
 static bool setup_trust(SSL_CTX *ctx, const struct conf_upstream_tls *conf, char *err, size_t err_n)
 {
+	const char *why;
+
 	if (!conf->verify) {
 		SSL_CTX_set_verify(ctx, SSL_VERIFY_NONE, NULL);
 		return true;
 	}
 	SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
+	if (conf->ca.n) {
+		int fd = file_open(conf->ca.p, &why);
+
+		if (fd < 0) {
+			snprintf(err, err_n, "ca %s cannot be read: %s", conf->ca.p, why);
+			return false;
+		}
+		close(fd);
+	}
 	if (conf->ca.n ? SSL_CTX_load_verify_file(ctx, conf->ca.p) == 1
 		       : SSL_CTX_set_default_verify_paths(ctx) == 1)
 		return true;

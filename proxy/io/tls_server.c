@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
+#include "base/file.h"
 #include "base/obj.h"
 #include "io/tls.h"
 #include "io/tls_transport.h"
@@ -39,13 +40,18 @@ struct tls_server {
 /* -- policy -- */
 static bool digest_file(EVP_MD_CTX *md, const char *path)
 {
-	FILE *f = fopen(path, "re");
+	const char *why;
+	int fd = file_open(path, &why);
+	FILE *f = fd >= 0 ? fdopen(fd, "r") : NULL;
 	char buf[4096];
 	size_t n;
 	bool ok;
 
-	if (!f)
+	if (!f) {
+		if (fd >= 0)
+			close(fd);
 		return false;
+	}
 	while ((n = fread(buf, 1, sizeof(buf), f)) > 0)
 		EVP_DigestUpdate(md, buf, n);
 	ok = !ferror(f);

@@ -6,6 +6,8 @@
 #define FORGET_MS   10000 /* who has lived so long has not died of its start */
 #define DELAY_FIRST 100
 #define DELAY_MAX   10000
+#define TRUST \
+	2 /* deaths in a row after which the next process is told nothing: they may die of what they are told */
 
 uint32_t restart_delay_ms(uint32_t deaths)
 {
@@ -49,7 +51,7 @@ void restart_not(struct supervisor *s, const struct process *dead, int status, c
 
 static void start(struct supervisor *s)
 {
-	s->current = supervisor_start_process(s, s->program_fd, NULL);
+	s->current = supervisor_start_process(s, s->program_fd, s->deaths <= TRUST ? s->known : NULL);
 	if (!s->current)
 		deadline_arm(&s->loop, &s->restart, restart_delay_ms(++s->deaths));
 }

@@ -96,7 +96,16 @@ static void on_ready(struct supervisor *s, struct process *p, const json_t *mess
 		return;
 	json_array_clear(s->events);
 	supervisor_set_state(s, SUPERVISOR_SERVING);
+	good_served(s, message);
 	tell_ready(s, json_integer_value(json_object_get(message, "generation")));
+}
+
+static void on_known(struct supervisor *s, const struct process *p, json_t *message)
+{
+	if (p != s->current)
+		return;
+	json_decref(s->known);
+	s->known = json_incref(json_object_get(message, "sections"));
 }
 
 static void on_failed(struct process *p, const json_t *message)
@@ -122,6 +131,7 @@ static void on_reloaded(struct supervisor *s, const struct process *p, json_t *m
 
 	if (p != s->current)
 		return;
+	good_served(s, message);
 	json_decref(s->last_reload);
 	s->last_reload = json_pack("{s:O, s:O, s:I}", "outcome", json_object_get(message, "outcome"),
 		"generation", json_object_get(message, "generation"), "time", (json_int_t)time(NULL));
@@ -144,6 +154,8 @@ static void on_message(struct channel *channel, const char *type, json_t *messag
 		on_keep(s, p, message);
 	else if (strcmp(type, "ready") == 0)
 		on_ready(s, p, message);
+	else if (strcmp(type, "known") == 0)
+		on_known(s, p, message);
 	else if (strcmp(type, "failed") == 0)
 		on_failed(p, message);
 	else if (strcmp(type, "reloaded") == 0)
@@ -189,8 +201,10 @@ struct process *supervisor_start_process(struct supervisor *s, int program_fd, j
 		return NULL;
 	}
 	supervisor_attend(s, p);
-	channel_send(
-		&p->channel, "begin", json_pack("{s:O, s:O*}", "events", s->events, "state", state), NULL, 0);
+	channel_send(&p->channel, "begin",
+		json_pack(
+			"{s:O, s:O*, s:O*}", "events", s->events, "state", state, "last_good", s->good.files),
+		NULL, 0);
 	return p;
 }
 
@@ -414,6 +428,7 @@ bool supervisor_set_up(struct supervisor *s)
 	s->kill.fire = on_kill;
 	s->watchdog.fire = on_watchdog;
 	restart_init(s);
+	good_init(s);
 	upgrade_init(s);
 	return true;
 }
@@ -421,7 +436,7 @@ bool supervisor_set_up(struct supervisor *s)
 static bool read_configuration(struct supervisor *s)
 {
 	struct conf_report report;
-	struct conf *conf = conf_load_root(s->config, &report);
+	struct conf *conf = good_load(s, &report);
 	bool ignored = false, good = conf != NULL;
 	char err[256];
 
@@ -467,6 +482,7 @@ static bool go_on(struct supervisor *s, const json_t *manifest)
 	if (!manifest_load(s, manifest) || !s->current)
 		return false;
 	s->state = SUPERVISOR_SERVING;
+	good_find(s);
 	if (s->current->keep)
 		sockets_keep(&s->sockets, s->current->keep);
 	reap(s); /* whoever has died meanwhile */
@@ -484,6 +500,8 @@ void supervisor_tear_down(struct supervisor *s)
 	conf_free(s->sockets.conf);
 	json_decref(s->events);
 	json_decref(s->last_reload);
+	json_decref(s->known);
+	good_free(s);
 	event_free(s->signal_event);
 	loop_free(&s->loop);
 	close(s->signal_fd);

@@ -5,6 +5,7 @@
 #ifndef WEIR_SUPERVISOR_SUPERVISOR_H
 #define WEIR_SUPERVISOR_SUPERVISOR_H
 
+#include "supervisor/good.h"
 #include "supervisor/sockets.h"
 #include "supervisor/upgrade.h"
 
@@ -38,6 +39,8 @@ struct supervisor {
 	uint32_t deaths; /* in a row, each soon after its start */
 	bool pinged; /* and not answered yet */
 	json_t *events; /* what the next worker process is to write to the event log */
+	json_t *known; /* what the worker process that serves has handed over in case it dies; NULL: nothing yet */
+	struct good good;
 	json_t *last_reload; /* {outcome, generation, time}; NULL: none */
 	uint64_t reload_asked, reload_done; /* orders to reload, by number */
 };

@@ -1,4 +1,5 @@
 """SIGHUP: what changed is new, what did not is not disturbed, what is broken is refused."""
+import os
 import signal
 import socket
 import ssl
@@ -382,3 +383,20 @@ def test_a_slow_upload_spans_a_reload(edge, blue, green):
         c.send(b"def")
         assert c.response().body == pattern(10)
     assert blue.last.body == b"abcdef" and green.count == 0
+
+
+@pytest.mark.parametrize("place", ["config", "certificate", "client_ca", "upstream_ca", "module"])
+def test_what_is_no_regular_file_is_refused_and_waited_for_by_nobody(edge, blue, tmp_path, place, pki):
+    """A FIFO without a writer: opening it would wait for ever."""
+    fifo = str(tmp_path / "fifo")
+    os.mkfifo(fifo)
+    own = pki.server("shop.test")
+    broken = {"config": lambda: site(blue, include=[fifo]),
+              "certificate": lambda: site(blue, listeners={"http": http(), "https": https({**own.conf(), "cert": fifo})}),
+              "client_ca": lambda: site(blue, listeners={"http": http(), "https": https(own, tls={"client_ca": fifo})}),
+              "upstream_ca": lambda: site(blue, service={"tls": {"ca": fifo}}),
+              "module": lambda: site(blue, modules={"basic_auth": {"file": fifo}})}[place]()
+    proxy = edge(site(blue))
+    event = proxy.reload(broken, outcome="refused")
+    assert any(fifo in e["message"] for e in event["errors"]), event
+    assert proxy.get("/").status == 200

@@ -12,7 +12,7 @@ import pytest
 
 from support import edge as edge_module
 from support import http1
-from support.answers import Gate
+from support.answers import Gate, hang, in_turn, reply
 from support.config import http, pool, site
 from support.edge import SANITIZED
 from support.http1 import build
@@ -154,6 +154,24 @@ def test_a_crash_tells_the_signal_the_thread_and_the_stack(edge, shop):
     assert event["last_reload"]["outcome"] == "applied" and event["uptime_ms"] >= 0
     assert event["stack"][0] in proxy.stderr()
     assert proxy.get("/").status == 200
+
+
+def test_the_next_process_knows_who_is_up_and_who_is_down(edge, shop, refused_port):
+    """No check of the next process ever ends: it serves at once by what was known, and asks nobody who was down first."""
+    shop.on("/healthz", in_turn(reply(200), hang))
+    conf = site(pools={"blue": pool(shop, refused_port)}, service={"retries": {"attempts": 1},
+        "health": {"http": {"path": "/healthz"}, "interval": "100s", "timeout": "60s", "rise": 1, "fall": 1}})
+    proxy = edge(conf)
+    proxy.wait_event("health", to="down")
+    proxy.wait_event("health", to="up")
+    before = len(proxy.events("health"))
+    # Told at the end of the tick in which it was learned; control answers in a later one.
+    assert proxy.admin("GET", "/v1/status").status == 200
+    kill_worker(proxy)
+    for _ in range(6):
+        assert proxy.get("/").body == b"shop"
+    assert len(proxy.events("health")) == before
+    assert proxy.events("ready")[-1]["generation"] == 2
 
 
 def test_one_that_dies_again_and_again_is_started_ever_more_slowly(edge, shop):

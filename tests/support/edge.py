@@ -74,10 +74,22 @@ class Edge:
         self._stderr = open(self.dir / "stderr", "wb")
         if inherit:
             wrap = [*wrap, *service_manager(inherit)]
-        self.process = subprocess.Popen([*wrap, str(program), "run", "-c", str(self.file), *arguments], stdout=self._stdout, stderr=self._stderr, stdin=subprocess.DEVNULL,
-            env=self._env, cwd=self.dir, start_new_session=True, pass_fds=inherit or ())
+        self._command = [*wrap, str(program), "run", "-c", str(self.file), *arguments]
+        self._start(inherit or ())
         if wait:
             self.wait_event("ready")
+
+    def _start(self, fds=()):
+        self.process = subprocess.Popen(self._command, stdout=self._stdout, stderr=self._stderr, stdin=subprocess.DEVNULL, env=self._env, cwd=self.dir,
+            start_new_session=True, pass_fds=fds)
+
+    def start_again(self, wait=True):
+        """The same command on the same files, after it has ended."""
+        ready = len(self.events("ready"))
+        self.stopped = False
+        self._start()
+        if wait:
+            self.wait_event("ready", ready + 1)
 
     # -- configuration --
     def configure(self, conf):

@@ -113,7 +113,9 @@ struct admin_request {
 	struct fields fields; /* of the answer, so far */
 	struct deadline deadline; /* the next look at wait_until_ms, or the next sign of life of a stream */
 	uint64_t wait_until_ms; /* ?wait=, on the loop's clock; 0: not at all */
-	size_t unsent; /* of a stream */
+	size_t unsent; /* of a stream, or of the part of a long answer that was sent */
+	char *rest; /* a long answer, malloc'ed; NULL: there is none */
+	size_t rest_n, rest_at;
 };
 
 /* -- the question -- */
@@ -143,6 +145,8 @@ void admin_answer(struct admin_request *rq, unsigned status, json_t *body);
 void admin_answer_etag(struct admin_request *rq, unsigned status, json_t *body, uint64_t version);
 /* 200 with a text of any type; text is copied. */
 void admin_answer_text(struct admin_request *rq, const char *content_type, struct str text);
+/* 200 with a text of any type and length; takes it (malloc'ed), and sends it as fast as it is read. */
+void admin_answer_long(struct admin_request *rq, const char *content_type, char **text, size_t n);
 /* A problem document (RFC 9457). type: what kind of problem, in one word with underscores, stable: programs compare it. The text says
  * what is wrong and what to do. */
 __attribute__((format(printf, 4, 5))) void admin_problem(

@@ -10,6 +10,7 @@
 #define WAIT_STEP_MS \
 	500 /* how exact ?wait= is: few lengths of time, because the loop keeps a queue for each */
 #define ALIVE_MS 15000 /* a stream in which nothing happens says that it is there */
+#define PIECE    (256u * 1024) /* of a long answer: what is on its way, besides the answer itself */
 
 static struct loop *loop_of(const struct admin_request *rq)
 {
@@ -40,14 +41,14 @@ static void put_common(struct admin_request *rq, const char *type)
 	put_field(rq, FIELD_OTHER, "x-content-type-options", STR("nosniff"));
 }
 
-static void send_text(struct admin_request *rq, unsigned status, const char *type, struct str text)
+/* The head of an answer of n bytes. True: they follow. */
+static bool send_head(struct admin_request *rq, unsigned status, const char *type, size_t n)
 {
-	bool empty = text.n == 0 || rq->head.method_id == METHOD_HEAD;
+	bool empty = n == 0 || rq->head.method_id == METHOD_HEAD;
 	struct head head = {.status = (uint16_t)status,
 		.body = empty ? BODY_NONE : BODY_LENGTH,
 		.has_length = true,
-		.length = text.n};
-	struct chain chain = {0};
+		.length = n};
 
 	OBJ_CHECK(rq, ADMIN_MAGIC);
 	admin_set_state(rq, ADMIN_ANSWERED);
@@ -58,7 +59,14 @@ static void send_text(struct admin_request *rq, unsigned status, const char *typ
 	put_common(rq, type);
 	head.fields = rq->fields;
 	stream_send_head(rq->stream, &head, empty);
-	if (empty)
+	return !empty;
+}
+
+static void send_text(struct admin_request *rq, unsigned status, const char *type, struct str text)
+{
+	struct chain chain = {0};
+
+	if (!send_head(rq, status, type, text.n))
 		return;
 	chain_add_copy(&loop_of(rq)->mem, &chain, text.p, text.n);
 	stream_send_body(rq->stream, &chain, true);
@@ -92,6 +100,29 @@ void admin_answer_etag(struct admin_request *rq, unsigned status, json_t *body, 
 void admin_answer_text(struct admin_request *rq, const char *content_type, struct str text)
 {
 	send_text(rq, 200, content_type, text);
+}
+
+void admin_answer_long(struct admin_request *rq, const char *content_type, char **text, size_t n)
+{
+	rq->rest = TAKE(text);
+	rq->rest_n = n;
+	if (send_head(rq, 200, content_type, n))
+		admin_send_rest(rq);
+}
+
+void admin_send_rest(struct admin_request *rq)
+{
+	struct mem *mem = &loop_of(rq)->mem;
+	size_t n = MIN(rq->rest_n - rq->rest_at, PIECE - MIN(rq->unsent, PIECE));
+	struct chain chain = {0};
+
+	if (n == 0)
+		return;
+	chain_add_copy(mem, &chain, rq->rest + rq->rest_at, n);
+	rq->rest_at += n;
+	rq->unsent += n;
+	stream_send_body(rq->stream, &chain, rq->rest_at == rq->rest_n);
+	chain_clear(mem, &chain);
 }
 
 /* -- problems -- */

@@ -30,7 +30,7 @@ static void on_gone(struct admin_request *rq)
 
 static void finish(struct scrape *s)
 {
-	const struct exposition *out = &s->text.out;
+	struct exposition *out = &s->text.out;
 	struct admin_request *rq = TAKE(&s->rq);
 
 	rq->gone = NULL;
@@ -39,7 +39,7 @@ static void finish(struct scrape *s)
 			"the metrics take more than %zu MiB; is this configuration meant to be so large?",
 			EXPOSITION_MAX >> 20);
 	else
-		admin_answer_text(rq, exposition_type(out->openmetrics), (struct str){out->p, out->n});
+		admin_answer_long(rq, exposition_type(out->openmetrics), &out->p, out->n);
 	scrape_end(s);
 }
 

@@ -47,6 +47,7 @@ static void request_free(struct admin_request *rq)
 	stream_release(&rq->stream);
 	chain_clear(&l->mem, &rq->received);
 	json_decref(rq->body);
+	free(rq->rest);
 	arena_free(&rq->arena);
 	rq->magic = 0;
 	mem_obj_free(&l->mem, rq, sizeof(*rq));
@@ -429,6 +430,8 @@ static void on_sent(struct stream *s, size_t n)
 	rq->unsent -= MIN(n, rq->unsent);
 	if (s->sent_all)
 		request_free(rq);
+	else
+		admin_send_rest(rq);
 }
 
 static void on_reset(struct stream *s, enum reason why)
