@@ -100,7 +100,8 @@ struct control {
 	struct watch watch;
 	struct module_watch module_watch;
 	struct module_homes homes;
-	struct deadline farewell; /* the workers have ended: who has just come is answered, modules send what is left */
+	struct deadline
+		farewell; /* the workers have ended: who has just come is answered, modules send what is left */
 	uint64_t farewell_ms; /* when that began */
 	json_t *changes; /* what the configuration that is being installed changes */
 	uint64_t started_ms; /* on the loop's clock */
