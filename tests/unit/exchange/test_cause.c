@@ -53,7 +53,7 @@ static void what_failed_is_told_attempt_by_attempt(void **state)
 	assert_int_equal(c->attempt[0].phase, EXCHANGE_AWAITING);
 	assert_false(c->attempt[0].reused);
 	assert_true(c->attempt[0].lasted_us <= c->duration_us);
-	assert_true(str_starts(cause_str(c, c->attempt[0].backend), STR("127.0.0.1:")));
+	assert_true(str_starts(cause_str(c, c->attempt[0].backend), STR("127.")));
 	free(c);
 }
 
