@@ -126,10 +126,10 @@ static void what_is_no_key_that_is_of_use_is_refused(void **state)
 		jwks_free(&all);
 	}
 	/* One that is for something else is passed over. */
-	assert_int_equal(
-		verified(keys_of("{\"keys\":[" EDDSA_ALONE ",{\"kty\":\"oct\",\"k\":\"AAAA\"}," ES256_KEY "]}",
-				 ""),
-			ES256_TOKEN),
+	assert_int_equal(verified(keys_of("{\"keys\":[" EDDSA_ALONE
+					  ",{\"kty\":\"oct\",\"k\":\"AAAA\"}," ES256_KEY "]}",
+					  ""),
+				 ES256_TOKEN),
 		JWS_GOOD);
 }
 
