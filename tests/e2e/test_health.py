@@ -273,7 +273,7 @@ def test_requests_wait_no_longer_than_the_pending_timeout_whatever_happens_elsew
     assert proxy.get("/").status == 503
     assert 0.9 < time.monotonic() - begun < PATIENCE / 2
     assert proxy.logged()["reason"] == "no_backend"
-    assert len(proxy.events("health")) > 3
+    eventually(lambda: len(proxy.events("health")) > 3, "the other to have changed meanwhile")
 
 
 def test_requests_wait_no_longer_when_the_last_hope_is_gone(edge, shop):
@@ -373,7 +373,7 @@ def test_a_backend_that_may_be_changing_is_asked_more_often(edge, shop):
     shop.on("/healthz", reply(500))
     begun = time.monotonic()
     wait_state(proxy, shop, "down")
-    assert time.monotonic() - begun < 4.5 + 3 * 1.5 + PATIENCE / 10
+    assert time.monotonic() - begun < 13  # 4.5 + 3 * 1.5; at the old interval it would be 16 at least
 
 
 def test_a_connection_is_kept_between_checks_and_its_loss_is_no_failure(edge, shop):

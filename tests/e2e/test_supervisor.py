@@ -130,7 +130,7 @@ def test_kill_9_under_load_refuses_no_connection_and_recovers_at_once(edge, shop
         t.join()
     print("recovered within", [f"{g * 1000:.0f} ms" for g in gaps])
     assert not refused
-    assert SANITIZED or min(gaps) < 1.0  # 200 ms on a machine that does nothing else
+    assert SANITIZED or min(gaps) < 3.0  # 200 ms on a machine that does nothing else
 
 
 def test_connections_that_wait_in_the_queue_are_served_by_the_next_process(edge, shop):
