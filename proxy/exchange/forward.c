@@ -111,13 +111,13 @@ void forward_identify(struct exchange *x)
 		x->id = field_value(id);
 		return;
 	}
-	x->id = (struct str){arena_bytes(&x->arena, SPLIT_ID_CHARS), SPLIT_ID_CHARS};
-	split_new_id(x->edge->loop, (char *)(uintptr_t)x->id.p);
+	x->id = (struct str){arena_bytes(&x->arena, EDGE_ID_CHARS), EDGE_ID_CHARS};
+	edge_new_id(x->edge, (char *)(uintptr_t)x->id.p);
 }
 
 /* -- what routes say -- */
 
-static void apply(struct exchange *x, struct head *head, const struct conf_headers *h)
+static void change(struct exchange *x, struct head *head, const struct conf_headers *h)
 {
 	for (uint32_t i = 0; i < h->remove.n; i++)
 		fields_remove_name(&head->fields, h->remove.v[i]);
@@ -133,6 +133,12 @@ static void apply(struct exchange *x, struct head *head, const struct conf_heade
 	for (uint32_t i = 0; i < h->add_n; i++)
 		fields_add(&x->arena, &head->fields, field_id_of(h->add[i].name), h->add[i].name,
 			h->add[i].value);
+}
+
+static inline void apply(struct exchange *x, struct head *head, const struct conf_headers *h)
+{
+	if (h->remove.n || h->set_n || h->add_n)
+		change(x, head, h);
 }
 
 /* "/api/x?q" without "/api" is "/x?q"; without all of it, "/". */
