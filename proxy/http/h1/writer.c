@@ -89,16 +89,17 @@ static bool is_sendable(const struct field *f)
 
 static void put_fields(struct sink *s, const struct fields *fs)
 {
-	const struct field *f = fs->v, *last = f + fs->n;
+	const struct field *f = fs->v;
+	unsigned left = fs->n;
 
-	while (f < last) {
+	while (left) {
 		if (f->raw) {
 			const char *from = f->name, *end;
 
 			do {
 				end = f->value + f->value_len + 2;
 				f++;
-			} while (f < last && f->raw && f->name == end);
+			} while (--left && f->raw && f->name == end);
 			put(s, from, (size_t)(end - from));
 			continue;
 		}
@@ -109,6 +110,7 @@ static void put_fields(struct sink *s, const struct fields *fs)
 			PUT(s, "\r\n");
 		}
 		f++;
+		left--;
 	}
 }
 
