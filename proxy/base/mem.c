@@ -9,7 +9,8 @@
 #define RECYCLE 1
 #endif
 
-static const uint32_t class_size[BLOCK_CLASSES] = {1024, 4096, 16384, 65536};
+/* The largest holds 64 KiB of body and the head before it: an answer of that size is received in one call, not two. */
+static const uint32_t class_size[BLOCK_CLASSES] = {1024, 4096, 16384, 65536 + 4096};
 /* Free blocks kept for the next burst when a thread is idle. */
 static const uint32_t class_keep[BLOCK_CLASSES] = {64, 64, 16, 8};
 

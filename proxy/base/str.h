@@ -103,6 +103,8 @@ static inline void text_char(struct text *t, char c)
 }
 
 void text_u64(struct text *t, uint64_t v);
+/* v as sixteen hexadecimal digits, in lower case. */
+void text_hex_16(char to[16], uint64_t v);
 __attribute__((format(printf, 2, 3))) void text_fmt(struct text *t, const char *fmt, ...);
 static inline struct str text_str(const struct text *t)
 {

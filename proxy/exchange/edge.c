@@ -18,6 +18,17 @@ static void look_at_clock(struct edge *e)
 	strftime(e->date, sizeof(e->date), "date: %a, %d %b %Y %H:%M:%S GMT\r\n", &tm);
 }
 
+void edge_new_id(struct edge *e, char id[EDGE_ID_CHARS])
+{
+	if (e->ids == 0) {
+		e->ids = loop_random(e->loop);
+		text_hex_16(e->id_tail, loop_random(e->loop));
+	}
+	/* An odd factor: different counts stay different, and who takes some of the digits gets them spread evenly. */
+	text_hex_16(id, e->ids++ * 0x9e3779b97f4a7c15);
+	memcpy(id + EDGE_ID_CHARS / 2, e->id_tail, sizeof(e->id_tail));
+}
+
 struct str edge_date_line(struct edge *e)
 {
 	look_at_clock(e);

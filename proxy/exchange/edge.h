@@ -43,6 +43,8 @@ struct pool_traffic {
 	struct retry_budget retries;
 };
 
+#define EDGE_ID_CHARS 32 /* of a request's id */
+
 struct edge {
 	struct loop *loop;
 	uint32_t worker; /* its number, from 0 */
@@ -85,9 +87,13 @@ struct edge {
 	uint64_t second; /* that `date` is for */
 	char date[40]; /* "date: Sun, 06 Nov 1994 08:49:37 GMT\r\n" (RFC 9110 5.6.7) */
 	struct moment moment; /* of the line that was logged last */
+	uint64_t ids; /* requests that were given one */
+	char id_tail[EDGE_ID_CHARS / 2]; /* drawn by this worker when it gave its first one */
 	uint64_t wall_us; /* what CLOCK_REALTIME was ahead of CLOCK_MONOTONIC when last looked at */
 };
 
+/* An id that no other request has: a number that the worker counts, scrambled, and one that it drew. */
+void edge_new_id(struct edge *e, char id[EDGE_ID_CHARS]);
 /* The Date field's line for the current second; its bytes change with the next one. */
 struct str edge_date_line(struct edge *e);
 /* Microseconds since 1970 of a moment on the loop's clock. */

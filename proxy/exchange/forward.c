@@ -112,8 +112,8 @@ void forward_identify(struct exchange *x)
 		x->id = field_value(id);
 		return;
 	}
-	x->id = (struct str){arena_bytes(&x->arena, SPLIT_ID_CHARS), SPLIT_ID_CHARS};
-	split_new_id(x->edge->loop, (char *)(uintptr_t)x->id.p);
+	x->id = (struct str){arena_bytes(&x->arena, EDGE_ID_CHARS), EDGE_ID_CHARS};
+	edge_new_id(x->edge, (char *)(uintptr_t)x->id.p);
 }
 
 /* -- what routes say -- */

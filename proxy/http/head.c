@@ -260,12 +260,62 @@ void fields_copy(struct arena *a, struct fields *to, const struct fields *from)
 	fields_copy_to(a, to, from, arena_bytes(a, fields_bytes(from)));
 }
 
+/* -- the same for a head that lies in one run of bytes: they are copied at once, and what points there is moved -- */
+struct move {
+	struct arena *arena;
+	struct str from;
+	char *to;
+};
+
+/* n bytes at p; those that lie elsewhere are copied by themselves. */
+static inline const char *moved(const struct move *m, const char *p, size_t n)
+{
+	uintptr_t at = (uintptr_t)p - (uintptr_t)m->from.p;
+
+	if (__builtin_expect(at < m->from.n, 1))
+		return m->to + at;
+	return n ? memcpy(arena_bytes(m->arena, n), p, n) : p;
+}
+
+static void head_move(struct arena *a, struct head *to, const struct head *from)
+{
+	struct move m = {a, from->span, arena_bytes(a, from->span.n)};
+	struct fields *fs = &to->fields;
+
+	memcpy(m.to, m.from.p, m.from.n);
+	to->method.p = moved(&m, from->method.p, from->method.n);
+	to->scheme.p = moved(&m, from->scheme.p, from->scheme.n);
+	to->authority.p = moved(&m, from->authority.p, from->authority.n);
+	to->path.p = moved(&m, from->path.p, from->path.n);
+	to->protocol.p = moved(&m, from->protocol.p, from->protocol.n);
+	fs->cap = (uint16_t)MIN(UINT16_MAX, fs->n + 16);
+	fs->v = arena_room(a, fs->cap * sizeof(*fs->v));
+	for (unsigned i = 0; i < fs->n; i++) {
+		struct field f = from->fields.v[i];
+
+		if (f.raw) {
+			f.name = moved(&m, f.name, field_bytes(&f));
+			f.value = f.name + f.name_len + 2;
+		} else {
+			f.name = moved(&m, f.name, f.name_len);
+			f.value = moved(&m, f.value, f.value_len);
+		}
+		fs->v[i] = f;
+	}
+}
+
 void head_copy(struct arena *a, struct head *to, const struct head *from)
 {
-	char *at = arena_bytes(a, from->method.n + from->scheme.n + from->authority.n + from->path.n +
-					  from->protocol.n + fields_bytes(&from->fields));
+	char *at;
 
 	*to = *from;
+	to->span = STR_NONE;
+	if (from->span.n) {
+		head_move(a, to, from);
+		return;
+	}
+	at = arena_bytes(a, from->method.n + from->scheme.n + from->authority.n + from->path.n +
+				    from->protocol.n + fields_bytes(&from->fields));
 	at = put(at, &to->method);
 	at = put(at, &to->scheme);
 	at = put(at, &to->authority);

@@ -96,6 +96,8 @@ struct head {
 	uint16_t reject; /* enum reason */
 	uint64_t length;
 	struct fields fields;
+	struct str
+		span; /* one run of bytes in which most of what is borrowed lies, so that head_copy() is quick; empty: none */
 };
 
 struct field_row {
@@ -163,7 +165,7 @@ static inline struct str field_std_name(enum field_id id)
  * brackets; a port of 1 to 65535. No userinfo, no list, not empty. */
 bool authority_is_valid(struct str a);
 
-/* A copy whose fields and bytes all lie in the arena; neighbours stay neighbours, so `raw` stays true. */
+/* A copy whose fields and bytes all lie in the arena; neighbours stay neighbours, so `raw` stays true. It has no span. */
 void head_copy(struct arena *a, struct head *to, const struct head *from);
 void fields_copy(struct arena *a, struct fields *to, const struct fields *from);
 

@@ -131,22 +131,25 @@ void loop_free(struct loop *l)
 	*l = (struct loop){0};
 }
 
+static inline bool run_first(struct list *tasks)
+{
+	struct list *link = tasks->next;
+	struct task *t;
+
+	if (link == tasks)
+		return false;
+	t = CONTAINER(link, struct task, link);
+	list_remove(link);
+	t->run(t);
+	return true;
+}
+
 void loop_run_tasks(struct loop *l)
 {
-	int phase = 0;
-
 	/* Flushing may owe owners something again, so each round begins with the lowest phase that has work. */
-	while (phase < LOOP_PHASES) {
-		struct list *head = &l->tasks[phase], *link = head->next;
-
-		if (link == head) {
-			phase++;
-			continue;
-		}
-		list_remove(link);
-		CONTAINER(link, struct task, link)->run(CONTAINER(link, struct task, link));
-		phase = 0;
-	}
+	while (run_first(&l->tasks[LOOP_READY]) || run_first(&l->tasks[LOOP_FLUSH]) ||
+		run_first(&l->tasks[LOOP_REAP]))
+		;
 }
 
 static void tick(struct loop *l, int flags)

@@ -300,25 +300,8 @@ struct split_result split_pick(struct split_state *state, struct loop *l, const 
 	return result;
 }
 
-/* Eight hexadecimal digits at once, in whichever order: every request gets an id, and a loop over its digits costs 270
- * instructions, this 60. */
-static uint64_t hex_8(uint32_t bits)
-{
-	uint64_t x = bits, letter;
-
-	x = (x | x << 16) & 0x0000ffff0000ffff;
-	x = (x | x << 8) & 0x00ff00ff00ff00ff;
-	x = (x | x << 4) & 0x0f0f0f0f0f0f0f0f;
-	letter = (x + 0x0606060606060606) >> 4 & 0x0101010101010101;
-	return x + 0x3030303030303030 + letter * ('a' - '0' - 10);
-}
-
 void split_new_id(struct loop *l, char id[SPLIT_ID_CHARS])
 {
-	for (int i = 0; i < SPLIT_ID_CHARS; i += 16) {
-		uint64_t bits = loop_random(l),
-			 digits[2] = {hex_8((uint32_t)bits), hex_8((uint32_t)(bits >> 32))};
-
-		memcpy(id + i, digits, sizeof(digits));
-	}
+	for (int i = 0; i < SPLIT_ID_CHARS; i += 16)
+		text_hex_16(id + i, loop_random(l));
 }

@@ -372,6 +372,8 @@ static enum h1_result finish(struct h1_message *m, const struct h1_cursor *c, en
 		m->why = too_large;
 		r = H1_BAD;
 	}
+	if (r == H1_COMPLETE)
+		m->head.span = (struct str){p, m->size};
 	return r;
 }
 

@@ -76,7 +76,10 @@ void h1_flush(struct h1_conn *c)
 		ssize_t n = transport_writev(c->base.transport, iov, chain_iov(&c->out, iov, H1_IOV));
 
 		if (n > 0) {
-			chain_drain(h1_mem(c), &c->out, (size_t)n);
+			if ((size_t)n == c->out.n)
+				chain_clear(h1_mem(c), &c->out);
+			else
+				chain_drain(h1_mem(c), &c->out, (size_t)n);
 			if (c->stream)
 				c->stream->begun = true;
 			deadline_disarm(c->base.loop, &c->write_by);

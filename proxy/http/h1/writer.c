@@ -89,22 +89,28 @@ static bool is_sendable(const struct field *f)
 
 static void put_fields(struct sink *s, const struct fields *fs)
 {
-	unsigned i = 0;
+	const struct field *f = fs->v;
+	unsigned left = fs->n;
 
-	while (i < fs->n) {
-		const struct field *f = &fs->v[i++];
-		const char *end = f->value + f->value_len + 2;
-
+	while (left) {
 		if (f->raw) {
-			for (; i < fs->n && fs->v[i].raw && fs->v[i].name == end; i++)
-				end = fs->v[i].value + fs->v[i].value_len + 2;
-			put(s, f->name, (size_t)(end - f->name));
-		} else if (is_sendable(f)) {
+			const char *from = f->name, *end;
+
+			do {
+				end = f->value + f->value_len + 2;
+				f++;
+			} while (--left && f->raw && f->name == end);
+			put(s, from, (size_t)(end - from));
+			continue;
+		}
+		if (is_sendable(f)) {
 			put(s, f->name, f->name_len);
 			PUT(s, ": ");
 			put_str(s, field_value(f));
 			PUT(s, "\r\n");
 		}
+		f++;
+		left--;
 	}
 }
 

@@ -2,6 +2,7 @@
 #include "unit.h"
 #include "base/addr.h"
 #include "base/escape.h"
+#include "base/obj.h"
 #include "base/reason.h"
 
 static void numbers_are_digits_and_nothing_else(void **state)
@@ -13,6 +14,8 @@ static void numbers_are_digits_and_nothing_else(void **state)
 	(void)state;
 	assert_true(str_to_u64(STR("18446744073709551615"), &v));
 	assert_true(v == UINT64_MAX);
+	assert_true(str_to_u64(STR("9999999999999999999"), &v));
+	assert_true(v == 9999999999999999999u);
 	assert_true(str_to_u64(STR("010"), &v) && v == 10);
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
 		assert_false(str_to_u64(str_of(bad[i]), &v));
@@ -137,6 +140,19 @@ static void every_reason_is_found_by_the_name_that_users_see(void **state)
 	assert_int_equal(reason_from_name(STR("nonsense")), REASON_NONE);
 }
 
+static void sixteen_digits_are_the_number(void **state)
+{
+	static const uint64_t numbers[] = {0, 1, 0xf, 0xdeadbeef, 0x0123456789abcdef, UINT64_MAX};
+	char digits[17] = "", want[17];
+
+	(void)state;
+	for (size_t i = 0; i < COUNT_OF(numbers); i++) {
+		text_hex_16(digits, numbers[i]);
+		snprintf(want, sizeof(want), "%016llx", (unsigned long long)numbers[i]);
+		assert_string_equal(digits, want);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -149,6 +165,7 @@ int main(void)
 		cmocka_unit_test(addresses_are_written_as_they_are_read),
 		cmocka_unit_test(a_network_has_its_addresses_and_no_others),
 		cmocka_unit_test(every_reason_is_found_by_the_name_that_users_see),
+		cmocka_unit_test(sixteen_digits_are_the_number),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

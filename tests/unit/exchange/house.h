@@ -270,7 +270,8 @@ static inline uint32_t house_in_flight(const struct house *h)
 /* Bytes of blocks that somebody holds: all but the one that sockets are read into. */
 static inline size_t house_held(const struct house *h)
 {
-	return h->worker.loop.mem.in_use - (h->worker.loop.mem.read_block ? 64 * 1024 : 0);
+	return h->worker.loop.mem.in_use -
+	       (h->worker.loop.mem.read_block ? mem_block_max() + sizeof(struct block) : 0);
 }
 
 static inline void house_free(struct house *h)

@@ -115,6 +115,42 @@ static void a_copy_owns_its_bytes_and_neighbours_stay_neighbours(void **state)
 	arena_free(&a);
 }
 
+static void a_copy_of_one_run_of_bytes_owns_what_lies_outside_it_too(void **state)
+{
+	char run[] = "GET /x HTTP/1.1\r\nHost: a\r\nA: 1\r\nB:22\r\n\r\n", outside[] = "C: 3\r\n",
+	     host[] = "b";
+	struct field v[3] = {
+		{.name = run + 26, .name_len = 1, .value = run + 29, .value_len = 1, .raw = true},
+		{.name = run + 32, .name_len = 1, .value = run + 34, .value_len = 2},
+		{.name = outside, .name_len = 1, .value = outside + 3, .value_len = 1, .raw = true},
+	};
+	struct head from = {.method = {run, 3},
+			    .authority = {host, 1},
+			    .path = {run + 4, 2},
+			    .fields = {v, 3, 3},
+			    .span = {run, sizeof(run) - 1}},
+		    to;
+	struct arena a;
+
+	(void)state;
+	arena_init(&a, NULL);
+	head_copy(&a, &to, &from);
+	memset(run, '?', sizeof(run));
+	memset(outside, '?', sizeof(outside));
+	host[0] = '?';
+	assert_int_equal(to.span.n, 0);
+	assert_true(str_eq(to.method, STR("GET")) && str_eq(to.path, STR("/x")));
+	assert_true(str_eq(to.authority, STR("b")) && to.scheme.n == 0);
+	assert_memory_equal(to.fields.v[0].name, "A: 1\r\n", 6);
+	assert_true(str_eq(field_name(&to.fields.v[1]), STR("B")));
+	assert_true(str_eq(field_value(&to.fields.v[1]), STR("22")));
+	assert_memory_equal(to.fields.v[2].name, "C: 3\r\n", 6);
+	assert_true(str_eq(field_value(&to.fields.v[2]), STR("3")));
+	fields_add(&a, &to.fields, FIELD_OTHER, STR("d"), STR("e"));
+	assert_int_equal(to.fields.n, 4);
+	arena_free(&a);
+}
+
 static void authorities_are_a_host_and_a_port(void **state)
 {
 	(void)state;
@@ -146,6 +182,7 @@ int main(void)
 		cmocka_unit_test(only_methods_that_change_nothing_twice_are_idempotent),
 		cmocka_unit_test(fields_are_added_found_and_removed_in_order),
 		cmocka_unit_test(a_copy_owns_its_bytes_and_neighbours_stay_neighbours),
+		cmocka_unit_test(a_copy_of_one_run_of_bytes_owns_what_lies_outside_it_too),
 		cmocka_unit_test(authorities_are_a_host_and_a_port),
 		cmocka_unit_test(known_codes_have_a_phrase),
 	};
