@@ -9,7 +9,7 @@ UNITS = {"cpu": ("CPU per request, µs", 1, ",.1f"), "instructions": ("User inst
          "syscalls": ("System calls per request, without waiting for events", 1, ",.2f"),
          "idle": ("Memory per idle connection, bytes", 1, ",.0f")}
 TENANT_UNITS = {"load": ("start until served, s", 1, ",.2f"), "memory": ("memory, MiB", 1 << 20, ",.0f"),
-                "reload": ("CPU of a reload, s", 1, ",.2f"), "cost": ("CPU per request, µs", 1, ",.1f"),
+                "reload": ("CPU of a reload that changes one, s", 1, ",.2f"), "cost": ("CPU per request, µs", 1, ",.1f"),
                 "one": ("with one tenant, µs", 1, ",.1f")}
 
 

@@ -12,11 +12,16 @@ CONTENDERS = ("weir", "nginx", "haproxy")
 START_DISTURBED = 0.3  # a start is short, and /proc/stat counts in ticks of 10 ms
 
 
-def _nginx(site, port, n, master):
+def _host(i, turn):
+    """The first tenant has another host in every turn: what a reload finds changed."""
+    return f"t{i}.test" if i else f"t0-{turn}.test" if turn else "t0.test"
+
+
+def _nginx(site, port, n, master, turn):
     servers = "".join(
         f"upstream u{i} {{ server 127.0.0.1:{site.origin.ports['plain']}; keepalive 64; "
         "keepalive_requests 1000000000; keepalive_timeout 1h; }\n"
-        f"server {{ listen 127.0.0.1:{port}; server_name t{i}.test; location / {{ proxy_pass http://u{i}; }} }}\n"
+        f"server {{ listen 127.0.0.1:{port}; server_name {_host(i, turn)}; location / {{ proxy_pass http://u{i}; }} }}\n"
         for i in range(n))
     return (f"user {site.user}; daemon off; master_process {master}; worker_processes 1; worker_rlimit_nofile 20000;\n"
             f"pid {site.dir}/nginx-tenants.pid; error_log {site.dir}/nginx-tenants.log error;\n"
@@ -29,10 +34,10 @@ def _nginx(site, port, n, master):
             "proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;\n" + servers + "}\n")
 
 
-def _haproxy(site, port, n):
-    names = os.path.join(site.dir, "haproxy-tenants.map")
+def _haproxy(site, port, n, turn):
+    names = os.path.join(site.dir, f"haproxy-{n}-tenants.map")
     with open(names, "w", encoding="ascii") as f:
-        f.writelines(f"t{i}.test b{i}\n" for i in range(n))
+        f.writelines(f"{_host(i, turn)} b{i}\n" for i in range(n))
     backends = "".join(f"backend b{i}\n\tserver o 127.0.0.1:{site.origin.ports['plain']} pool-purge-delay 1h\n"
                        for i in range(n))
     return ("global\n\tnbthread 1\n\tmaxconn 8192\ndefaults\n\tmode http\n\tmaxconn 8192\n\toption forwardfor\n"
@@ -41,9 +46,9 @@ def _haproxy(site, port, n):
             f"\tuse_backend %[req.hdr(host),lower,map_str({names})]\n" + backends)
 
 
-def _weir(site, port, n):
+def _weir(site, port, n, turn):
     tenants = "".join(
-        f"  t{i}:\n    hosts: [t{i}.test]\n    services:\n      web:\n        split: {{sticky: none}}\n"
+        f"  t{i}:\n    hosts: [{_host(i, turn)}]\n    services:\n      web:\n        split: {{sticky: none}}\n"
         "        breaker: {connections: 8192, requests: 8192, pending: 8192}\n        pools:\n"
         f"          blue: {{weight: 100, backends: [\"127.0.0.1:{site.origin.ports['plain']}\"]}}\n" for i in range(n))
     return (f"workers: 1\nuser: {site.user}\nstate_dir: {site.dir}/weir-tenants-state\nlog:\n"
@@ -62,19 +67,21 @@ class Case:
         self.peer, self.site, self.n = peer, site, n
         self.port = peers.free_port()
         self.path = os.path.join(site.dir, f"{peer.name}-{n}-tenants.conf")
-        command = list(peer.command)
-        self.reload_signal = signal.SIGHUP
-        if peer.name == "nginx":
-            text = _nginx(site, self.port, n, "on")
-        elif peer.name == "haproxy":
-            text = _haproxy(site, self.port, n)
-            command = ["haproxy", "-W", "-f"]
-            self.reload_signal = signal.SIGUSR2
+        command = ["haproxy", "-W", "-f"] if peer.name == "haproxy" else peer.command
+        self.reload_signal = signal.SIGUSR2 if peer.name == "haproxy" else signal.SIGHUP
+        self.command = [*command, self.path]
+        self.write()
+
+    def write(self, turn=0):
+        """turn: the first tenant is another one in each, so that a reload has one to change."""
+        if self.peer.name == "nginx":
+            text = _nginx(self.site, self.port, self.n, "on", turn)
+        elif self.peer.name == "haproxy":
+            text = _haproxy(self.site, self.port, self.n, turn)
         else:
-            text = _weir(site, self.port, n)
+            text = _weir(self.site, self.port, self.n, turn)
         with open(self.path, "w", encoding="ascii") as f:
             f.write(text)
-        self.command = [*command, self.path]
 
     def start(self):
         return peers.launch(self.peer, self.site, self.command, {"plain": self.port}, "plain", patience=60,
@@ -94,19 +101,21 @@ def tree_cpu_s(running):
     return total
 
 
-def reload_cpu_s(running, how):
-    """CPU of one reload: until nothing has been used for a second."""
+def reload_cpu_s(running, case, turn):
+    """CPU of a reload that changes the first tenant: until it is served, and nothing has been used for a second."""
+    case.write(turn)
     before = last = tree_cpu_s(running)
-    os.kill(running.process.pid, how)
-    quiet, deadline = time.monotonic(), time.monotonic() + 60
-    while time.monotonic() < deadline and (time.monotonic() - quiet < 1 or last - before < 0.001):
+    os.kill(running.process.pid, case.reload_signal)
+    quiet, deadline, served = time.monotonic(), time.monotonic() + 60, False
+    while not served or time.monotonic() - quiet < 1:
+        if time.monotonic() > deadline:
+            raise peers.Failed("a reload did not end within 60 s")
         time.sleep(0.05)
+        served = served or peers.answers(case.port, _host(0, turn), True, b"HTTP/1.1 200")
         now = tree_cpu_s(running)
         if now - last > 0.003:
             quiet = time.monotonic()
         last = now
-        if last - before < 0.001 and time.monotonic() - quiet > 5:
-            break
     return last - before
 
 
@@ -137,7 +146,7 @@ def run(peer, site, rounds, scale):
                 disturbed["load"].add(i)
             found["memory"].append(measure.settled_memory(running))
             cost(site, case, running, scale, i, found["cost"], disturbed["cost"])
-            found["reload"].append(reload_cpu_s(running, case.reload_signal))
+            found["reload"].append(reload_cpu_s(running, case, i + 1))
         finally:
             running.stop()
         running = single.start()

@@ -266,10 +266,22 @@ static int begin(const OSSL_CORE_HANDLE *core, const OSSL_DISPATCH *from_core,
 	return 1;
 }
 
-bool tls_kdf_install(void)
+bool tls_kdf_install(struct tls_kdf *k)
 {
-	/* Whoever loads one by hand must load the default one too: it is no longer there by itself. */
-	return !EVP_default_properties_is_fips_enabled(NULL) && OSSL_PROVIDER_load(NULL, "default") &&
-	       OSSL_PROVIDER_add_builtin(NULL, NAME, begin) == 1 && OSSL_PROVIDER_load(NULL, NAME) &&
-	       EVP_set_default_properties(NULL, "?provider=" NAME) == 1;
+	*k = (struct tls_kdf){0};
+	if (EVP_default_properties_is_fips_enabled(NULL))
+		return false;
+	k->all_else = OSSL_PROVIDER_load(NULL, "default");
+	if (k->all_else && OSSL_PROVIDER_add_builtin(NULL, NAME, begin) == 1)
+		k->own = OSSL_PROVIDER_load(NULL, NAME);
+	return k->own && EVP_set_default_properties(NULL, "?provider=" NAME) == 1;
+}
+
+void tls_kdf_remove(struct tls_kdf *k)
+{
+	if (k->own)
+		OSSL_PROVIDER_unload(k->own);
+	if (k->all_else)
+		OSSL_PROVIDER_unload(k->all_else);
+	*k = (struct tls_kdf){0};
 }

@@ -7,10 +7,19 @@
 #ifndef WEIR_IO_TLS_KDF_H
 #define WEIR_IO_TLS_KDF_H
 
+#include <openssl/types.h>
 #include <stdbool.h>
+
+struct tls_kdf {
+	OSSL_PROVIDER *
+		all_else; /* OpenSSL's own, which is no longer there by itself once another was loaded by hand */
+	OSSL_PROVIDER *own; /* NULL: not installed */
+};
 
 /* Makes the whole process prefer it: once, before the first TLS context is made. False when OpenSSL will not have it, or when it was
  * configured with properties of its own (FIPS): what OpenSSL brings is then used as ever. */
-bool tls_kdf_install(void);
+bool tls_kdf_install(struct tls_kdf *k);
+/* At the end, when no TLS context is left. */
+void tls_kdf_remove(struct tls_kdf *k);
 
 #endif

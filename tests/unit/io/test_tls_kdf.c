@@ -199,7 +199,12 @@ int main(void)
 		cmocka_unit_test(what_cannot_be_meant_is_refused),
 	};
 
-	if (!tls_kdf_install())
+	struct tls_kdf kdf;
+	int failed;
+
+	if (!tls_kdf_install(&kdf))
 		return 1;
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	failed = cmocka_run_group_tests(tests, NULL, NULL);
+	tls_kdf_remove(&kdf);
+	return failed;
 }
