@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include "control/control.h"
-#include "io/tls_kdf.h"
 
 struct worker_process_options {
 	const char *config;
@@ -19,17 +18,12 @@ static int run(const void *parsed, const struct cli_list *arguments)
 {
 	const struct worker_process_options *o = parsed;
 	const struct control_options control = {.config = o->config, .watch = o->watch};
-	struct tls_kdf kdf;
-	int code;
 
 	(void)arguments;
 	if (!o->config || fcntl(CHANNEL_FD, F_SETFD, FD_CLOEXEC) < 0 ||
 		fcntl(CHANNEL_CRASH_FD, F_SETFD, FD_CLOEXEC) < 0)
 		return cli_usage(&worker_process_command, "this is for weir itself: use \"weir run\"");
-	tls_kdf_install(&kdf);
-	code = control_run(&control);
-	tls_kdf_remove(&kdf);
-	return code;
+	return control_run(&control);
 }
 
 const struct cli_command worker_process_command = {
