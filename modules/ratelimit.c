@@ -71,6 +71,7 @@ static bool is_address(struct str s)
 static const struct config_type type_redis_address = {
 	.name = "address",
 	.expects = "HOST:PORT or unix:/PATH",
+	.schema = "{\"type\": \"string\"}",
 	.valid = is_address,
 	.parse = type_text_parse,
 	.init = type_text_init,

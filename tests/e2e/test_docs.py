@@ -47,7 +47,7 @@ def supply(node, directory, pair):
                 mmdb.write(directory / value, {"192.0.2.0/24": mmdb.place("DE")})
             elif name == "key":
                 put(value, key)
-            elif name == "errors":
+            elif name == "errors" and isinstance(value, dict):
                 for page in value.values():
                     put(page, b"sorry")
             else:
