@@ -11,7 +11,7 @@
 #define CONNECT_MS  2000 /* from the first packet to the end of the greeting */
 #define SILENT_MS   3000 /* LATE for so long: the connection is taken for dead */
 #define REST_MIN_MS 100 /* doubled with each failure, and up to a half more by chance */
-#define REST_MAX_MS 5000
+#define REST_MAX_MS 2000
 #define GOOD_MS     1000 /* a connection that lasted so long is replaced at once */
 #define SLOTS_MAX   4096 /* questions under way */
 #define ARRAY_MAX   64 /* elements of an answer */
