@@ -201,9 +201,10 @@ struct process *supervisor_start_process(struct supervisor *s, int program_fd, j
 		return NULL;
 	}
 	supervisor_attend(s, p);
+	/* An upgrade is to fail if the new program cannot serve the file: there is one who serves. */
 	channel_send(&p->channel, "begin",
-		json_pack(
-			"{s:O, s:O*, s:O*}", "events", s->events, "state", state, "last_good", s->good.files),
+		json_pack("{s:O, s:O*, s:O*}", "events", s->events, "state", state, "last_good",
+			s->upgrade.state == UPGRADE_NONE ? s->good.files : NULL),
 		NULL, 0);
 	return p;
 }

@@ -3,6 +3,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -410,14 +411,11 @@ def test_the_command_says_why_the_old_process_goes_on(edge, shop, program):
     assert proxy.get("/").status == 200
 
 
-def test_nothing_is_changed_while_one_process_hands_over_to_the_other(edge, origin, shop, program, pki):
-    certificate = pki.server("acme.test")
-    listeners = {"http": http(), "https": https(certificate)}
-    proxy = edge(site(pools={"blue": pool(shop, weight=100), "green": pool(origin("green"), weight=0)}, listeners=listeners), program=program)
-    file = Path(proxy.conf["listeners"]["https"]["tls"]["certificates"][0]["cert"])
-    good = file.read_bytes()
-    file.unlink()
-    os.mkfifo(file)  # who opens it waits for us
+def test_nothing_is_changed_while_one_process_hands_over_to_the_other(edge, origin, shop, program):
+    proxy = edge(site(pools={"blue": pool(shop, weight=100), "green": pool(origin("green"), weight=0)}), program=program)
+    # A new program that starts, and neither serves nor ends until it is told: `python3 worker-process -c FILE`, where weir was started.
+    (proxy.dir / "worker-process").write_text("import os, sys, time\nwhile not os.path.exists('go'):\n    time.sleep(0.02)\nsys.exit(9)\n")
+    replace(program, Path(sys.executable).resolve().read_bytes())
     answer = []
     thread = threading.Thread(target=lambda: answer.append(proxy.cli("upgrade")))
     thread.start()
@@ -434,12 +432,11 @@ def test_nothing_is_changed_while_one_process_hands_over_to_the_other(edge, orig
         assert proxy.admin("POST", "/v1/reload").status == 409
         assert proxy.get("/").status == 200
     finally:
-        with open(file, "wb"):
-            thread.join(PATIENCE * 3)
-    assert answer[0].code == 1 and file.name in answer[0].err
+        (proxy.dir / "go").touch()
+        thread.join(PATIENCE * 3)
+    assert answer[0].code == 1 and "the new process ended with status 9" in answer[0].err
     assert proxy.cli("weights", "acme/shop", "green=50").code == 0
-    file.unlink()
-    file.write_bytes(good)
+    replace(program)
     assert proxy.cli("upgrade").code == 0
     assert proxy.cli("weights", "acme/shop", "green=51").code == 0
 
