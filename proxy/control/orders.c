@@ -181,10 +181,6 @@ void orders_tell_ready(struct control *c)
 {
 	channel_send(&c->orders.channel, "ready",
 		json_pack("{s:I}", "generation", (json_int_t)c->snapshot->generation), NULL, 0);
-}
-
-void orders_log_events(struct control *c)
-{
 	for (size_t i = 0; i < json_array_size(c->orders.events); i++)
 		on_event(c, json_array_get(c->orders.events, i));
 	json_decref(c->orders.events);
