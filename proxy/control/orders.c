@@ -198,10 +198,6 @@ void orders_tell_ready(struct control *c)
 		json_pack("{s:I, s:I}", "generation", (json_int_t)c->snapshot->generation, "fingerprint",
 			(json_int_t)c->snapshot->conf->fingerprint),
 		NULL, 0);
-}
-
-void orders_log_events(struct control *c)
-{
 	for (size_t i = 0; i < json_array_size(c->orders.events); i++)
 		on_event(c, json_array_get(c->orders.events, i));
 	json_decref(c->orders.events);

@@ -46,8 +46,6 @@ uint64_t orders_ask_upgrade(struct control *c);
 /* Something that was begun has ended: if that was the last and a successor waits for what is known, it is handed over. */
 void orders_settled(struct control *c);
 void orders_tell_ready(struct control *c);
-/* What the supervisor had to tell when there was no log. Once. */
-void orders_log_events(struct control *c);
 void orders_tell_failed(struct control *c, const char *why);
 void orders_tell_reloaded(struct control *c, const char *outcome, uint64_t generation);
 

@@ -382,8 +382,8 @@ void reload_installed(struct control *c)
 	tell_listening(c, admin, admin_listeners(&conf->admin, &texts, admin));
 	metrics_reloaded(&c->metrics, RELOAD_APPLIED);
 	if (c->state == CONTROL_STARTING) {
-		orders_tell_ready(
-			c); /* first: one who has seen the event may kill us, and that is no failed start */
+		/* Before the event: whoever has seen it may kill us, and that is no failed start. */
+		orders_tell_ready(c);
 		event_emit(&c->io, CONF_LEVEL_INFO, "ready",
 			json_pack("{s:I, s:i, s:i, s:s}", "generation", generation, "workers",
 				(int)c->worker_n, "tenants", (int)c->snapshot->conf->tenant_n, "version",
@@ -396,7 +396,6 @@ void reload_installed(struct control *c)
 		} else {
 			reload_log_end(&c->reloads, NULL);
 		}
-		orders_log_events(c);
 	} else {
 		tell_ended(c, CONF_LEVEL_INFO,
 			json_pack("{s:s, s:I, s:i, s:o}", "outcome", "applied", "generation", generation,

@@ -8,7 +8,6 @@ import struct
 import subprocess
 import sys
 from pathlib import Path
-
 from support.wire import RefusedPort
 
 MODES = ("ok", "500", "503", "reset")
