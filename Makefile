@@ -24,7 +24,7 @@ PREFIX ?= /usr/local
 VERSION := 0.1.0
 Q := $(if $(V),,@)
 
-PKGS := libevent_core openssl libnghttp2 yaml-0.1 jansson libpcre2-8 libcares libxxhash sqlite3 libmaxminddb \
+PKGS := libevent_core openssl libnghttp2 yaml-0.1 jansson libpcre2-8 libcares libxxhash sqlite3 libmaxminddb hiredis \
 	zlib libbrotlienc libzstd
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 PKG_LIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lcrypt -lpthread -lm -ldl
@@ -62,6 +62,9 @@ $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
 	@echo "  CC   $<"
 	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+# Becomes part of it (.incbin), which the compiler's list of what was read does not tell.
+$(BUILD)/proxy/control/admin/dashboard.o build-fuzz/obj/proxy/control/admin/dashboard.o: proxy/control/admin/dashboard.html
 
 -include $(OBJ:.o=.d)
 

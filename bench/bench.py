@@ -8,11 +8,11 @@ import sys
 import tempfile
 import time
 
-from lib import load, machine, measure, peers, report, tenants
+from lib import load, machine, measure, modules, peers, report, tenants
 from lib.workloads import BY_NAME, COUNTED, IDLE, QUICK, SIZES, WORKLOADS
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-PARTS = ["cpu", "instructions", "syscalls", "idle", "latency", "tenants"]
+PARTS = ["cpu", "instructions", "syscalls", "idle", "latency", "tenants", "modules"]
 PROBLEMS = (peers.Failed, load.Wrong, OSError)
 
 
@@ -25,6 +25,8 @@ def arguments():
     p.add_argument("--only", default=env("BENCH_ONLY", ""), help="workloads: " + ",".join([*BY_NAME, *IDLE]))
     p.add_argument("--parts", default=env("BENCH_PARTS", ""), help="of: " + ",".join(PARTS))
     p.add_argument("--peers", default=env("BENCH_PEERS", ""), help="contenders; the relay always takes part")
+    p.add_argument("--modules", default=env("BENCH_MODULES", ""), help="of the part modules: "
+                   + ",".join(r.name for r in modules.ROWS))
     p.add_argument("--rounds", type=int, default=int(env("BENCH_ROUNDS", "0")), help="0: 5, quick 2")
     p.add_argument("--scale", type=float, default=float(env("BENCH_SCALE", "0")),
                    help="factor on the number of requests; 0: 1, quick 0.4")
@@ -38,11 +40,13 @@ def arguments():
     a.scale = a.scale or (0.4 if a.quick else 1.0)
     known = [*BY_NAME, *IDLE]
     if not a.out:  # what a narrowed run found never replaces a full run's results
-        full = not (a.quick or a.only or a.parts or a.peers)
+        full = not (a.quick or a.only or a.parts or a.peers or a.modules)
         a.out = os.path.join(HERE, "results") if full else os.path.join(a.build, "bench", "results")
     a.only = a.only.split(",") if a.only else [*QUICK] if a.quick else known
     a.parts = a.parts.split(",") if a.parts else ["cpu"] if a.quick else PARTS
-    for given, allowed, what in ((a.only, known, "workload"), (a.parts, PARTS, "part")):
+    a.modules = a.modules.split(",") if a.modules else []
+    for given, allowed, what in ((a.only, known, "workload"), (a.parts, PARTS, "part"),
+                                 (a.modules, [r.name for r in modules.ROWS], "row of modules")):
         for name in given:
             if name not in allowed:
                 p.error(f"no {what} is called {name!r}; there are {', '.join(allowed)}")
@@ -205,7 +209,7 @@ class Bench:
 
     def tenants(self):
         say(f"{tenants.COUNT:,} tenants")
-        table = {"load": {}, "memory": {}, "reload": {}, "cost": {}}
+        table = {key: {} for key in report.TENANT_UNITS}
         for p in self.rows:
             if p.name not in tenants.CONTENDERS:
                 continue
@@ -215,8 +219,32 @@ class Bench:
                 cells = {k: measure.failed(e) for k in table}
             for key, value in cells.items():
                 table[key][p.name] = value
-            say(f"  {p.name}: " + ", ".join(f"{k} {report.show(c, s[1], s[2], spread=False)}" for (k, c), s in
-                                            zip(cells.items(), report.TENANT_UNITS.values())))
+            say(f"  {p.name}: " + ", ".join(f"{k} {report.show(cells[k], s[1], s[2], spread=False)}"
+                                            for k, s in report.TENANT_UNITS.items()))
+        return table
+
+    # -- what modules cost: weir alone --
+
+    def modules(self):
+        say("instructions per request with modules")
+        table = {}
+        weir = next((p for p in self.rows if p.name == "weir"), None)
+        if weir is None:
+            return table
+        chosen, without_row, not_there = modules.rows(weir, self.a.modules)
+        values = modules.things(self.site)
+        if without_row:
+            say(f"  no row of the bench: {', '.join(without_row)}")
+        if not_there:
+            say(f"  not in this weir: {', '.join(not_there)}")
+        for row in (modules.NONE, modules.ELSEWHERE, *chosen):
+            name = getattr(row, "name", row)
+            try:
+                cell = measure.cell([modules.run(weir, self.site, row, chosen, values)])
+            except PROBLEMS as e:
+                cell = measure.failed(e)
+            table[name] = {"weir": cell}
+            say(f"  {modules.TITLES[name]}: {report.show(cell, form=',.0f')}")
         return table
 
 

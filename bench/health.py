@@ -56,6 +56,12 @@ def thread_seconds(pid):
     return {int(t.name): int((t / "schedstat").read_text().split()[0]) / 1e9 for t in Path(f"/proc/{pid}/task").iterdir()}
 
 
+def worker_process(supervisor):
+    """The process that serves; its first thread is control."""
+    children = [int(pid) for t in Path(f"/proc/{supervisor}/task").iterdir() for pid in (t / "children").read_text().split()]
+    return max(children)
+
+
 def configuration(directory, args, port):
     check = {"http": {"path": "/healthz"}} if args.kind == "http" else {args.kind: {}}
     addresses = [f"127.{1 + i // 62500}.{i // 250 % 250}.{1 + i % 250}:{port}" for i in range(args.backends)]
@@ -73,7 +79,7 @@ def events(directory, kind):
     return [e for e in map(json.loads, lines) if e["event"] == kind]
 
 
-def wait_for(condition, what, patience=60):
+def wait_for(condition, what, patience=180):
     deadline = time.monotonic() + patience
     while not condition():
         if time.monotonic() > deadline:
@@ -92,12 +98,13 @@ def reload_seconds(process, directory, conf, i):
 
 def measure(process, directory, conf, args):
     wait_for(lambda: len(events(directory, "health")) >= args.backends, "the first pass of every backend")
-    begun, start = thread_seconds(process.pid), time.monotonic()
+    pid = worker_process(process.pid)
+    begun, start = thread_seconds(pid), time.monotonic()
     time.sleep(args.seconds)
     elapsed = time.monotonic() - start
-    used = {t: s - begun.get(t, 0) for t, s in thread_seconds(process.pid).items()}
+    used = {t: s - begun.get(t, 0) for t, s in thread_seconds(pid).items()}
     reloads = [reload_seconds(process, directory, conf, i) for i in range(3)]
-    return {"control_share": used[process.pid] / elapsed, "process_share": sum(used.values()) / elapsed,
+    return {"control_share": used[pid] / elapsed, "process_share": sum(used.values()) / elapsed,
             "probes_per_s": args.backends / float(re.match(r"[\d.]+", args.interval)[0]),
             "down_events": sum(e["to"] == "down" for e in events(directory, "health")), "slowest_reload_s": max(reloads)}
 

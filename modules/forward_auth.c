@@ -49,7 +49,7 @@ static void *worker_begin(struct loop *l, void *data, uint32_t worker, uint32_t 
 	(void)data;
 	(void)worker;
 	(void)workers;
-	return fetcher_new(l);
+	return fetcher_new(l, NULL);
 }
 
 static void worker_end(void *state, void *data)

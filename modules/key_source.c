@@ -61,7 +61,6 @@ static void fetch(struct key_source *s)
 
 	arena_init(&a, &s->loop->mem);
 	fields_add(&a, &rq.fields, FIELD_ACCEPT, STR("accept"), STR("application/json"));
-	fields_add(&a, &rq.fields, FIELD_USER_AGENT, STR("user-agent"), STR("weir"));
 	s->asked_ms = s->loop->now_ms;
 	s->fetching = fetcher_begin(s->fetcher, &rq, on_fetched, s);
 	arena_free(&a);
@@ -70,7 +69,7 @@ static void fetch(struct key_source *s)
 void key_source_init(struct key_source *s, struct loop *l, struct str url, uint32_t refresh_ms)
 {
 	s->loop = l;
-	s->fetcher = fetcher_new(l);
+	s->fetcher = fetcher_new(l, NULL);
 	s->url = url;
 	s->refresh_ms = refresh_ms;
 	s->refresh.fire = on_refresh;

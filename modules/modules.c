@@ -2,6 +2,7 @@
 #include "modules.h"
 
 const struct config_module *const config_modules[] = {
+	&tracing_module.config,
 	&geo_module.config,
 	&maintenance_module.config,
 	&cors_module.config,

@@ -4,6 +4,7 @@
 
 #include "exchange/module.h"
 
+extern const struct module tracing_module;
 extern const struct module geo_module;
 extern const struct module maintenance_module;
 extern const struct module ratelimit_module;

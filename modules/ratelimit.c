@@ -1,9 +1,11 @@
-/* modules/ratelimit.c - so many requests for each client, tenant, route, header or country, over all workers. */
+/* modules/ratelimit.c - so many requests for each client, tenant, route, header or country, over all workers; with
+ * Redis over all nodes (ratelimit_fleet.h). */
 #include "ratelimit.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include "modules.h"
+#include "ratelimit_fleet.h"
 
 /* -- configuration -- */
 
@@ -45,6 +47,9 @@ static const struct config_field rule_fields[] = {
 		"that, those who "
 		"have used least are forgotten",
 		.dflt = 65536, .min = 4, .max = 16777216),
+	BOOL("fleet", struct ratelimit_rule, fleet,
+		"all nodes with the same `redis` count together; `entries` is for while it cannot be asked",
+		.dflt = false),
 	BOOL("dry_run", struct ratelimit_rule, dry_run, "refuse nobody, but log and count it", .dflt = false),
 	END,
 };
@@ -58,6 +63,65 @@ static const struct config_object rule_object = {
 	.fields = rule_fields,
 };
 
+static bool is_address(struct str s)
+{
+	return redis_address_is_valid(s);
+}
+
+static const struct config_type type_redis_address = {
+	.name = "address",
+	.expects = "HOST:PORT or unix:/PATH",
+	.schema = "{\"type\": \"string\"}",
+	.valid = is_address,
+	.parse = type_text_parse,
+	.init = type_text_init,
+};
+
+static const char *const failure_names[] = {"local", "allow", "deny", NULL};
+
+static const struct config_field redis_fields[] = {
+	CUSTOM("address", type_redis_address, struct ratelimit_redis, server.address,
+		"of the server, HOST:PORT or unix:/PATH", REQUIRED),
+	STRING("username", struct ratelimit_redis, server.username,
+		"whom to log in as; unset: the default user", NULLABLE),
+	STRING("password", struct ratelimit_redis, server.password,
+		"to log in with, as `${NAME}` from the environment; unset: no login", NULLABLE),
+	COUNT("database", struct ratelimit_redis, server.database, "the number of the database", .dflt = 0,
+		.max = 65535),
+	DURATION("timeout", struct ratelimit_redis, server.timeout_ms,
+		"for an answer, looked at every 100 ms; after one that is late nobody else waits until the "
+		"server speaks again",
+		.dflt = 100, .min = 1, .max = 10000),
+	ENUM("on_failure", struct ratelimit_redis, on_failure, failure_names,
+		"without an answer: each node keeps the rule for itself, lets the request pass, or answers "
+		"503",
+		.dflt = RATELIMIT_LOCAL),
+	STRING("prefix", struct ratelimit_redis, prefix, "what the names of all keys begin with",
+		.text = "weir:ratelimit"),
+	OBJECT("tls", struct ratelimit_redis, server.tls, upstream_tls_object,
+		"TLS to the server; null: plain", .present = offsetof(struct ratelimit_redis, server.tls.on),
+		NULLABLE),
+	END,
+};
+
+static void check_redis(struct parse *p, const struct node *v, void *obj)
+{
+	const struct ratelimit_redis *r = obj;
+
+	if (r->server.username.n && !r->server.password.n)
+		parse_error(p, v, "\"username\" needs a \"password\"");
+}
+
+static const struct config_object redis_object = {
+	.id = OBJECT_MODULE,
+	.path = "modules.ratelimit.redis",
+	.what = "redis",
+	.doc = "Where the rules of the fleet are counted.",
+	.size = sizeof(struct ratelimit_redis),
+	.fields = redis_fields,
+	.check = check_redis,
+};
+
 static const struct config_field fields[] = {
 	MAP_OF("rules", struct ratelimit, rules, rule_n, rule_object,
 		"the limits, by name; a request must be within all of them", REQUIRED),
@@ -69,8 +133,28 @@ static const struct config_field fields[] = {
 	BOOL("headers", struct ratelimit, headers,
 		"tell clients the limits and what is left of them: RateLimit-Policy and RateLimit",
 		.dflt = true),
+	OBJECT("redis", struct ratelimit, redis, redis_object,
+		"the server that counts rules with `fleet`; null: none",
+		.present = offsetof(struct ratelimit, redis.on), NULLABLE),
 	END,
 };
+
+#define FLEET_EACH_MIN_US 10 /* whole microseconds are exact enough */
+
+static void check_fleet(struct parse *p, const struct node *v, const struct ratelimit *conf)
+{
+	for (uint32_t i = 0; i < conf->rule_n; i++) {
+		const struct ratelimit_rule *r = &conf->rules[i];
+
+		if (r->fleet && !conf->redis.on)
+			parse_error(p, v,
+				"rule %s has \"fleet\", which needs \"redis\": the server that counts it",
+				parse_quote(p, r->name));
+		if (r->fleet && r->rate && ratelimit_each_us(r) < FLEET_EACH_MIN_US)
+			parse_error(p, v, "rule %s has \"fleet\": at most 100000 requests a second",
+				parse_quote(p, r->name));
+	}
+}
 
 static void check(struct parse *p, const struct node *v, void *obj)
 {
@@ -79,6 +163,7 @@ static void check(struct parse *p, const struct node *v, void *obj)
 	if (conf->rule_n > RATELIMIT_RULES_MAX)
 		parse_error(
 			p, v, "ratelimit has %u rules; it may have %d", conf->rule_n, RATELIMIT_RULES_MAX);
+	check_fleet(p, v, conf);
 }
 
 static const struct config_object object = {
@@ -102,6 +187,11 @@ struct ratelimit_rate ratelimit_rate_of(const struct ratelimit_rule *r)
 	uint64_t each = MAX(r->per * 1000000ull / r->rate, 1ull);
 
 	return (struct ratelimit_rate){each, each * ratelimit_burst_of(r)};
+}
+
+uint64_t ratelimit_each_us(const struct ratelimit_rule *r)
+{
+	return MAX((r->per * 1000ull + r->rate / 2) / r->rate, 1ull);
 }
 
 /* -- tables, which reloads keep -- */
@@ -132,7 +222,7 @@ static bool is_same(const struct ratelimit_data *d, const struct ratelimit *conf
 {
 	char identity[IDENTITY_MAX];
 
-	if (!d || d->n != conf->rule_n)
+	if (!d || d->n != conf->rule_n || !ratelimit_fleet_is(d->fleet, conf))
 		return false;
 	for (uint32_t i = 0; i < d->n; i++) {
 		identify(conf, &conf->rules[i], identity);
@@ -160,6 +250,7 @@ static void *build(struct module_build *b, const void *values)
 		d->tables[d->n++] = kept ? ratelimit_table_ref(kept)
 					 : ratelimit_table_new(identity, conf->rules[i].entries);
 	}
+	d->fleet = ratelimit_fleet_new(conf, b->place);
 	return d;
 }
 
@@ -169,14 +260,37 @@ static void release(void *data)
 
 	for (uint32_t i = 0; i < d->n; i++)
 		ratelimit_table_unref(d->tables[i]);
+	ratelimit_fleet_free(d->fleet);
 	free(d);
+}
+
+/* A worker's connection to Redis. */
+static void *worker_begin(struct loop *l, void *data, uint32_t worker, uint32_t workers)
+{
+	struct ratelimit_data *d = data;
+
+	(void)worker;
+	(void)workers;
+	return d->fleet ? redis_new(l, &d->fleet->redis) : NULL;
+}
+
+static void worker_end(void *state, void *data)
+{
+	struct redis *r = state;
+
+	(void)data;
+	redis_free(&r);
 }
 
 /* -- requests -- */
 
-/* What became of a request: in its arena, for the answer's head. */
-struct verdict_of {
+/* How it goes with a request. In its arena, also for the answer's head. */
+struct counting {
+	struct module_call call; /* while Redis is asked */
+	struct fleet_ask *ask; /* NULL: no rule of the fleet */
 	uint64_t lacks[RATELIMIT_RULES_MAX]; /* ns until the bucket is full */
+	_Atomic uint64_t
+		*taken[RATELIMIT_RULES_MAX]; /* the bucket here that has given a token; NULL: none has */
 };
 
 static uint64_t seconds(uint64_t ns)
@@ -184,49 +298,145 @@ static uint64_t seconds(uint64_t ns)
 	return (ns + 999999999) / 1000000000;
 }
 
-static int refuse(struct module_call *c, const struct ratelimit_rule *r, uint64_t wait_ns)
+/* A request that is not served does not count for other rules. */
+static void give_back(struct module_call *c, struct counting *v)
 {
+	const struct ratelimit *conf = c->values;
+
+	for (uint32_t i = 0; i < conf->rule_n; i++)
+		if (v->taken[i])
+			rate_give_back(v->taken[i], ratelimit_rate_of(&conf->rules[i]).each);
+}
+
+/* Its bucket has no token for wait_ns: PASS for a dry run, or the reason. */
+static int refuse(struct module_call *c, struct counting *v, uint32_t i, uint64_t wait_ns)
+{
+	const struct ratelimit *conf = c->values;
+	const struct ratelimit_rule *r = &conf->rules[i];
+	struct ratelimit_data *d = c->data;
+
+	atomic_fetch_add_explicit(
+		r->dry_run ? &d->tables[i]->would_refuse : &d->tables[i]->refused, 1, memory_order_relaxed);
+	if (r->dry_run) {
+		module_log_field(c, STR("ratelimit_dry_run"), r->name);
+		return MODULE_PASS;
+	}
+	give_back(c, v);
 	module_log_field(c, STR("ratelimit"), r->name);
 	module_reply_header(c, STR("retry-after"),
 		arena_fmt(c->arena, "%llu", (unsigned long long)MAX(seconds(wait_ns), 1ull)));
 	return REASON_RATE_LIMITED;
 }
 
-static int routed(struct module_call *c)
+/* Of the rules that are counted here, or of the others: PASS, or why not. */
+static int count_here(struct module_call *c, struct counting *v, bool fleet)
 {
 	const struct ratelimit *conf = c->values;
 	struct ratelimit_data *d = c->data;
-	struct verdict_of *v = arena_new(c->arena, struct verdict_of);
-	uint64_t now = c->loop->now_us * 1000, wait = 0;
-	_Atomic uint64_t *buckets[RATELIMIT_RULES_MAX];
+	uint64_t now = c->loop->now_us * 1000, wait;
 	char buf[RATELIMIT_KEY_MAX];
-	uint32_t n = 0;
+	int verdict = MODULE_PASS;
+
+	for (uint32_t i = 0; i < d->n && verdict == MODULE_PASS; i++) {
+		const struct ratelimit_rule *r = &conf->rules[i];
+		struct ratelimit_rate rate = ratelimit_rate_of(r);
+		_Atomic uint64_t *bucket;
+
+		if (r->fleet != fleet)
+			continue;
+		bucket = ratelimit_table_find(d->tables[i], ratelimit_key(c, conf, r, buf), now);
+		wait = rate_take(bucket, rate.each, rate.depth, now);
+		v->lacks[i] = rate_lacks(bucket, now);
+		if (wait)
+			verdict = refuse(c, v, i, wait);
+		else
+			v->taken[i] = bucket;
+	}
+	return verdict;
+}
+
+/* -- rules of the fleet -- */
+
+static int go_without(struct module_call *c, struct counting *v, const char *problem)
+{
+	const struct ratelimit *conf = c->values;
+	struct ratelimit_data *d = c->data;
+
+	atomic_fetch_add_explicit(&d->fleet->failed, 1, memory_order_relaxed);
+	module_log_field(c, STR("ratelimit_redis"), arena_str(c->arena, str_of(problem)));
+	switch ((enum ratelimit_failure)conf->redis.on_failure) {
+	case RATELIMIT_ALLOW:
+		return MODULE_PASS;
+	case RATELIMIT_DENY:
+		give_back(c, v);
+		return REASON_RATELIMIT_UNAVAILABLE;
+	case RATELIMIT_LOCAL:
+		break;
+	}
+	return count_here(c, v, true);
+}
+
+static int settle(struct module_call *c, struct counting *v)
+{
+	const struct ratelimit *conf = c->values;
+	const struct fleet_ask *a = v->ask;
+	int verdict = MODULE_PASS;
+
+	for (uint32_t i = 0, n = 0; i < conf->rule_n && verdict == MODULE_PASS; i++) {
+		if (!conf->rules[i].fleet)
+			continue;
+		v->lacks[i] = a->lacks_us[n] * 1000;
+		if (a->wait_us[n])
+			verdict = refuse(c, v, i, a->wait_us[n] * 1000);
+		n++;
+	}
+	return verdict;
+}
+
+static void on_answer(struct fleet_ask *a, const char *problem)
+{
+	struct module_call call = *(struct module_call *)a->ctx;
+	struct counting *v = *call.slot;
+
+	module_resume(call.x, problem ? go_without(&call, v, problem) : settle(&call, v));
+}
+
+static int ask(struct module_call *c, struct counting *v)
+{
+	const struct ratelimit *conf = c->values;
+	struct ratelimit_data *d = c->data;
+	char buf[RATELIMIT_KEY_MAX];
+	const char *problem;
+
+	v->ask = arena_new(c->arena, struct fleet_ask);
+	v->ask->done = on_answer;
+	v->ask->ctx = &v->call;
+	v->call = *c;
+	for (uint32_t i = 0; i < conf->rule_n; i++)
+		if (conf->rules[i].fleet)
+			fleet_ask_add(v->ask, c->arena, d->fleet, &conf->rules[i],
+				ratelimit_key(c, conf, &conf->rules[i], buf));
+	problem = fleet_ask_send(v->ask, d->fleet, c->worker);
+	return problem ? go_without(c, v, problem) : MODULE_HOLD;
+}
+
+static int routed(struct module_call *c)
+{
+	struct counting *v = arena_new(c->arena, struct counting);
+	struct ratelimit_data *d = c->data;
+	int verdict;
 
 	*c->slot = v;
-	for (; n < d->n && !wait; n++) {
-		const struct ratelimit_rule *r = &conf->rules[n];
-		struct ratelimit_rate rate = ratelimit_rate_of(r);
+	verdict = count_here(c, v, false);
+	/* Who is refused here costs Redis nothing. */
+	return verdict == MODULE_PASS && d->fleet ? ask(c, v) : verdict;
+}
 
-		buckets[n] = ratelimit_table_find(d->tables[n], ratelimit_key(c, conf, r, buf), now);
-		wait = rate_take(buckets[n], rate.each, rate.depth, now);
-		v->lacks[n] = rate_lacks(buckets[n], now);
-		if (!wait)
-			continue;
-		atomic_fetch_add_explicit(r->dry_run ? &d->tables[n]->would_refuse : &d->tables[n]->refused,
-			1, memory_order_relaxed);
-		if (r->dry_run) {
-			module_log_field(c, STR("ratelimit_dry_run"), r->name);
-			buckets[n] = NULL;
-			wait = 0;
-		}
-	}
-	if (!wait)
-		return MODULE_PASS;
-	/* It is not served, so it does not count for the rules before the one that refused it. */
-	for (uint32_t i = 0; i + 1 < n; i++)
-		if (buckets[i])
-			rate_give_back(buckets[i], ratelimit_rate_of(&conf->rules[i]).each);
-	return refuse(c, &conf->rules[n - 1], wait);
+static void cancel(struct module_call *c)
+{
+	struct counting *v = *c->slot;
+
+	redis_call_cancel(&v->ask->call);
 }
 
 #define HEADER_MAX (RATELIMIT_RULES_MAX * 128)
@@ -235,7 +445,7 @@ static int routed(struct module_call *c)
 static int response(struct module_call *c, struct head *head, bool own)
 {
 	const struct ratelimit *conf = c->values;
-	const struct verdict_of *v = *c->slot;
+	const struct counting *v = *c->slot;
 	struct text policy, left;
 
 	(void)own;
@@ -279,6 +489,7 @@ static void explain(const void *values, void *data, const struct head *request, 
 		for (uint32_t b = 0; b < r->by.n; b++)
 			text_fmt(out, " " STR_FMT, STR_ARG(r->by.v[b]));
 		text_put(out, r->by.n ? STR_NONE : STR(" nothing"));
+		text_put(out, r->fleet ? STR(", in Redis") : STR_NONE);
 		text_put(out, r->dry_run ? STR(" (dry run)") : STR_NONE);
 	}
 }
@@ -295,14 +506,21 @@ static void counts(const void *values, void *data, struct module_counts *out)
 		module_count(out, conf->rules[i].name, STR("would_refuse"), atomic_load(&t->would_refuse));
 		module_count(out, conf->rules[i].name, STR("pushed_out"), atomic_load(&t->pushed_out));
 	}
+	if (d->fleet) {
+		module_count(out, STR("redis"), STR("asked"), atomic_load(&d->fleet->asked));
+		module_count(out, STR("redis"), STR("failed"), atomic_load(&d->fleet->failed));
+	}
 }
 
 const struct module ratelimit_module = {
 	.config = {.abi = MODULE_ABI, .name = "ratelimit", .levels = MODULE_ANYWHERE, .object = &object},
 	.build = build,
 	.release = release,
+	.worker_init = worker_begin,
+	.worker_free = worker_end,
 	.routed = routed,
 	.response = response,
+	.cancel = cancel,
 	.explain = explain,
 	.counts = counts,
 };

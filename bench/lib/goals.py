@@ -1,7 +1,10 @@
 """What weir wants to reach, and whether a run shows it. Ratios are to what was measured beside it in the same run."""
+from . import modules
 from .workloads import BY_NAME
 
-BEST, RELAY, ABSOLUTE, OWN = "the best peer", "the raw relay", "absolute", "its own with one tenant"
+BEST, RELAY, ABSOLUTE = "the best peer", "the raw relay", "absolute"
+ONE, NONE = "its own with one tenant", "its own without modules"
+OWN = {ONE: ("tenants", "one"), NONE: ("modules", "none")}  # where weir's own figure stands
 KIB, MIB = 1024, 1 << 20
 
 
@@ -35,7 +38,8 @@ GOALS = [
     Goal("tenants", "load", ABSOLUTE, 0.1, "s"),
     Goal("tenants", "memory", ABSOLUTE, 40 * MIB, "MiB", MIB),
     Goal("tenants", "reload", ABSOLUTE, 0.1, "s"),
-    Goal("tenants", "cost", OWN, 1.03),  # "no change", within what repeated runs differ by
+    Goal("tenants", "cost", ONE, 1.03),  # "no change", within what repeated runs differ by
+    Goal("modules", "elsewhere", NONE, 1.01),
     Goal("cpu", "ws", RELAY, 1.1),
     Goal("cpu", "grpc", BEST, 0.75),
 ]
@@ -43,8 +47,9 @@ GOALS = [
 TITLES = {"idle-plain": "idle plain connection", "idle-tls": "idle TLS connection, HTTP/1.1",
           "idle-h2": "idle TLS connection, HTTP/2", "load": "10,000 tenants: start until served",
           "memory": "10,000 tenants: memory", "reload": "10,000 tenants: CPU of a reload",
-          "cost": "10,000 tenants: CPU per request"}
-TABLES = {"cpu": "CPU", "instructions": "instructions", "syscalls": "system calls", "idle": "memory", "tenants": ""}
+          "cost": "10,000 tenants: CPU per request", "one": "one tenant: CPU per request", **modules.TITLES}
+TABLES = {"cpu": "CPU", "instructions": "instructions", "syscalls": "system calls", "idle": "memory", "tenants": "",
+          "modules": "instructions"}
 
 
 def title(table, row):
@@ -77,8 +82,9 @@ def judge(results):
             name, base = best_peer(row)
         elif goal.against == RELAY:
             base = row.get("relay")
-        elif goal.against == OWN:
-            base = results.get("cpu", {}).get("h1-1k", {}).get("weir")
+        elif goal.against in OWN:
+            table, base_row = OWN[goal.against]
+            base = results.get(table, {}).get(base_row, {}).get("weir")
         found, verdict = None, "not measured"
         if usable(own) and (goal.against == ABSOLUTE or usable(base)):
             found = own["median"] / (goal.scale if goal.against == ABSOLUTE else base["median"])

@@ -35,6 +35,8 @@ def h2load(site, workload, port, count, host=None):
     size = workload.size
     if workload.kind == "h1":
         command.append("--h1")
+    for header in workload.headers:
+        command += ["-H", header]
     if host:
         command += ["-H", f":authority: {host}"]
     path = workload.path
@@ -62,7 +64,7 @@ def check_h2load(out, count, size, workload):
         raise Wrong("h2load did not finish")
     if [int(x) for x in requests.groups()] != [count, 0, 0, 0] or int(status[1]) != count:
         raise Wrong(f"h2load: {requests[0]}, {status[0]}")
-    if int(data[1]) != count * size:
+    if size and int(data[1]) != count * size:
         raise Wrong(f"h2load got {data[1]} bytes of bodies instead of {count * size}")
     if workload.kind in ("h2", "grpc") and workload.tls and "Application protocol: h2" not in out:
         raise Wrong("h2 was not negotiated")

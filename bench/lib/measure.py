@@ -7,7 +7,7 @@ import statistics
 import time
 
 from . import load, machine, peers
-from .workloads import IDLE, Workload
+from .workloads import IDLE
 
 DISTURBED = 0.05  # share of one CPU that others may take during a round
 
@@ -85,16 +85,16 @@ def idle_bytes(site, peer, name, scale):
         running.stop()
 
 
-def _difference(site, peer, workload, counts, wrap, result, single=False):
-    """Runs a fresh process under a tool for each count; what the tool counted more, per request more."""
+def _difference(site, peer, workload, counts, wrap, result, single=False, start=peers.start):
+    """Runs a fresh process under a tool for each count; what the tool counted more, per request more. start: in place of
+    peers.start."""
     totals = []
-    w = Workload(workload.name, workload.title, workload.kind, workload.requests, path=workload.path,
-                 tls=workload.tls, clients=8, streams=workload.streams)
+    w = workload.but(clients=8)
     w = w.for_relay() if peer.name == "relay" else w
     for count in counts:
         for old in glob.glob(os.path.join(site.dir, "count.*")):
             os.remove(old)
-        running = peers.start(peer, site, workload.config, wrap=wrap, single=single, patience=60)
+        running = start(peer, site, kind=workload.config, wrap=wrap, single=single, patience=60)
         try:
             load.run(site, w, running, count)
         finally:
@@ -103,7 +103,7 @@ def _difference(site, peer, workload, counts, wrap, result, single=False):
     return totals, counts[1] - counts[0]
 
 
-def instructions(site, peer, workload):
+def instructions(site, peer, workload, start=peers.start):
     """User instructions per request, from callgrind."""
     if not shutil.which("valgrind"):
         raise peers.Failed("valgrind is not installed")
@@ -119,7 +119,7 @@ def instructions(site, peer, workload):
 
     wrap = ["valgrind", "--tool=callgrind", "--trace-children=yes", "--quiet",
             f"--callgrind-out-file={site.dir}/count.%p"]
-    (short, long), more = _difference(site, peer, workload, (512, 2560), wrap, total, single=True)
+    (short, long), more = _difference(site, peer, workload, (512, 2560), wrap, total, single=True, start=start)
     if not short or long <= short:
         raise peers.Failed("callgrind wrote nothing")
     return (long - short) / more

@@ -192,14 +192,14 @@ def start(peer, site, kind="main", wrap=(), single=False, patience=15):
                   patience=patience)
 
 
-def launch(peer, site, command, ports, probe, wrapped=False, patience=15, host="localhost"):
+def launch(peer, site, command, ports, probe, wrapped=False, patience=15, host="localhost", expect=b"HTTP/1.1 200"):
     env = {**os.environ, **peer.env, "OPENSSL_CONF": site.openssl_conf, "HOME": site.dir}
     with open(os.path.join(site.dir, f"{peer.name}.out"), "wb") as log:
         p = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=env, cwd=site.dir,
                              preexec_fn=_pinned(machine.PROXY_CPU))
     running = Running(peer.name, p, ports, wrapped)
     deadline = time.monotonic() + patience
-    while not answers(ports[probe], host, plain=probe == "plain"):
+    while not answers(ports[probe], host, probe == "plain", expect):
         if p.poll() is not None or time.monotonic() > deadline:
             running.stop()
             raise Failed(f"{peer.name} does not answer; {last_words(log.name, site)}")
@@ -214,13 +214,13 @@ def last_words(path, site):
     return f"it said: {lines[-1]}".replace(site.dir + "/", "") if lines else "it said nothing"
 
 
-def answers(port, host, plain=True):
-    """Does it serve? Over TLS an open port is all that is asked."""
+def answers(port, host, plain, expect):
+    """Does it serve what begins so? Over TLS an open port is all that is asked."""
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=5) as s:
             if not plain:
                 return True
             s.sendall(f"GET /1k HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
-            return s.recv(64).startswith(b"HTTP/1.1 200")
+            return s.recv(64).startswith(expect)
     except OSError:
         return False

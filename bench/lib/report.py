@@ -2,14 +2,15 @@
 import json
 import os
 
-from . import goals, plot
+from . import goals, modules, plot
 from .workloads import BY_NAME
 
 UNITS = {"cpu": ("CPU per request, µs", 1, ",.1f"), "instructions": ("User instructions per request", 1, ",.0f"),
          "syscalls": ("System calls per request, without waiting for events", 1, ",.2f"),
          "idle": ("Memory per idle connection, bytes", 1, ",.0f")}
 TENANT_UNITS = {"load": ("start until served, s", 1, ",.2f"), "memory": ("memory, MiB", 1 << 20, ",.0f"),
-                "reload": ("CPU of a reload, s", 1, ",.2f"), "cost": ("CPU per request, µs", 1, ",.1f")}
+                "reload": ("CPU of a reload, s", 1, ",.2f"), "cost": ("CPU per request, µs", 1, ",.1f"),
+                "one": ("with one tenant, µs", 1, ",.1f")}
 
 
 def show(cell, scale=1, form=",.1f", spread=True):
@@ -90,6 +91,22 @@ def _latency_lines(results, contenders):
     return lines + [""]
 
 
+def _module_lines(rows):
+    """What is more than without modules; a table of weir alone."""
+    if not rows:
+        return []
+    base = rows.get(modules.NONE, {}).get("weir")
+    lines = ["## What modules cost, user instructions per request", "",
+             "HTTP/1.1, 1 KiB, each module in its usual form, on the route of the request.", "",
+             "| | per request | more than without |", "|---|---|---|"]
+    for name, row in rows.items():
+        more = "–"
+        if name != modules.NONE and goals.usable(row["weir"]) and goals.usable(base):
+            more = f"{row['weir']['median'] - base['median']:+,.0f}"
+        lines.append(f"| {modules.TITLES[name]} | {show(row['weir'], form=',.0f')} | {more} |")
+    return lines + [""]
+
+
 def markdown(results):
     contenders = results["contenders"]
     lines = _head(results) + _goal_lines(results["goals"])
@@ -118,6 +135,7 @@ def markdown(results):
                 lines.append(f"| {name} | " + " | ".join(show(tenants[k].get(name), u[1], u[2])
                                                          for k, u in TENANT_UNITS.items()) + " |")
         lines.append("")
+    lines += _module_lines(results.get("modules"))
     lines += _failures(results)
     return "\n".join(lines)
 
@@ -125,7 +143,7 @@ def markdown(results):
 def _failures(results):
     """Every figure that there is none of, and why."""
     found = []
-    for table in ("cpu", "instructions", "syscalls", "idle", "tenants"):
+    for table in ("cpu", "instructions", "syscalls", "idle", "tenants", "modules"):
         for name, row in results.get(table, {}).items():
             found += [f"- {table}, {name}, {c}: {cell['failed']}" for c, cell in row.items() if "failed" in cell]
     found += [f"- latency, {c}: {cell['failed']}" for c, cell in results.get("latency", {}).items() if "failed" in cell]

@@ -61,7 +61,7 @@ class Case:
     def __init__(self, peer, site, n):
         self.peer, self.site, self.n = peer, site, n
         self.port = peers.free_port()
-        self.path = os.path.join(site.dir, f"{peer.name}-tenants.conf")
+        self.path = os.path.join(site.dir, f"{peer.name}-{n}-tenants.conf")
         command = list(peer.command)
         self.reload_signal = signal.SIGHUP
         if peer.name == "nginx":
@@ -110,14 +110,24 @@ def reload_cpu_s(running, how):
     return last - before
 
 
+def cost(site, case, running, scale, number, samples, disturbed):
+    """Adds what a request to the tenant in the middle costs."""
+    workload, host = BY_NAME["h1-1k"], f"t{case.n // 2}.test"
+    count = workload.count(scale, case.peer.name)
+    load.h2load(site, workload, case.port, max(count // 50, workload.clients), host=host)
+    watch, before = machine.Watch(lambda: (running.cpu_ns() + site.origin.cpu_ns()) / 1e9), running.cpu_ns()
+    load.h2load(site, workload, case.port, count, host=host)
+    samples.append((running.cpu_ns() - before) / 1000 / count)
+    if watch.others() > measure.DISTURBED:
+        disturbed.add(number)
+
+
 def run(peer, site, rounds, scale):
-    """Cells by name: load (s), memory (bytes), reload (s of CPU), cost (us per request among the tenants)."""
-    found = {"load": [], "memory": [], "reload": [], "cost": []}
-    disturbed = {"load": set(), "cost": set()}
-    workload = BY_NAME["h1-1k"]
-    case = Case(peer, site, COUNT)
-    host = f"t{COUNT // 2}.test"
-    count = workload.count(scale, peer.name)
+    """Cells by name: load (s), memory (bytes), reload (s of CPU), cost (us per request among the tenants), one (the same
+    where there is one tenant)."""
+    found = {"load": [], "memory": [], "reload": [], "cost": [], "one": []}
+    disturbed = {"load": set(), "cost": set(), "one": set()}
+    case, single = Case(peer, site, COUNT), Case(peer, site, 1)
     for i in range(rounds):
         watch, started = machine.Watch(lambda: 0), time.monotonic()
         running = case.start()
@@ -126,13 +136,13 @@ def run(peer, site, rounds, scale):
             if watch.others() - running.cpu_ns() / 1e9 / found["load"][-1] > START_DISTURBED:
                 disturbed["load"].add(i)
             found["memory"].append(measure.settled_memory(running))
-            load.h2load(site, workload, case.port, max(count // 50, workload.clients), host=host)
-            watch, before = machine.Watch(lambda: (running.cpu_ns() + site.origin.cpu_ns()) / 1e9), running.cpu_ns()
-            load.h2load(site, workload, case.port, count, host=host)
-            found["cost"].append((running.cpu_ns() - before) / 1000 / count)
-            if watch.others() > measure.DISTURBED:
-                disturbed["cost"].add(i)
+            cost(site, case, running, scale, i, found["cost"], disturbed["cost"])
             found["reload"].append(reload_cpu_s(running, case.reload_signal))
+        finally:
+            running.stop()
+        running = single.start()
+        try:
+            cost(site, single, running, scale, i, found["one"], disturbed["one"])
         finally:
             running.stop()
     return {name: measure.cell(samples, disturbed.get(name, ())) for name, samples in found.items()}

@@ -1,11 +1,15 @@
 """What is measured: one row per workload. Names are what --only takes."""
+import copy
 
 SIZES = {"/1k": 1 << 10, "/64k": 64 << 10, "/10m": 10 << 20}
 
 
 class Workload:
     """kind: h1, h2 or grpc (h2load), handshake, message. requests is a round's fixed number before scaling; slow is
-    what it is divided by for a contender that needs several times longer."""
+    what it is divided by for a contender that needs several times longer; headers are sent besides; body is the size of
+    the answers' bodies where it is not that of the path, 0 where it is not known."""
+
+    headers, body = (), None
 
     def __init__(self, name, title, kind, requests, path="/1k", tls=False, clients=32, streams=1, resumed=False,
                  slow=4):
@@ -14,7 +18,13 @@ class Workload:
 
     @property
     def size(self):
-        return SIZES.get(self.path, 0)
+        return SIZES.get(self.path, 0) if self.body is None else self.body
+
+    def but(self, **changes):
+        """The same workload with some of its attributes changed."""
+        other = copy.copy(self)
+        vars(other).update(changes)
+        return other
 
     @property
     def config(self):

@@ -61,7 +61,7 @@ static void grow(struct arena *a, size_t need)
 	a->total += size;
 }
 
-void *arena_alloc(struct arena *a, size_t n)
+void *arena_room(struct arena *a, size_t n)
 {
 	char *p = (char *)(((uintptr_t)a->at + 7) & ~(uintptr_t)7);
 
@@ -70,6 +70,13 @@ void *arena_alloc(struct arena *a, size_t n)
 		p = (char *)(((uintptr_t)a->at + 7) & ~(uintptr_t)7);
 	}
 	a->at = p + n;
+	return p;
+}
+
+void *arena_alloc(struct arena *a, size_t n)
+{
+	void *p = arena_room(a, n);
+
 	return n ? memset(p, 0, n) : p;
 }
 

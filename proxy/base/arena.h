@@ -25,6 +25,8 @@ void arena_init(struct arena *a, struct mem *mem);
 void arena_free(struct arena *a);
 /* 8-byte aligned, zeroed. */
 void *arena_alloc(struct arena *a, size_t n);
+/* The same but not zeroed: for what is filled at once. */
+void *arena_room(struct arena *a, size_t n);
 /* Unaligned, not zeroed: for bytes of text. */
 char *arena_bytes(struct arena *a, size_t n);
 /* A copy with a NUL behind it that n does not count. */

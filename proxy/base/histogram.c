@@ -11,19 +11,28 @@
 const uint32_t histogram_bounds_us[HISTOGRAM_BOUNDS] = {DECADE(10), DECADE(100), DECADE(1000), DECADE(10000),
 	DECADE(100000), DECADE(1000000), DECADE(10000000), 1000000000};
 
-/* A binary search without branches: eight steps. */
+/* Within a power of ten: the first step that is not below q, of those that DECADE lists. 24: the next power's first. */
+/* clang-format off */
+static const uint8_t step_of[101] = {
+	[11] = 1, [12] = 2, [13] = 3, [14] = 4, [15] = 5, [16] = 6, [17 ... 18] = 7, [19 ... 20] = 8,
+	[21 ... 22] = 9, [23 ... 25] = 10, [26 ... 28] = 11, [29 ... 30] = 12, [31 ... 33] = 13,
+	[34 ... 36] = 14, [37 ... 40] = 15, [41 ... 44] = 16, [45 ... 50] = 17, [51 ... 55] = 18,
+	[56 ... 60] = 19, [61 ... 65] = 20, [66 ... 72] = 21, [73 ... 80] = 22, [81 ... 90] = 23,
+	[91 ... 100] = 24,
+};
+/* clang-format on */
+
 uint32_t histogram_bucket(uint64_t us)
 {
-	const uint32_t *at = histogram_bounds_us;
-	uint32_t n = HISTOGRAM_BOUNDS;
+	uint32_t scale = 10, decade = 0;
 
-	while (n > 1) {
-		uint32_t half = n / 2;
-
-		at += at[half - 1] < us ? half : 0;
-		n -= half;
+	if (us > histogram_bounds_us[HISTOGRAM_BOUNDS - 1])
+		return HISTOGRAM_BOUNDS;
+	while (us > 100ull * scale) {
+		scale *= 10;
+		decade += HISTOGRAM_STEPS;
 	}
-	return (uint32_t)(at - histogram_bounds_us) + (*at < us);
+	return decade + step_of[((uint32_t)us + scale - 1) / scale];
 }
 
 uint64_t histogram_count(const uint64_t counts[HISTOGRAM_BUCKETS])

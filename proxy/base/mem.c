@@ -73,10 +73,9 @@ struct block *block_new(struct mem *m, size_t want)
 	enum block_class class = BLOCK_1K;
 	struct block *b;
 
-	while (class_size[class] - sizeof(struct block) < want) {
+	while (class < BLOCK_64K && class_size[class] - sizeof(struct block) < want)
 		class ++;
-		MUST(class < BLOCK_CLASSES);
-	}
+	MUST(want <= class_size[class] - sizeof(struct block));
 	b = m->free_blocks[class];
 	if (b) {
 		m->free_blocks[class] = b->next_free;

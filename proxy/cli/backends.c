@@ -45,14 +45,6 @@ static bool all_up(const json_t *pool)
 	       (json_int_t)json_array_size(json_object_get(pool, "backends"));
 }
 
-static uint64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
-
 /* Looks at the pool until all its backends are up; *a is the last look. */
 static int wait_until_up(const struct change_options *o, const char *path, struct client_answer *a)
 {
@@ -62,13 +54,13 @@ static int wait_until_up(const struct change_options *o, const char *path, struc
 
 	if (!client_timeout(&o->client, &limit_ms))
 		return CLI_USAGE;
-	end = now_ms() + limit_ms;
+	end = client_now_ms() + limit_ms;
 	while (status == CLI_DONE && !all_up(a->body)) {
 		unsigned long long up =
 			(unsigned long long)json_integer_value(json_object_get(a->body, "up"));
 		size_t all = json_array_size(json_object_get(a->body, "backends"));
 
-		if (now_ms() >= end) {
+		if (client_now_ms() >= end) {
 			progress_end();
 			fprintf(stderr,
 				"weir backends: not all of them are up yet, %llu of %zu; --timeout waits "

@@ -43,7 +43,7 @@ static int run(const void *parsed, const struct cli_list *arguments)
 	if (!o->config)
 		return cli_usage(&check_command, "which configuration? Give it with -c FILE");
 	c = conf_load(o->config, &report);
-	status = c && conf_verify(c, NULL, NULL, NULL, &report) ? CLI_DONE : CLI_FAILED;
+	status = c && conf_verify(c, NULL, NULL, NULL, NULL, &report) ? CLI_DONE : CLI_FAILED;
 	text = o->json ? conf_report_json(&report) : conf_report_text(&report);
 	fputs(text, o->json ? stdout : stderr);
 	if (o->json)

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 #include "base/obj.h"
 #include "cli/client_link.h"
@@ -28,6 +29,7 @@ struct client {
 	void *ctx;
 	bool complete, timed_out, closed;
 	enum reason why;
+	char err[640]; /* what went wrong, for the user; empty: nothing */
 };
 
 static const struct http_limits limits = {.header_bytes = 16 * 1024, .header_count = 64, .max_streams = 1};
@@ -227,7 +229,7 @@ static void hang_up(struct client *c)
 	loop_free(&c->loop);
 }
 
-static int outcome(const struct client *c, uint64_t timeout_ms)
+static int outcome(struct client *c, uint64_t timeout_ms)
 {
 	char name[REASON_NAME_MAX];
 	char time[32];
@@ -238,28 +240,32 @@ static int outcome(const struct client *c, uint64_t timeout_ms)
 	if (c->timed_out) {
 		unit_duration_text(timeout_ms, &t);
 		time[t.n] = '\0';
-		failed("no answer within %s; --timeout waits longer", time);
+		snprintf(c->err, sizeof(c->err), "no answer within %s; --timeout waits longer", time);
 		return CLI_TIMED_OUT;
 	}
-	return failed("weir closed the connection before its answer was complete (" STR_FMT ")",
+	snprintf(c->err, sizeof(c->err),
+		"weir closed the connection before its answer was complete (" STR_FMT ")",
 		STR_ARG(reason_name(c->why, name)));
+	return CLI_FAILED;
 }
 
+/* Says nothing: what went wrong is in c->err. */
 static int exchange(struct client *c, const struct client_options *o, const char *method, const char *path,
 	json_t *body, const char *if_match, uint64_t timeout_ms)
 {
-	char err[512];
 	int status;
 
 	signal(SIGPIPE, SIG_IGN);
-	if (!loop_init(&c->loop))
-		return failed("no descriptors for an event loop");
+	if (!loop_init(&c->loop)) {
+		snprintf(c->err, sizeof(c->err), "no descriptors for an event loop");
+		return CLI_FAILED;
+	}
 	arena_init(&c->arena, &c->loop.mem);
 	c->patience.fire = on_patience_end;
 	deadline_arm(&c->loop, &c->patience, (uint32_t)MIN(timeout_ms, UINT32_MAX));
-	if (!client_link_open(&c->link, &c->loop, o, err, sizeof(err)) ||
-		!client_link_wait(&c->link, err, sizeof(err))) {
-		status = c->timed_out ? outcome(c, timeout_ms) : failed("%s", err);
+	if (!client_link_open(&c->link, &c->loop, o, c->err, sizeof(c->err)) ||
+		!client_link_wait(&c->link, c->err, sizeof(c->err))) {
+		status = c->timed_out ? outcome(c, timeout_ms) : CLI_FAILED;
 		hang_up(c);
 		return status;
 	}
@@ -276,7 +282,22 @@ static int exchange(struct client *c, const struct client_options *o, const char
 	return status;
 }
 
+static int told(const struct client *c, int status)
+{
+	if (status != CLI_DONE)
+		failed("%s", c->err);
+	return status;
+}
+
 /* -- calls -- */
+
+uint64_t client_now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
 
 bool client_timeout(const struct client_options *o, uint64_t *ms)
 {
@@ -296,13 +317,22 @@ static int ask(const struct client_options *o, const char *method, const char *p
 	*a = (struct client_answer){0};
 	if (!client_timeout(o, &timeout_ms))
 		return CLI_USAGE;
-	return exchange(&c, o, method, path, body, if_match, timeout_ms);
+	return told(&c, exchange(&c, o, method, path, body, if_match, timeout_ms));
 }
 
 int client_ask(const struct client_options *o, const char *method, const char *path, json_t *body,
 	struct client_answer *a)
 {
 	return ask(o, method, path, body, NULL, a);
+}
+
+bool client_try(
+	const struct client_options *o, const char *path, uint64_t timeout_ms, struct client_answer *a)
+{
+	struct client c = {.answer = a};
+
+	*a = (struct client_answer){0};
+	return exchange(&c, o, "GET", path, NULL, NULL, timeout_ms) == CLI_DONE;
 }
 
 int client_problem(const struct client_answer *a)
@@ -350,7 +380,7 @@ int client_follow(const struct client_options *o, const char *path,
 {
 	struct client_answer a = {0};
 	struct client c = {.answer = &a, .on_event = on_event, .ctx = ctx};
-	int status = exchange(&c, o, "GET", path, NULL, NULL, 0);
+	int status = told(&c, exchange(&c, o, "GET", path, NULL, NULL, 0));
 
 	if (status == CLI_DONE)
 		status = client_problem(&a);

@@ -47,6 +47,9 @@ int client_call_if(const struct client_options *o, const char *method, const cha
 /* The same, without a word about a status from 400 on: the caller tells the problem. */
 int client_ask(const struct client_options *o, const char *method, const char *path, json_t *body,
 	struct client_answer *a);
+/* A GET that may well fail, of which nothing is said. True: there was an answer. */
+bool client_try(
+	const struct client_options *o, const char *path, uint64_t timeout_ms, struct client_answer *a);
 void client_answer_free(struct client_answer *a);
 
 /* Says what a problem document says, and returns the exit status for it. */
@@ -64,6 +67,9 @@ void client_print_json(const struct client_answer *a);
 
 /* --timeout in ms; false: it was not understood, which was told. */
 bool client_timeout(const struct client_options *o, uint64_t *ms);
+
+/* A clock that goes on evenly, for --timeout. */
+uint64_t client_now_ms(void);
 
 /* A text for a query, percent-encoded; malloc'ed. */
 char *client_encode(const char *text);

@@ -77,19 +77,6 @@ static json_t *body_of(const struct deploy_options *o)
 	return body;
 }
 
-static int show(const struct deploy_options *o, const char *path)
-{
-	struct client_answer a;
-	int status = client_call(&o->change.client, "GET", path, NULL, &a);
-
-	if (status == CLI_DONE && o->change.client.json)
-		client_print_json(&a);
-	else if (status == CLI_DONE)
-		follow_print(a.body);
-	client_answer_free(&a);
-	return status;
-}
-
 static int begin(const struct deploy_options *o, const char *path)
 {
 	json_t *body = body_of(o);
@@ -104,15 +91,11 @@ static int begin(const struct deploy_options *o, const char *path)
 		return CLI_USAGE;
 	}
 	status = change_send(&deploy_command, &o->change, "POST", path, body, &a);
-	if (status == CLI_DONE && o->no_wait) {
-		if (o->change.client.json)
-			client_print_json(&a);
-		else
-			follow_print(a.body);
-	} else if (status == CLI_DONE && !o->change.client.json &&
-		   json_is_true(json_object_get(a.body, "joined"))) {
+	if (status == CLI_DONE && o->no_wait)
+		follow_print(&o->change.client, &a);
+	else if (status == CLI_DONE && !o->change.client.json &&
+		 json_is_true(json_object_get(a.body, "joined")))
 		puts("the same deploy has begun already");
-	}
 	client_answer_free(&a);
 	return status == CLI_DONE && !o->no_wait ? follow(&deploy_command, &o->change.client, path, limit_ms)
 						 : status;
@@ -123,21 +106,12 @@ static int abort_it(const struct deploy_options *o, const char *path)
 	struct client_answer a;
 	int status = change_send(&deploy_command, &o->change, "DELETE", path, change_body(&o->change), &a);
 
-	if (status == CLI_DONE && o->change.client.json)
-		client_print_json(&a);
-	else if (status == CLI_DONE)
-		follow_print(a.body);
+	if (status == CLI_DONE && !o->change.wait)
+		follow_print(&o->change.client, &a);
 	client_answer_free(&a);
-	return status;
-}
-
-static int watch(const struct deploy_options *o, const char *path)
-{
-	uint64_t limit_ms = 0;
-
-	if (o->change.client.timeout && !client_timeout(&o->change.client, &limit_ms))
-		return CLI_USAGE;
-	return follow(&deploy_command, &o->change.client, path, limit_ms);
+	return status == CLI_DONE && o->change.wait
+		       ? follow_within_timeout(&deploy_command, &o->change.client, path)
+		       : status;
 }
 
 static int run(const void *parsed, const struct cli_list *arguments)
@@ -155,9 +129,11 @@ static int run(const void *parsed, const struct cli_list *arguments)
 	if (!path)
 		return CLI_USAGE;
 	if (o->status && o->change.wait)
-		status = watch(o, path);
+		status = follow_within_timeout(&deploy_command, &o->change.client, path);
 	else
-		status = o->status ? show(o, path) : o->abort ? abort_it(o, path) : begin(o, path);
+		status = o->status  ? follow_show(&o->change.client, path)
+			 : o->abort ? abort_it(o, path)
+				    : begin(o, path);
 	free(path);
 	return status;
 }

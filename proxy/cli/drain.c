@@ -26,14 +26,6 @@ static const struct cli_option enable_options[] = {
 	OPTIONS_END,
 };
 
-static uint64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
-
 /* "acme/shop/green/10.0.0.1:80" becomes the path of the pool's drain, malloc'ed, and the address; NULL if there is none. */
 static char *path_of(const struct cli_command *c, const char *target, const char **backend)
 {
@@ -57,7 +49,7 @@ static bool deadline_of(const struct change_options *o, uint64_t *end_ms)
 
 	if (o->client.timeout && !client_timeout(&o->client, &ms))
 		return false;
-	*end_ms = ms ? now_ms() + ms : 0;
+	*end_ms = ms ? client_now_ms() + ms : 0;
 	return true;
 }
 
@@ -93,7 +85,7 @@ static int wait_until_idle(
 		fflush(stdout);
 		told = requests;
 		client_answer_free(&a);
-		if (status == CLI_DONE && !done && end_ms && now_ms() >= end_ms)
+		if (status == CLI_DONE && !done && end_ms && client_now_ms() >= end_ms)
 			status = still_busy(target, requests);
 	}
 	if (status == CLI_DONE && !client.json)
@@ -154,7 +146,7 @@ static int wait_until_gone(const struct drain_options *o)
 				(unsigned long long)requests);
 		fflush(stdout);
 		client_answer_free(&a);
-		if (end_ms && now_ms() >= end_ms)
+		if (end_ms && client_now_ms() >= end_ms)
 			return still_busy("it", requests);
 		told = requests;
 		nanosleep(&pause, NULL);

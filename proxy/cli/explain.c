@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include "base/obj.h"
+#include "cli/listed_members.h"
 #include "control/cookie_secret.h"
 #include "exchange/explain/explain.h"
 
@@ -26,7 +27,7 @@ static const struct cli_option options[] = {
 /* Takes it. */
 static void print_document(json_t *j)
 {
-	char *text = json_dumps(j, JSON_INDENT(2));
+	char *text = json_dumps(j, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
 
 	MUST(text);
 	puts(text);
@@ -59,7 +60,10 @@ static int explain(struct conf **c, struct module_set *modules, struct explain_r
 {
 	struct backend_registry backends = {0};
 	struct slots pool_slots = {0}, service_slots = {0};
-	struct snapshot *snapshot = snapshot_build(c, &(struct snapshot_parts){.backends = &backends,
+	struct listed_members listed = {0};
+	struct roster_source roster = listed_members_source(&listed);
+	struct snapshot *snapshot = snapshot_build(c, &(struct snapshot_parts){.roster = &roster,
+							      .backends = &backends,
 							      .pool_slots = &pool_slots,
 							      .service_slots = &service_slots,
 							      .modules = modules});
@@ -78,6 +82,7 @@ static int explain(struct conf **c, struct module_set *modules, struct explain_r
 	free(now);
 	cookie_keys_unref(e.keys);
 	snapshot_free(&snapshot);
+	listed_members_free(&listed);
 	backend_registry_free(&backends);
 	slots_free(&pool_slots);
 	slots_free(&service_slots);
@@ -88,7 +93,7 @@ static int explain_file(const struct explain_options *o, struct explain_request 
 {
 	struct conf_report report;
 	struct conf *c = conf_load(o->config, &report);
-	struct module_set *modules = c ? module_set_build(c, NULL, &report) : NULL;
+	struct module_set *modules = c ? module_set_build(c, NULL, NULL, &report) : NULL;
 	int status = CLI_FAILED;
 
 	if (c && report.errors == 0) {
@@ -187,9 +192,10 @@ const struct cli_command explain_command = {
 		"which backends it may\n"
 		"reach. Where nobody knows the user yet, all pools are shown with their shares.\n"
 		"\n"
-		"With -c FILE that configuration is looked in, and every backend is taken for usable; else "
-		"the running weir is asked,\n"
-		"which knows their health, and what weights are in effect.\n"
+		"With -c FILE that configuration is looked in, and every backend is taken for usable; lists "
+		"in files are read, names (dns:, srv:)\n"
+		"are not looked up. Else the running weir is asked, which knows their addresses, their "
+		"health, and what weights are in effect.\n"
 		"\n"
 		"exit status: 0 something answers, 1 nothing does",
 	.options = options,

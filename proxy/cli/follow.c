@@ -13,24 +13,18 @@
 #define PAUSE_MS     300
 #define WAIT_BAR_MS  1000
 #define WAIT_LINE_MS 5000
+#define LOGS         2 /* a deploy's own, and its shift's */
 
 /* One that is being watched. */
 struct watch {
 	const struct cli_command *command;
 	const struct client_options *options;
 	bool bar; /* standard output is a terminal, for people */
-	int64_t told_ms; /* what happened until then has been told */
+	uint64_t told[LOGS]; /* the serial number of what has been told last, of each log */
 	bool open_line; /* the bar stands on the last line */
 	uint64_t seen_ms; /* when weir last answered */
+	char service[256]; /* of the document; empty: not known yet */
 };
-
-static uint64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
 
 static const char *text_of(const json_t *object, const char *name)
 {
@@ -69,17 +63,33 @@ static void print_entry(const json_t *entry)
 	printf("%s %s%-12s%s %s\n", when, colour, state, *colour ? paint_end() : "", text_of(entry, "text"));
 }
 
-/* The newest of what is after told_ms in the logs of a deploy and its shift, oldest first. */
-static const json_t *next_entry(const struct watch *w, const json_t *const logs[2], size_t at[2])
+static uint64_t serial_of(const json_t *entry)
+{
+	return (uint64_t)json_integer_value(json_object_get(entry, "serial"));
+}
+
+/* A deploy tells itself how its shift begins and ends. */
+static bool is_told_twice(const json_t *entry)
+{
+	static const char *const states[] = {"beginning", "done", "aborted", "rolled_back"};
+
+	for (size_t i = 0; i < COUNT_OF(states); i++)
+		if (strcmp(text_of(entry, "state"), states[i]) == 0)
+			return true;
+	return false;
+}
+
+/* The oldest of what has not been told, of all logs; NULL: there is nothing. It counts as told. */
+static const json_t *next_entry(struct watch *w, const json_t *const logs[LOGS], size_t at[LOGS])
 {
 	const json_t *best = NULL;
-	int from = -1;
+	int from = 0;
 
-	for (int i = 0; i < 2; i++) {
+	for (int i = 0; i < LOGS; i++) {
 		const json_t *one;
 
 		while ((one = json_array_get(logs[i], at[i])) &&
-			json_integer_value(json_object_get(one, "time_ms")) <= w->told_ms)
+			(serial_of(one) <= w->told[i] || (i > 0 && is_told_twice(one))))
 			at[i]++;
 		if (one && (!best || json_integer_value(json_object_get(one, "time_ms")) <
 					     json_integer_value(json_object_get(best, "time_ms")))) {
@@ -87,27 +97,24 @@ static const json_t *next_entry(const struct watch *w, const json_t *const logs[
 			from = i;
 		}
 	}
-	if (from >= 0)
-		at[from]++;
+	if (best)
+		w->told[from] = serial_of(best);
 	return best;
 }
 
 static void print_news(struct watch *w, const json_t *document)
 {
-	const json_t *logs[2] = {json_object_get(document, "log"),
+	const json_t *logs[LOGS] = {json_object_get(document, "log"),
 		json_object_get(json_object_get(document, "shift"), "log")},
 		     *entry;
-	size_t at[2] = {0, 0};
-	int64_t last = w->told_ms;
+	size_t at[LOGS] = {0, 0};
 
 	while ((entry = next_entry(w, logs, at))) {
 		if (w->open_line)
 			printf("\r\033[K");
 		w->open_line = false;
 		print_entry(entry);
-		last = MAX(last, (int64_t)json_integer_value(json_object_get(entry, "time_ms")));
 	}
-	w->told_ms = last;
 	fflush(stdout);
 }
 
@@ -143,7 +150,7 @@ static void draw(struct watch *w, const json_t *document)
 	w->open_line = true;
 }
 
-void follow_print(const json_t *document)
+static void print_document(const json_t *document)
 {
 	const json_t *shift = json_object_get(document, "shift");
 	const json_t *verdict = json_object_get(shift ? shift : document, "verdict");
@@ -162,6 +169,25 @@ void follow_print(const json_t *document)
 		printf("; guards: %s, %s", text_of(verdict, "outcome"), text_of(verdict, "text"));
 	if (verdict || shift || json_object_get(document, "share"))
 		putchar('\n');
+}
+
+void follow_print(const struct client_options *o, const struct client_answer *a)
+{
+	if (o->json)
+		client_print_json(a);
+	else
+		print_document(a->body);
+}
+
+int follow_show(const struct client_options *o, const char *path)
+{
+	struct client_answer a;
+	int status = client_call(o, "GET", path, NULL, &a);
+
+	if (status == CLI_DONE)
+		follow_print(o, &a);
+	client_answer_free(&a);
+	return status;
 }
 
 /* -- the end -- */
@@ -193,21 +219,21 @@ static bool ask(struct watch *w, const char *path, uint64_t serial, uint64_t end
 	*a = (struct client_answer){0};
 	*status = CLI_DONE;
 	patient.timeout = NULL;
-	if (!client_reaches(w->options) && now_ms() < w->seen_ms + FOLLOW_ABSENCE_S * 1000) {
+	if (!client_reaches(w->options) && client_now_ms() < w->seen_ms + FOLLOW_ABSENCE_S * 1000) {
 		nanosleep(&pause, NULL);
 		return false;
 	}
 	MUST(asprintf(&query, "%s?wait=%llums&after=%llu", path,
 		     (unsigned long long)MIN(
-			     w->bar ? WAIT_BAR_MS : WAIT_LINE_MS, end - MIN(end, now_ms()) + 1),
+			     w->bar ? WAIT_BAR_MS : WAIT_LINE_MS, end - MIN(end, client_now_ms()) + 1),
 		     (unsigned long long)serial) > 0);
 	*status = client_ask(&patient, "GET", query, NULL, a);
 	free(query);
-	if (a->status == 0 && now_ms() < w->seen_ms + FOLLOW_ABSENCE_S * 1000) {
+	if (a->status == 0 && client_now_ms() < w->seen_ms + FOLLOW_ABSENCE_S * 1000) {
 		client_answer_free(a);
 		return false;
 	}
-	w->seen_ms = now_ms();
+	w->seen_ms = client_now_ms();
 	return true;
 }
 
@@ -222,13 +248,15 @@ static int finish(struct watch *w, const struct client_answer *a)
 
 int follow(const struct cli_command *c, const struct client_options *o, const char *path, uint64_t limit_ms)
 {
-	struct watch w = {
-		.command = c, .options = o, .bar = !o->json && isatty(STDOUT_FILENO), .seen_ms = now_ms()};
-	uint64_t serial = 0, end = limit_ms ? now_ms() + limit_ms : UINT64_MAX;
+	struct watch w = {.command = c,
+		.options = o,
+		.bar = !o->json && isatty(STDOUT_FILENO),
+		.seen_ms = client_now_ms()};
+	uint64_t serial = 0, end = limit_ms ? client_now_ms() + limit_ms : UINT64_MAX;
 	struct client_answer a;
 	int status;
 
-	while (now_ms() < end) {
+	while (client_now_ms() < end) {
 		bool over;
 
 		if (!ask(&w, path, serial, end, &a, &status))
@@ -241,6 +269,7 @@ int follow(const struct cli_command *c, const struct client_options *o, const ch
 		}
 		serial = (uint64_t)json_integer_value(json_object_get(a.body, "serial"));
 		over = json_is_true(json_object_get(a.body, "ended"));
+		snprintf(w.service, sizeof(w.service), "%s", text_of(a.body, "service"));
 		if (!o->json)
 			print_news(&w, a.body);
 		if (w.bar && !over)
@@ -253,6 +282,16 @@ int follow(const struct cli_command *c, const struct client_options *o, const ch
 	}
 	if (w.open_line)
 		putchar('\n');
-	fprintf(stderr, "weir %s: not over yet; it goes on by itself: weir %s --status\n", c->name, c->name);
+	fprintf(stderr, "weir %s: not over yet; it goes on by itself: weir %s %s --status\n", c->name,
+		c->name, w.service);
 	return CLI_TIMED_OUT;
+}
+
+int follow_within_timeout(const struct cli_command *c, const struct client_options *o, const char *path)
+{
+	uint64_t limit_ms = 0;
+
+	if (o->timeout && !client_timeout(o, &limit_ms))
+		return CLI_USAGE;
+	return follow(c, o, path, limit_ms);
 }

@@ -9,7 +9,11 @@
 /* path: of the document. limit_ms: then CLI_TIMED_OUT, and what goes on goes on; 0: none. Otherwise by how it ended: CLI_DONE, CLI_ROLLED_BACK,
  * CLI_TIMED_OUT (it was not healthy in time), CLI_FAILED. With --json prints the last document, and nothing else. */
 int follow(const struct cli_command *c, const struct client_options *o, const char *path, uint64_t limit_ms);
-/* What it is now, for people. */
-void follow_print(const json_t *document);
+/* The same, for as long as --timeout says. */
+int follow_within_timeout(const struct cli_command *c, const struct client_options *o, const char *path);
+/* Asks for the document once, and prints it. */
+int follow_show(const struct client_options *o, const char *path);
+/* What it is now, for people, or with --json. */
+void follow_print(const struct client_options *o, const struct client_answer *a);
 
 #endif

@@ -4,9 +4,12 @@
 #include "base/obj.h"
 #include "cli/change.h"
 
+#define LOOK_MS  10000 /* the longest that weir is asked to wait with its answer */
+#define PATIENCE "60s" /* with one answer */
+
 struct hold_options {
 	struct change_options change;
-	const char *length, *queue, *patience, *spread, *path, *status;
+	const char *length, *queue, *patience, *spread, *rate, *path, *status;
 };
 
 static const struct cli_option hold_options[] = {
@@ -17,6 +20,7 @@ static const struct cli_option hold_options[] = {
 		"that one request waits; then it is answered 503"),
 	TEXT("spread", 0, "TIME", struct hold_options, spread,
 		"over which those who wait go on in the end; 1s"),
+	TEXT("rate", 0, "N", struct hold_options, rate, "or so many of them a second"),
 	TEXT("health-path", 0, "PATH", struct hold_options, path,
 		"which weir answers itself meanwhile, for checks of whoever is in front"),
 	TEXT("health-status", 0, "CODE", struct hold_options, status, "with this; 200"),
@@ -27,6 +31,7 @@ static const struct cli_option hold_options[] = {
 static const struct cli_option release_options[] = {
 	TEXT("spread", 0, "TIME", struct hold_options, spread,
 		"over which those who wait go on; what the hold says"),
+	TEXT("rate", 0, "N", struct hold_options, rate, "or so many of them a second"),
 	CHANGE_OPTIONS(struct hold_options),
 	OPTIONS_END,
 };
@@ -69,22 +74,29 @@ static void print(const json_t *a)
 static int wait_until_over(const struct hold_options *o, const char *path)
 {
 	struct client_options client = o->change.client;
-	struct client_answer a;
-	uint64_t ms = CLIENT_TIMEOUT_MS;
-	char *question;
-	int status;
+	uint64_t ms = CLIENT_TIMEOUT_MS, end_ms;
+	int status = CLI_DONE;
 
 	if (client.timeout && !client_timeout(&client, &ms))
 		return CLI_USAGE;
-	MUST(asprintf(&question, "%s?wait=%llums", path, (unsigned long long)MIN(ms, 55000)) > 0);
-	client.timeout = "60s";
-	status = client_call(&client, "GET", question, NULL, &a);
-	if (status == CLI_DONE && json_integer_value(json_object_get(a.body, "waiting")))
-		status = CLI_TIMED_OUT;
-	if (status != CLI_FAILED && !client.json)
-		print(a.body);
-	client_answer_free(&a);
-	free(question);
+	end_ms = client_now_ms() + ms;
+	client.timeout = PATIENCE;
+	for (bool over = false; status == CLI_DONE && !over;) {
+		uint64_t now_ms = client_now_ms();
+		struct client_answer a;
+		char *question;
+
+		MUST(asprintf(&question, "%s?wait=%llums", path,
+			     (unsigned long long)MIN(end_ms - MIN(end_ms, now_ms), (uint64_t)LOOK_MS)) > 0);
+		status = client_call(&client, "GET", question, NULL, &a);
+		over = json_integer_value(json_object_get(a.body, "waiting")) == 0;
+		if (status == CLI_DONE && !over && client_now_ms() >= end_ms)
+			status = CLI_TIMED_OUT;
+		if (status != CLI_FAILED && !client.json && (over || status == CLI_TIMED_OUT))
+			print(a.body);
+		client_answer_free(&a);
+		free(question);
+	}
 	return status;
 }
 
@@ -131,6 +143,7 @@ static int run_hold(const void *parsed, const struct cli_list *arguments)
 	put_text(body, "spread", o->spread);
 	put_text(body, "path", o->path);
 	if (!put_number(&hold_command, body, "queue", o->queue) ||
+		!put_number(&hold_command, body, "rate", o->rate) ||
 		!put_number(&hold_command, body, "status", o->status)) {
 		json_decref(body);
 		return CLI_USAGE;
@@ -147,19 +160,24 @@ static int run_release(const void *parsed, const struct cli_list *arguments)
 		return cli_usage(&release_command, "which service? weir release TENANT/SERVICE");
 	body = change_body(&o->change);
 	put_text(body, "spread", o->spread);
+	if (!put_number(&release_command, body, "rate", o->rate)) {
+		json_decref(body);
+		return CLI_USAGE;
+	}
 	return call(&release_command, o, "DELETE", arguments->v[0], body);
 }
 
 const struct cli_command hold_command = {
 	.name = "hold",
-	.synopsis = "TENANT/SERVICE [--for TIME] [--queue N] [--max-wait TIME] [--spread TIME] "
+	.synopsis = "TENANT/SERVICE [--for TIME] [--queue N] [--max-wait TIME] [--spread TIME | --rate N] "
 		    "[--health-path PATH] "
 		    "[--json]",
 	.summary = "have the requests of a service wait while what is behind it is swapped",
 	.help = "Requests wait in weir, first come, first served, until \"weir release\" or the time is "
 		"over; then they "
 		"go on over\n"
-		"--spread, to what is behind the service then. Beyond --queue they are answered 503. It "
+		"--spread, or at --rate, to what is behind the service then. Beyond --queue they are "
+		"answered 503. It "
 		"survives "
 		"crashes and restarts,\n"
 		"and ends when it was to end. Without --for it is shown.\n\n"
@@ -175,7 +193,7 @@ const struct cli_command hold_command = {
 
 const struct cli_command release_command = {
 	.name = "release",
-	.synopsis = "TENANT/SERVICE [--spread TIME] [--wait] [--json]",
+	.synopsis = "TENANT/SERVICE [--spread TIME | --rate N] [--wait] [--json]",
 	.summary = "let the requests of a held service go on",
 	.help = "With --wait it returns when nobody waits any more.\n\n"
 		"exit status: 0 done, 1 refused, 2 wrong usage, 3 some still wait\n\n"

@@ -24,19 +24,6 @@ static const struct cli_option options[] = {
 	OPTIONS_END,
 };
 
-static int show(const struct shift_options *o, const char *path)
-{
-	struct client_answer a;
-	int status = client_call(&o->change.client, "GET", path, NULL, &a);
-
-	if (status == CLI_DONE && o->change.client.json)
-		client_print_json(&a);
-	else if (status == CLI_DONE)
-		follow_print(a.body);
-	client_answer_free(&a);
-	return status;
-}
-
 /* Sends it, and follows if that is wanted. Takes body. */
 static int send_and_follow(const struct shift_options *o, const char *method, const char *path, json_t *body)
 {
@@ -49,12 +36,8 @@ static int send_and_follow(const struct shift_options *o, const char *method, co
 		return CLI_USAGE;
 	}
 	status = change_send(&shift_command, &o->change, method, path, body, &a);
-	if (status == CLI_DONE && !o->change.wait) {
-		if (o->change.client.json)
-			client_print_json(&a);
-		else
-			follow_print(a.body);
-	}
+	if (status == CLI_DONE && !o->change.wait)
+		follow_print(&o->change.client, &a);
 	client_answer_free(&a);
 	return status == CLI_DONE && o->change.wait
 		       ? follow(&shift_command, &o->change.client, path, limit_ms)
@@ -88,15 +71,6 @@ static int begin(const struct shift_options *o, const char *path, const char *po
 	return send_and_follow(o, "POST", path, body);
 }
 
-static int watch(const struct shift_options *o, const char *path)
-{
-	uint64_t limit_ms = 0;
-
-	if (o->change.client.timeout && !client_timeout(&o->change.client, &limit_ms))
-		return CLI_USAGE;
-	return follow(&shift_command, &o->change.client, path, limit_ms);
-}
-
 static int run(const void *parsed, const struct cli_list *arguments)
 {
 	const struct shift_options *o = parsed;
@@ -119,9 +93,9 @@ static int run(const void *parsed, const struct cli_list *arguments)
 	if (!path)
 		return CLI_USAGE;
 	if (o->status && o->change.wait)
-		status = watch(o, path);
+		status = follow_within_timeout(&shift_command, &o->change.client, path);
 	else if (o->status)
-		status = show(o, path);
+		status = follow_show(&o->change.client, path);
 	else
 		status = wishes ? act(o, path) : begin(o, path, arguments->v[1]);
 	free(path);

@@ -6,6 +6,7 @@
 
 #define LOOK_MS         50
 #define LOOKS           200
+#define LOOK_LONGEST_MS 5000
 #define TIMEOUT_DEFAULT "90s" /* more than the supervisor gives the new process */
 
 struct upgrade_options {
@@ -40,7 +41,7 @@ static bool answers(const struct client_options *o, long long pid)
 
 		if (i)
 			nanosleep(&pause, NULL);
-		there = client_ask(o, "GET", "/v1/status", NULL, &a) == CLI_DONE && number(&a, "pid") == pid;
+		there = client_try(o, "/v1/status", LOOK_LONGEST_MS, &a) && number(&a, "pid") == pid;
 		client_answer_free(&a);
 	}
 	return there;

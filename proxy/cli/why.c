@@ -98,6 +98,28 @@ static void put_attempt(const json_t *a, size_t n)
 	}
 }
 
+/* What modules have noted: "trace_id=..., ratelimit=...". */
+static void put_modules(const json_t *modules)
+{
+	const char *name;
+	json_t *value;
+	bool first = true;
+
+	json_object_foreach((json_t *)(uintptr_t)modules, name, value)
+	{
+		if (first)
+			printf("  %s%-11s%s", paint(PAINT_DIM), "modules", paint_end());
+		else
+			printf(", ");
+		first = false;
+		put(name);
+		putchar('=');
+		put(json_string_value(value));
+	}
+	if (!first)
+		putchar('\n');
+}
+
 static void print_request(const json_t *r)
 {
 	const json_t *attempts = json_object_get(r, "failed_attempts");
@@ -123,6 +145,7 @@ static void print_request(const json_t *r)
 	printf("; %lld attempt%s\n", number(r, "attempts"), number(r, "attempts") == 1 ? "" : "s");
 	for (size_t i = 0; i < json_array_size(attempts); i++)
 		put_attempt(json_array_get(attempts, i), i);
+	put_modules(json_object_get(r, "modules"));
 }
 
 static void print_line(const json_t *r)

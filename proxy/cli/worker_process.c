@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include "control/control.h"
+#include "io/tls_kdf.h"
 
 struct worker_process_options {
 	const char *config;
@@ -23,6 +24,7 @@ static int run(const void *parsed, const struct cli_list *arguments)
 	if (!o->config || fcntl(CHANNEL_FD, F_SETFD, FD_CLOEXEC) < 0 ||
 		fcntl(CHANNEL_CRASH_FD, F_SETFD, FD_CLOEXEC) < 0)
 		return cli_usage(&worker_process_command, "this is for weir itself: use \"weir run\"");
+	tls_kdf_install();
 	return control_run(&control);
 }
 

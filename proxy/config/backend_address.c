@@ -1,6 +1,7 @@
 #include "config/backend_address.h"
 
 #include <sys/un.h>
+#include "base/obj.h"
 
 static bool is_name(struct str s)
 {
@@ -109,4 +110,15 @@ void backend_address_set(struct arena *a, struct conf_backend *b, const struct a
 	b->addr = *addr;
 	b->port = addr->port;
 	b->address = arena_str(a, addr_text(addr, text));
+}
+
+struct conf_backend backend_inherit(struct conf_backend found, const struct conf_backend *entry)
+{
+	found.weight = (uint32_t)MIN((uint64_t)found.weight * entry->weight, BACKEND_WEIGHT_MAX);
+	found.priority = MIN(found.priority + entry->priority, CONF_PRIORITIES - 1);
+	if (found.requests == 0)
+		found.requests = entry->requests;
+	if (found.zone.n == 0)
+		found.zone = entry->zone;
+	return found;
 }

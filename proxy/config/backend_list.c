@@ -4,23 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include "base/obj.h"
-#include "config/fields.h"
-#include "config/load.h"
 #include "config/report.h"
-
-static const struct config_field list_fields[] = {
-	LIST_OF("backends", struct conf, listed, listed_n, backend_object, "the backends", REQUIRED),
-	END,
-};
-
-static const struct config_object list_object = {
-	.id = OBJECT_BACKEND_LIST,
-	.path = "backends",
-	.what = "list of backends",
-	.doc = "A file that a backend `file:PATH` names.",
-	.size = sizeof(struct conf),
-	.fields = list_fields,
-};
 
 #define HEAD "backends:"
 
@@ -185,7 +169,7 @@ struct conf *backend_list_load(const char *name, struct str text, struct conf_re
 		return refuse(name, report, bad_line,
 			"not a backend: write ADDRESS, then KEY=VALUE for its other keys");
 	}
-	c = load_text_as(&list_object, name, str_of(mapping), report);
+	c = conf_load_members(name, str_of(mapping), report);
 	free(mapping);
 	if (c)
 		refuse_nested(&c, report);

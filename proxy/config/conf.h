@@ -29,6 +29,10 @@ struct conf_header {
 	struct template value;
 };
 
+struct conf_pair {
+	struct str name, value;
+};
+
 struct conf_rename {
 	struct str from, to;
 };
@@ -367,6 +371,8 @@ struct conf_admin {
 	uint32_t token_n;
 	struct conf_strs
 		hosts; /* names under which listen may be asked for, besides localhost and addresses */
+	struct conf_strs
+		judges; /* "http://judge:8080": who may be asked in the name of tokens that are not admin's */
 	struct conf_place place; /* of socket and listen, as far as they are given */
 	uint64_t digest; /* of what is written there; 0: nothing */
 };
@@ -396,7 +402,7 @@ struct conf {
 	struct conf_resolver resolver;
 	struct conf_tenant *tenants;
 	uint32_t tenant_n;
-	struct conf_backend *listed; /* of a file: list (config/backend_list.h) */
+	struct conf_backend *listed; /* of conf_load_members() alone */
 	uint32_t listed_n;
 	struct map
 		hosts; /* every tenant's hosts, lower case, wildcards as written -> struct conf_tenant; duplicates were errors */
@@ -419,10 +425,13 @@ struct conf_report {
 /* Reads FILE and what it includes. Never NULL-checks for the caller: on errors returns NULL and the report says all of
  * them; warnings may be there either way. The report is initialised by the call and freed by the caller. */
 struct conf *conf_load(const char *path, struct conf_report *report);
-/* The same with the main file's text given; name is shown in messages, and relative paths start from its directory. */
+/* For those who need what stands beside the tenants only: they may be missing, and what is wrong with them is then not found. The
+ * rest is as conf_load() has it, whose errors these are if there are any. */
+struct conf *conf_load_root(const char *path, struct conf_report *report);
+/* The same as conf_load() with the main file's text given; name is shown in messages, and relative paths start from its directory. */
 struct conf *conf_load_text(const char *name, struct str text, struct conf_report *report);
-/* The backends of a pool alone, `{"backends": [...]}`, by the rules of the file, into a zeroed pool. The conf holds them and nothing else. */
-struct conf *conf_load_members(struct str text, struct conf_pool *pool, struct conf_report *report);
+/* Backends alone, `{"backends": [...]}`, by the rules of the file, no two alike: they are listed[] of the conf, which holds nothing else. */
+struct conf *conf_load_members(const char *name, struct str text, struct conf_report *report);
 /* One more holder; returns c. */
 struct conf *conf_ref(struct conf *c);
 /* Drops a reference; the last one frees it. NULL is fine. */

@@ -126,7 +126,6 @@ enum config_object_id {
 	OBJECT_OVERRIDE,
 	OBJECT_MIRROR,
 	OBJECT_POOL,
-	OBJECT_BACKEND_LIST,
 	OBJECT_BACKEND,
 	OBJECT_MEMBERS,
 	OBJECT_POLICY,
@@ -297,12 +296,14 @@ void type_number_init(struct parse *p, const struct config_field *f, void *obj);
 extern const struct config_type type_count, type_duration, type_size, type_share, type_bool, type_string,
 	type_text, type_path, type_input, type_enum, type_strings, type_networks;
 /* Texts with a syntax: names of tenants, services, pools; RFC 9110 5.6.2 tokens; 5.5 field values; names of fields that weir does not write
- * itself (fields_headers.c). */
-extern const struct config_type type_name, type_token, type_header_value, type_header_name;
+ * itself, and mappings of such names to values: struct conf_pair, with a count (fields_headers.c). */
+extern const struct config_type type_name, type_token, type_header_value, type_header_name, type_pairs;
 /* -- field.c -- */
 extern const struct config_type type_object, type_list, type_map, type_embed, type_within, type_choice;
 /* -- module.c -- */
 extern const struct config_type type_modules;
+/* -- fields_policy.c: a struct conf_upstream_tls, for modules too that have somebody to ask -- */
+extern const struct config_object upstream_tls_object;
 /* -- fields_headers.c: about a struct conf_headers -- */
 extern const struct config_object request_headers_object, response_headers_object;
 /* A struct template; the row's choice: enum template_when, what is known where it is used. */

@@ -86,6 +86,27 @@ static const struct config_type type_admin_listen = {
 	.parse = parse_admin_listen,
 };
 
+/* Scheme, host and port, nothing else: a path can be left again with "..". */
+static bool is_origin(struct str s)
+{
+	size_t skip = str_starts(s, STR("https://")) ? 8 : 7;
+	struct str authority = str_skip(s, skip);
+
+	if (skip == 7 && !str_starts(s, STR("http://")))
+		return false;
+	for (size_t i = 0; i < authority.n; i++)
+		if ((unsigned char)authority.p[i] <= ' ' || strchr("/?#@\\\"'", authority.p[i]))
+			return false;
+	return authority.n > 0;
+}
+
+static const struct config_type type_origin = {
+	.name = "http:// or https:// URL without a path",
+	.expects = "a URL without a path, such as http://judge.internal:8080",
+	.schema = "{\"type\": \"string\", \"pattern\": \"^https?://[^/?#@]+$\"}",
+	.valid = is_origin,
+};
+
 static const struct config_field admin_fields[] = {
 	PATH("socket", struct conf_admin, socket,
 		"the command line's way in; its permissions are the authorisation",
@@ -101,6 +122,9 @@ static const struct config_field admin_fields[] = {
 	STRINGS("hosts", struct conf_admin, hosts, type_host,
 		"names by which `listen` is asked for, besides localhost, addresses and the names of its "
 		"certificate"),
+	STRINGS("judges", struct conf_admin, judges, type_origin,
+		"whom a shift or deploy may have weir ask (`hook`, `prometheus`) when the token behind it is "
+		"none of role admin for all tenants"),
 	END,
 };
 

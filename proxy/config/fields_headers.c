@@ -114,6 +114,36 @@ static const struct config_type type_header_map = {
 	.parse = parse_header_map,
 };
 
+static void parse_pairs(struct parse *p, const struct config_field *f, const struct node *v, void *obj)
+{
+	struct conf_pair *all;
+	uint32_t n = 0;
+
+	if (v->kind != NODE_MAP) {
+		parse_bad(p, f, v, f->type->expects);
+		return;
+	}
+	all = arena_array(&p->conf->arena, struct conf_pair, v->n);
+	for (const struct node *k = v->first; k; k = k->next->next) {
+		struct config_field named;
+
+		if (!parse_name(p, f, k, all, sizeof(*all), n, &all[n].name))
+			continue;
+		named = (struct config_field){.key = all[n].name.p};
+		n += parse_text(p, &named, &type_header_value, k->next, &all[n].value);
+	}
+	*(struct conf_pair **)field_member(f, obj) = all;
+	*field_count(f, obj) = n;
+}
+
+const struct config_type type_pairs = {
+	.name = "mapping of names to values",
+	.expects = "a mapping of names to values",
+	.schema = "{\"type\": \"object\", \"additionalProperties\": {\"type\": [\"string\", \"number\", "
+		  "\"boolean\"]}}",
+	.parse = parse_pairs,
+};
+
 static void parse_renames(struct parse *p, const struct config_field *f, const struct node *v, void *obj)
 {
 	struct conf_rename *all;

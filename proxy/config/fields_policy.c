@@ -575,7 +575,7 @@ static void upstream_tls_check(struct parse *p, const struct node *v, void *obj)
 			t->cert.n ? "key" : "cert");
 }
 
-static const struct config_object upstream_tls_object = {
+const struct config_object upstream_tls_object = {
 	.id = OBJECT_UPSTREAM_TLS,
 	.path = "tls",
 	.what = "tls",

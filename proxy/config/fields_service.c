@@ -188,26 +188,27 @@ static const struct config_field pool_fields[] = {
 	END,
 };
 
-static void check_backends_unique(struct parse *p, const struct conf_pool *pool)
+static void check_backends_unique(struct parse *p, const struct conf_backend *v, uint32_t n)
 {
-	for (uint32_t i = 0; i < pool->backend_n; i++) {
-		const struct conf_backend *b = &pool->backends[i];
+	struct map seen = {0};
 
-		for (uint32_t j = 0; j < i; j++) {
-			if (b->address.n == 0 || !str_eq(pool->backends[j].address, b->address))
-				continue;
-			conf_report_add(p->report, p->conf, b->place, false,
-				"backend " STR_FMT " is listed twice", STR_ARG(b->address));
-			break;
-		}
+	for (uint32_t i = 0; i < n; i++) {
+		/* None: it was an error by itself. */
+		if (v[i].address.n == 0)
+			continue;
+		if (map_get(&seen, v[i].address))
+			conf_report_add(p->report, p->conf, v[i].place, false,
+				"backend " STR_FMT " is listed twice", STR_ARG(v[i].address));
+		map_put(&seen, v[i].address, p);
 	}
+	map_free(&seen);
 }
 
 static void pool_check(struct parse *p, const struct node *v, void *obj)
 {
 	const struct conf_pool *pool = obj;
 
-	check_backends_unique(p, pool);
+	check_backends_unique(p, pool->backends, pool->backend_n);
 	if (pool->weight && pool->backend_n == 0 && !node_get(v, STR("backends")))
 		conf_report_add(p->report, p->conf, node_place(v), true,
 			"pool %s has a weight but no backends", parse_quote(p, pool->name));
@@ -229,23 +230,25 @@ static const struct config_object pool_object = {
 };
 
 static const struct config_field members_fields[] = {
-	LIST_OF("backends", struct conf_pool, backends, backend_n, backend_object,
-		"where the pool's requests go", REQUIRED),
+	LIST_OF("backends", struct conf, listed, listed_n, backend_object, "where a pool's requests go",
+		REQUIRED),
 	END,
 };
 
 static void members_check(struct parse *p, const struct node *v, void *obj)
 {
+	const struct conf *c = obj;
+
 	(void)v;
-	check_backends_unique(p, obj);
+	check_backends_unique(p, c->listed, c->listed_n);
 }
 
 const struct config_object members_object = {
 	.id = OBJECT_MEMBERS,
 	.path = "backends",
 	.what = "list of backends",
-	.doc = "Backends that come at run time.",
-	.size = sizeof(struct conf_pool),
+	.doc = "Backends that come at run time, or in a file that a backend `file:PATH` names.",
+	.size = sizeof(struct conf),
 	.fields = members_fields,
 	.check = members_check,
 };

@@ -229,23 +229,67 @@ struct conf *conf_load_text(const char *name, struct str text, struct conf_repor
 	return finish(&p);
 }
 
-struct conf *conf_load_members(struct str text, struct conf_pool *pool, struct conf_report *report)
-{
-	struct parse p;
-
-	begin(&p, "backends", report);
-	read_text(&p, &members_object, pool, 0, text);
-	return finish(&p);
-}
-
-struct conf *load_text_as(
-	const struct config_object *o, const char *name, struct str text, struct conf_report *report)
+struct conf *conf_load_members(const char *name, struct str text, struct conf_report *report)
 {
 	struct parse p;
 
 	begin(&p, name, report);
-	read_text(&p, o, p.conf, 0, text);
+	read_text(&p, &members_object, p.conf, 0, text);
 	return finish(&p);
+}
+
+/* A line break to libyaml besides \n: behind one, a key might begin that lines do not show. */
+static bool has_other_breaks(struct str s)
+{
+	return memchr(s.p, '\r', s.n) || memmem(s.p, s.n, "\xc2\x85", 2) ||
+	       memmem(s.p, s.n, "\xe2\x80\xa8", 3) || memmem(s.p, s.n, "\xe2\x80\xa9", 3);
+}
+
+/* Finds the line `tenants:` that all lines after it belong to because they are indented, blank or comments, and cuts the text off before
+ * it. A parser that has come that far without an error, and is not within a text in quotes or a flow collection, must see a key
+ * of the root in it and nothing but its value in what follows; if it is within one, what was cut off leaves it
+ * unfinished, which is an error. So a text that is good without its end says the same with it. */
+static bool cut_tenants(struct str text, struct str *root)
+{
+	static const struct str key = STR("tenants:\n");
+	const char *line = text.p, *end = text.p + text.n;
+
+	while (!str_starts((struct str){line, (size_t)(end - line)}, key)) {
+		line = memchr(line, '\n', (size_t)(end - line));
+		if (!line++)
+			return false;
+	}
+	*root = (struct str){text.p, (size_t)(line - text.p)};
+	if (has_other_breaks(text))
+		return false;
+	for (line += key.n; line < end; line++) {
+		if (*line != ' ' && *line != '#' && *line != '\n')
+			return false;
+		line = memchr(line, '\n', (size_t)(end - line));
+		if (!line)
+			break;
+	}
+	return true;
+}
+
+struct conf *conf_load_root(const char *path, struct conf_report *report)
+{
+	struct arena bytes;
+	struct str text, root;
+	struct parse p;
+	struct conf *c = NULL;
+	const char *why;
+
+	arena_init(&bytes, NULL);
+	if (load_file(&bytes, path, CONFIG_MAX, &text, &why) && cut_tenants(text, &root)) {
+		begin(&p, path, report);
+		read_text(&p, &root_object, p.conf, 0, root);
+		c = finish(&p);
+		if (!c)
+			conf_report_free(report);
+	}
+	arena_free(&bytes);
+	return c ? c : conf_load(path, report);
 }
 
 struct conf *conf_load(const char *path, struct conf_report *report)

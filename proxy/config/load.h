@@ -13,9 +13,4 @@ struct host_claim {
 /* A whole regular file of at most max bytes, NUL-terminated, in the arena. False and *why, for the user. */
 bool load_file(struct arena *a, const char *path, size_t max, struct str *text, const char **why);
 
-struct config_object;
-/* A text whose root is o, whose members are those of struct conf; otherwise as conf_load_text(). */
-struct conf *load_text_as(
-	const struct config_object *o, const char *name, struct str text, struct conf_report *report);
-
 #endif

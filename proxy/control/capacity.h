@@ -5,6 +5,9 @@
  * Envoy's overprovisioning: one of four may be missing without anybody being moved. Backends that are down, ejected or draining do not count;
  * one that is new in a pool that serves already is left out until it has been checked, so that growing a pool moves nobody.
  *
+ * Zones do not count: what a zone cannot take the others of the pool do, and this weir's own may be asked for what those of other weirs
+ * have lost. All of them together are the pool.
+ *
  * Nothing but health, ejection, draining and the configuration changes it, so users move only then. Pools that are alone in their
  * service, that do not spill, or whose service says `capacity: false` keep all of their weight. */
 #ifndef WEIR_CONTROL_CAPACITY_H

@@ -154,7 +154,8 @@ static json_t *attempt_json(const struct cause *c, const struct cause_attempt *a
 
 json_t *cause_json(const struct cause *c)
 {
-	json_t *o = json_object(), *attempts = json_array();
+	json_t *o = json_object(), *attempts = json_array(), *modules = json_object();
+	char name[CAUSE_TEXT_MAX + 1];
 
 	put(o, "id", cause_str(c, c->id));
 	put_time(o, "time", c->began_us);
@@ -187,5 +188,10 @@ json_t *cause_json(const struct cause *c)
 	for (uint32_t i = 0; i < c->attempt_n; i++)
 		json_array_append_new(attempts, attempt_json(c, &c->attempt[i]));
 	json_object_set_new(o, "failed_attempts", attempts);
+	for (uint32_t i = 0; i < c->field_n; i++) {
+		snprintf(name, sizeof(name), STR_FMT, STR_ARG(cause_str(c, c->field[i].name)));
+		put(modules, name, cause_str(c, c->field[i].value));
+	}
+	json_object_set_new(o, "modules", modules);
 	return o;
 }

@@ -14,6 +14,12 @@
 #include "control/roster.h"
 
 #define SETTLE_MS 300
+/* When all else has ended: with who has come to the admin API and says nothing yet; with what modules have still to send. */
+#define PATIENCE_MS 1000
+#define FAREWELL_MS 3000
+/* With so many configurations alive another one waits longer: uploads, and requests that backends take their time with, keep theirs. */
+#define CROWD    8
+#define CROWD_MS 5000
 
 static const uint8_t legal[CONTROL_STATES] = {
 	[CONTROL_STARTING] =
@@ -101,7 +107,7 @@ void control_let_go(struct control *c, struct snapshot *s)
 		return;
 	c->snapshots_alive--;
 	snapshot_free(&s);
-	if (deadline_armed(&c->settle) && c->snapshots_alive <= 1) {
+	if (deadline_armed(&c->settle) && (c->snapshots_alive <= 1 || c->snapshots_alive == CROWD - 1)) {
 		deadline_disarm(&c->loop, &c->settle);
 		reload_now(c);
 	}
@@ -163,13 +169,30 @@ static void on_event(struct mail *m, void *control)
 	free(line);
 }
 
+/* Those who have come to the admin API just now are answered, and what modules have gathered is sent; whoever takes long is not waited
+ * for. */
+static void on_farewell(struct deadline *d)
+{
+	struct control *c = CONTAINER(d, struct control, farewell);
+	uint64_t gone_ms = c->loop.now_ms - c->farewell_ms;
+
+	if ((admin_expects(&c->admin) && gone_ms < PATIENCE_MS) ||
+		(module_homes_busy(&c->homes) && gone_ms < FAREWELL_MS))
+		deadline_arm(&c->loop, d, LOOP_TICK_MS);
+	else
+		loop_stop(&c->loop);
+}
+
 static void on_stopped(struct mail *m, void *control)
 {
 	struct control *c = control;
 
 	free(note_of(m));
-	if (--c->workers_waited_for == 0)
-		loop_stop(&c->loop);
+	if (--c->workers_waited_for > 0)
+		return;
+	admin_leave(&c->admin);
+	c->farewell_ms = c->loop.now_ms;
+	on_farewell(&c->farewell);
 }
 
 /* -- stopping -- */
@@ -295,7 +318,7 @@ uint64_t control_reload(struct control *c)
 		else if (c->snapshots_alive <= 1)
 			reload(c);
 		else if (!deadline_armed(&c->settle))
-			deadline_arm(&c->loop, &c->settle, SETTLE_MS);
+			deadline_arm(&c->loop, &c->settle, c->snapshots_alive < CROWD ? SETTLE_MS : CROWD_MS);
 		return next;
 	case CONTROL_STARTING:
 	case CONTROL_BINDING:
@@ -317,6 +340,7 @@ static void on_mail(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	loop_enter(&c->loop);
 	mailbox_deliver(&c->box, c);
+	orders_settled(c);
 }
 
 static void raise_descriptor_limit(void)
@@ -425,6 +449,8 @@ static bool set_up(struct control *c)
 	c->settle.fire = on_settled;
 	c->readiness.fire = on_readiness;
 	c->stop_deadline.fire = on_stop_deadline;
+	c->farewell.fire = on_farewell;
+	c->homes.loop = &c->loop;
 	orders_open(c);
 	return true;
 }
@@ -546,6 +572,7 @@ static void tear_down(struct control *c)
 	holds_close(&c->holds);
 	if (c->snapshot)
 		snapshot_free(&c->snapshot);
+	module_homes_free(&c->homes);
 	cert_stores_free(&c->stores);
 	ticket_keys_unref(c->keys);
 	cookie_keys_unref(c->cookie_keys);

@@ -96,10 +96,19 @@ struct control {
 	bool watches; /* the configuration's files */
 	struct watch watch;
 	struct module_watch module_watch;
+	struct module_homes homes;
+	struct deadline farewell; /* the workers have ended: who has just come is answered, modules send what is left */
+	uint64_t farewell_ms; /* when that began */
 	json_t *changes; /* what the configuration that is being installed changes */
 	uint64_t started_ms; /* on the loop's clock */
 	bool upgraded; /* drains because another process has taken over: the deadline is timeouts.upgrade */
 };
+
+/* May anything be changed at run time, by somebody or by weir itself? Not before it serves, nor while a successor takes over. */
+static inline bool control_may_change(const struct control *c)
+{
+	return c->snapshot && c->state != CONTROL_STARTING && !c->frozen;
+}
 
 struct control_options {
 	const char *config;

@@ -87,8 +87,9 @@ static void tell(struct deploy *d, const char *why)
 	bool bad = d->state > DEPLOY_DONE;
 	json_t *log = json_object_get(d->doc, "log");
 
-	json_array_append_new(log, json_pack("{s:I, s:s, s:s}", "time_ms", (json_int_t)state_wall_ms(),
-					   "state", deploy_state_names[d->state], "text", why));
+	json_array_append_new(log, json_pack("{s:I, s:O, s:s, s:s}", "time_ms", (json_int_t)state_wall_ms(),
+					   "serial", json_object_get(d->doc, "serial"), "state",
+					   deploy_state_names[d->state], "text", why));
 	if (json_array_size(log) > DEPLOY_LOG_MAX)
 		json_array_remove(log, 1);
 	event_emit(&d->engine->control->io, bad ? CONF_LEVEL_WARNING : CONF_LEVEL_INFO, "deploy",
@@ -294,6 +295,8 @@ static void look(struct deploy *d)
 		resume(d);
 	else if (d->state == DEPLOY_CHECKING)
 		look_at_health(d);
+	else if (d->state == DEPLOY_WARMING && !d->probe)
+		deploy_warm(d); /* an upgrade that has come to nothing had ended it */
 	else if (d->state == DEPLOY_SHIFTING)
 		look_at_shift(d);
 }
@@ -301,7 +304,7 @@ static void look(struct deploy *d)
 static void on_tick(struct deadline *deadline)
 {
 	struct deploy_engine *e = CONTAINER(deadline, struct deploy_engine, tick);
-	bool serving = e->control->snapshot && e->control->state != CONTROL_STARTING, busy = false;
+	bool serving = control_may_change(e->control), busy = false;
 
 	for (struct map_entry *m = map_next(&e->deploys, NULL); m; m = map_next(&e->deploys, m)) {
 		struct deploy *d = m->value;

@@ -1,6 +1,5 @@
 /* control/deploy_begin.c - how a deploy begins or is joined, what may be done to it by hand, and what is told of it. */
 #include <openssl/evp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include "base/obj.h"
@@ -13,18 +12,6 @@
 #define HEALTHY_WITHIN_MAX     (3600u * 1000)
 #define WARM_REQUESTS_MAX      10000
 #define KEY_MAX                128
-
-__attribute__((format(printf, 3, 4))) static bool refuse(
-	struct shift_answer *a, enum shift_outcome outcome, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(a->text, sizeof(a->text), fmt, ap);
-	va_end(ap);
-	a->outcome = (uint8_t)outcome;
-	return false;
-}
 
 /* -- what is asked for -- */
 
@@ -51,13 +38,13 @@ static bool read_warm_up(const json_t *body, json_t *doc, struct shift_answer *a
 	if (!warm || json_is_null(warm))
 		return true;
 	if (!path || path[0] != '/')
-		return refuse(a, SHIFT_BAD, "\"warm_up\" needs a \"path\" that begins with a slash");
+		return shift_refuse(a, SHIFT_BAD, "\"warm_up\" needs a \"path\" that begins with a slash");
 	for (const char *p = path; *p; p++)
 		if ((unsigned char)*p <= ' ' || *p == 0x7f)
-			return refuse(a, SHIFT_BAD, "the \"path\" of \"warm_up\" must have no spaces");
+			return shift_refuse(a, SHIFT_BAD, "the \"path\" of \"warm_up\" must have no spaces");
 	if (n < 1 || n > WARM_REQUESTS_MAX)
-		return refuse(a, SHIFT_BAD, "the \"requests\" of \"warm_up\" must be a number from 1 to %d",
-			WARM_REQUESTS_MAX);
+		return shift_refuse(a, SHIFT_BAD,
+			"the \"requests\" of \"warm_up\" must be a number from 1 to %d", WARM_REQUESTS_MAX);
 	json_object_set_new(doc, "warm_path", json_string(path));
 	json_object_set_new(doc, "warm_requests", json_integer(n));
 	return true;
@@ -76,7 +63,7 @@ static bool read_backends(const json_t *body, json_t *doc, struct shift_answer *
 	}
 	if (json_array_size(checked) == 0) {
 		json_decref(checked);
-		return refuse(a, SHIFT_BAD, "\"backends\" is empty: there would be nobody to serve");
+		return shift_refuse(a, SHIFT_BAD, "\"backends\" is empty: there would be nobody to serve");
 	}
 	json_object_set_new(doc, "backends", checked);
 	return true;
@@ -90,7 +77,7 @@ static bool read_health_time(const json_t *body, json_t *doc, struct shift_answe
 	if (given && !json_is_null(given) &&
 		(!unit_duration(str_of(json_string_value(given)), &ms) || ms < 100 ||
 			ms > HEALTHY_WITHIN_MAX))
-		return refuse(a, SHIFT_BAD,
+		return shift_refuse(a, SHIFT_BAD,
 			"\"healthy_within\" must be a duration from 100ms to 1h, such as \"60s\"");
 	json_object_set_new(doc, "healthy_within_ms", json_integer((json_int_t)ms));
 	return true;
@@ -104,10 +91,10 @@ static bool check_pool(const struct control *c, struct str service, const char *
 	uint64_t mine, all = 0;
 
 	if (!name)
-		return refuse(a, SHIFT_BAD, "which pool shall be deployed? {\"pool\": \"green\"}");
+		return shift_refuse(a, SHIFT_BAD, "which pool shall be deployed? {\"pool\": \"green\"}");
 	pool = conf ? service_doc_pool(conf, name) : NULL;
 	if (!pool)
-		return refuse(a, SHIFT_UNKNOWN,
+		return shift_refuse(a, SHIFT_UNKNOWN,
 			"there is no pool " STR_FMT
 			"/%s; a pool has to be in the file before it can be deployed to",
 			STR_ARG(service), name);
@@ -116,11 +103,11 @@ static bool check_pool(const struct control *c, struct str service, const char *
 			all += service_doc_weight(doc, &conf->pools[i]);
 	mine = service_doc_state(doc, pool) == POOL_OPEN ? service_doc_weight(doc, pool) : 0;
 	if (all && mine == all)
-		return refuse(a, SHIFT_NOT_NOW,
+		return shift_refuse(a, SHIFT_NOT_NOW,
 			"pool %s has all users now: deploy to another pool of " STR_FMT, name,
 			STR_ARG(service));
 	if (mine)
-		return refuse(a, SHIFT_NOT_NOW,
+		return shift_refuse(a, SHIFT_NOT_NOW,
 			"pool %s has users (%.1f%%): deploy to a pool without any, or set its weight to 0 "
 			"first",
 			name, 100.0 * (double)mine / (double)all);
@@ -155,7 +142,7 @@ static bool key_of(const struct deploy_wish *wish, char key[KEY_MAX + 1], struct
 		return true;
 	}
 	if (!text || !*text || strlen(text) > KEY_MAX)
-		return refuse(a, SHIFT_BAD, "\"id\" must be a text of 1 to %d bytes", KEY_MAX);
+		return shift_refuse(a, SHIFT_BAD, "\"id\" must be a text of 1 to %d bytes", KEY_MAX);
 	snprintf(key, KEY_MAX + 1, "%s", text);
 	return true;
 }
@@ -257,10 +244,10 @@ static bool check_members(const struct deploy_wish *wish, struct shift_answer *a
 		for (const char *const *n = wish->ignored; n && *n; n++)
 			known |= strcmp(*n, name) == 0;
 		if (!known)
-			return refuse(a, SHIFT_BAD, "unknown member \"%.64s\"", name);
+			return shift_refuse(a, SHIFT_BAD, "unknown member \"%.64s\"", name);
 	}
 	if (shift && !json_is_null(shift) && !json_is_object(shift))
-		return refuse(a, SHIFT_BAD,
+		return shift_refuse(a, SHIFT_BAD,
 			"\"shift\" must be an object, such as {\"steps\": [10, 100]}; without it, users are "
 			"switched at once");
 	return true;
@@ -314,7 +301,7 @@ void deploy_abort(struct deploy_engine *e, struct str service, const char *autho
 
 	*answer = (struct shift_answer){.outcome = SHIFT_TAKEN};
 	if (!d || !d->doc || deploy_has_ended(d->state)) {
-		refuse(answer, SHIFT_UNKNOWN, "there is no deploy of " STR_FMT " under way",
+		shift_refuse(answer, SHIFT_UNKNOWN, "there is no deploy of " STR_FMT " under way",
 			STR_ARG(service));
 		return;
 	}
@@ -323,7 +310,7 @@ void deploy_abort(struct deploy_engine *e, struct str service, const char *autho
 	if (d->state == DEPLOY_SHIFTING)
 		shift_act(&e->control->shifts, service, SHIFT_ABORT, author, reason, answer);
 	else if (d->state == DEPLOY_BEGINNING || d->loaded)
-		refuse(answer, SHIFT_NOT_NOW, "the deploy is just beginning; try again");
+		shift_refuse(answer, SHIFT_NOT_NOW, "the deploy is just beginning; try again");
 	else
 		deploy_move(d, DEPLOY_ABORTED, why, NULL);
 }

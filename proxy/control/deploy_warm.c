@@ -85,6 +85,10 @@ static void on_asked(const struct probe_outcome *outcome, void *ctx)
 	char name[REASON_NAME_MAX], why[SHIFT_TEXT];
 	struct str address = pool && d->backend < pool->n ? pool->backends[d->backend]->address : STR_NONE;
 
+	if (!control_may_change(d->engine->control)) {
+		deploy_warm_end(d);
+		return;
+	}
 	if (outcome->why == REASON_NONE) {
 		if (++d->asked >= wanted(d)) {
 			d->asked = 0;
@@ -110,6 +114,10 @@ static void on_next(struct task *t)
 	struct deploy *d = CONTAINER(t, struct deploy, next);
 	const struct pool *pool = pool_of(d);
 
+	if (!control_may_change(d->engine->control)) {
+		deploy_warm_end(d);
+		return;
+	}
 	if (d->snapshot != d->engine->control->snapshot || !pool) {
 		deploy_warm(d); /* a reload has come between: the texts are others */
 		return;

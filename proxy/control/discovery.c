@@ -250,18 +250,6 @@ static void put(struct expansion *x, const struct conf_backend *found)
 	map_put(&x->seen, found->address, x);
 }
 
-/* What the entry says holds for all that comes of it, unless that says more. */
-static struct conf_backend inherit(struct conf_backend found, const struct conf_backend *entry)
-{
-	found.weight *= entry->weight;
-	found.priority = MIN(found.priority + entry->priority, CONF_PRIORITIES - 1);
-	if (found.requests == 0)
-		found.requests = entry->requests;
-	if (found.zone.n == 0)
-		found.zone = entry->zone;
-	return found;
-}
-
 static void expand(struct expansion *x, const struct conf_backend *entry, int depth)
 {
 	struct source *s;
@@ -276,7 +264,7 @@ static void expand(struct expansion *x, const struct conf_backend *entry, int de
 	x->asked |= s->lookup == POOL_ASKED;
 	x->unknown |= s->lookup == POOL_UNKNOWN;
 	for (uint32_t i = 0; i < s->said.n; i++) {
-		struct conf_backend member = inherit(s->said.v[i], entry);
+		struct conf_backend member = backend_inherit(s->said.v[i], entry);
 
 		expand(x, &member, depth - 1);
 	}

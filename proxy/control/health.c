@@ -5,6 +5,7 @@
 #include "base/obj.h"
 #include "control/capacity.h"
 #include "control/io_thread.h"
+#include "control/pool_news.h"
 #include "control/probe.h"
 #include "upstream/slow_start.h"
 
@@ -62,29 +63,6 @@ static void tell(struct health_engine *e, const struct health *h, enum backend_s
 	event_emit(e->io, outcome->why ? CONF_LEVEL_WARNING : CONF_LEVEL_INFO, "health", event);
 }
 
-/* What has become of the pool with this change, beyond one backend more or less. */
-static void tell_of_pool(
-	struct health_engine *e, const struct health *h, enum backend_state from, enum backend_state to)
-{
-	struct pool_census now = pool_census(h->pool), before = now;
-	bool panics = pool_panics(h->pool, now);
-
-	/* It does not count. */
-	if (backend_draining(h->backend))
-		return;
-	*pool_census_of(&before, to) -= 1;
-	*pool_census_of(&before, from) += 1;
-	if (panics != pool_panics(h->pool, before))
-		event_emit(e->io, panics ? CONF_LEVEL_WARNING : CONF_LEVEL_INFO, "panic",
-			json_pack("{s:s, s:b, s:i, s:i}", "pool", h->pool->slot->key.p, "on", panics,
-				"pool_up", (int)now.up, "pool_size", (int)h->pool->n));
-	if ((now.up == 0) != (before.up == 0))
-		event_emit(e->io, now.up ? CONF_LEVEL_INFO : CONF_LEVEL_WARNING,
-			now.up ? "pool_up" : "pool_empty",
-			json_pack(
-				"{s:s, s:b}", "pool", h->pool->slot->key.p, "spills", h->pool->conf->spill));
-}
-
 static void on_tell_workers(struct task *t)
 {
 	struct health_engine *e = CONTAINER(t, struct health_engine, tell_workers);
@@ -104,6 +82,7 @@ static void set_state(
 	struct health_engine *e, struct health *h, enum backend_state to, const struct probe_outcome *outcome)
 {
 	enum backend_state from = backend_state(h->backend);
+	struct pool_census before = pool_census(h->pool);
 
 	MUST(legal[from] & BIT(to));
 	h->streak = 0;
@@ -114,7 +93,7 @@ static void set_state(
 	move_to(e, h->backend, to);
 	capacity_look(e->capacity, h->pool);
 	tell(e, h, from, outcome);
-	tell_of_pool(e, h, from, to);
+	pool_news(e->io, h->pool, before);
 }
 
 static void observe(struct health_engine *e, struct health *h, const struct probe_outcome *outcome)

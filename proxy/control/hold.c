@@ -4,7 +4,8 @@
 #include <time.h>
 #include "control/control.h"
 
-#define NOT_TOLD UINT32_MAX
+#define NOT_TOLD  UINT32_MAX
+#define FROZEN_MS 200 /* how soon a hold that is over is looked at again during an upgrade */
 
 struct held_service {
 	struct hold_engine *engine;
@@ -20,7 +21,7 @@ struct hold_job {
 	struct hold_engine *engine;
 	struct held_service *held;
 	json_t *document;
-	uint32_t spread_ms;
+	struct hold_pace pace;
 	uint32_t left; /* workers that do not follow yet */
 	void (*done)(void *ctx, const char *error);
 	void *ctx;
@@ -78,6 +79,15 @@ static struct held_service *find_or_make(struct hold_engine *e, struct str key)
 
 /* -- workers -- */
 
+/* Of a document, or of the wish to release; each worker lets its part go on. */
+static struct hold_pace pace_of(const struct hold_engine *e, const json_t *terms)
+{
+	uint64_t rate = number(terms, "rate");
+
+	return (struct hold_pace){number(terms, "spread_ms"),
+		rate ? (uint32_t)MAX(MIN(rate * 1000 / e->control->worker_n, UINT32_MAX), 1) : 0};
+}
+
 static void fill_terms(const struct held_service *h, struct hold_terms *terms)
 {
 	const struct control *c = h->engine->control;
@@ -87,13 +97,12 @@ static void fill_terms(const struct held_service *h, struct hold_terms *terms)
 	terms->until_ms = c->loop.now_ms + MAX(left_of(h->document), 1);
 	terms->queue = queue / c->worker_n + (queue % c->worker_n > 0);
 	terms->wait_ms = number(h->document, "wait_ms");
-	terms->spread_ms = number(h->document, "spread_ms");
 	terms->status = (uint16_t)number(h->document, "status");
 	if (path)
 		snprintf(terms->path, sizeof(terms->path), "%s", path);
 }
 
-static void tell_worker(const struct held_service *h, uint32_t slot, uint32_t worker, uint32_t spread_ms,
+static void tell_worker(const struct held_service *h, uint32_t slot, uint32_t worker, struct hold_pace pace,
 	struct hold_job *job, void (*followed)(struct mail *m, void *control))
 {
 	struct worker_hold *order = calloc(1, sizeof(*order));
@@ -101,7 +110,7 @@ static void tell_worker(const struct held_service *h, uint32_t slot, uint32_t wo
 	MUST(order);
 	order->slot = slot;
 	order->on = h->document != NULL;
-	order->terms.spread_ms = spread_ms;
+	order->terms.pace = pace;
 	order->terms.counts = &h->counts[worker];
 	if (order->on)
 		fill_terms(h, &order->terms);
@@ -110,11 +119,11 @@ static void tell_worker(const struct held_service *h, uint32_t slot, uint32_t wo
 	worker_set_hold(&h->engine->control->workers[worker], order);
 }
 
-static void tell_workers(const struct held_service *h, uint32_t slot, uint32_t spread_ms,
+static void tell_workers(const struct held_service *h, uint32_t slot, struct hold_pace pace,
 	struct hold_job *job, void (*followed)(struct mail *m, void *control))
 {
 	for (uint32_t i = 0; i < h->engine->control->worker_n; i++)
-		tell_worker(h, slot, i, spread_ms, job, followed);
+		tell_worker(h, slot, i, pace, job, followed);
 }
 
 /* -- what was stored -- */
@@ -139,7 +148,14 @@ static void forget(struct held_service *h, const char *event)
 
 static void on_end(struct deadline *d)
 {
-	forget(CONTAINER(d, struct held_service, end), "hold_over");
+	struct held_service *h = CONTAINER(d, struct held_service, end);
+	struct control *c = h->engine->control;
+
+	/* The successor has it as well, and may have been told of another end; without one, it is over here all the same. */
+	if (c->frozen)
+		deadline_arm(&c->loop, d, FROZEN_MS);
+	else
+		forget(h, "hold_over");
 }
 
 static void take(struct held_service *h, json_t *document)
@@ -159,6 +175,22 @@ void holds_init(struct hold_engine *e, struct control *c)
 	*e = (struct hold_engine){.control = c};
 }
 
+/* Another process, which this one makes way for or shares the file with, has released it. */
+static void drop_released(struct hold_engine *e, const json_t *all)
+{
+	for (struct map_entry *at = map_next(&e->services, NULL); at; at = map_next(&e->services, at)) {
+		struct held_service *h = at->value;
+		struct hold_pace pace;
+
+		if (!h->document || json_object_get(all, h->key))
+			continue;
+		pace = pace_of(e, h->document);
+		take(h, NULL);
+		if (h->slot != NOT_TOLD)
+			tell_workers(h, h->slot, pace, NULL, NULL);
+	}
+}
+
 void holds_load(struct hold_engine *e)
 {
 	json_t *all = store_load(&e->control->store, HOLD_KIND), *document;
@@ -169,6 +201,8 @@ void holds_load(struct hold_engine *e)
 		if (left_of(document) > 0)
 			take(find_or_make(e, str_of(key)), json_incref(document));
 	}
+	if (e->control->store.elsewhere)
+		drop_released(e, all);
 	json_decref(all);
 	if (e->control->snapshot)
 		holds_follow(e, e->control->snapshot);
@@ -194,9 +228,9 @@ void holds_follow(struct hold_engine *e, const struct snapshot *s)
 		if (!service)
 			forget(h, "hold_forgotten");
 		if (!service && h->slot != NOT_TOLD)
-			tell_workers(h, h->slot, 0, NULL, NULL);
+			tell_workers(h, h->slot, (struct hold_pace){0}, NULL, NULL);
 		if (service && service->slot->number != h->slot)
-			tell_workers(h, service->slot->number, 0, NULL, NULL);
+			tell_workers(h, service->slot->number, pace_of(e, h->document), NULL, NULL);
 		h->slot = service ? service->slot->number : NOT_TOLD;
 	}
 }
@@ -250,10 +284,10 @@ static void on_stored(void *ctx, const char *error)
 	take(h, json_incref(job->document));
 	h->slot = service->slot->number;
 	job->left = c->worker_n;
-	tell_workers(h, h->slot, job->spread_ms, job, on_followed);
+	tell_workers(h, h->slot, job->pace, job, on_followed);
 }
 
-void hold_set(struct hold_engine *e, const struct service *s, json_t *document, uint32_t spread_ms,
+void hold_set(struct hold_engine *e, const struct service *s, json_t *document, const json_t *pace,
 	void (*done)(void *ctx, const char *error), void *ctx)
 {
 	struct hold_job *job = calloc(1, sizeof(*job));
@@ -264,7 +298,7 @@ void hold_set(struct hold_engine *e, const struct service *s, json_t *document, 
 	*job = (struct hold_job){.engine = e,
 		.held = find_or_make(e, s->slot->key),
 		.document = document,
-		.spread_ms = spread_ms,
+		.pace = pace_of(e, document ? document : pace),
 		.done = done,
 		.ctx = ctx};
 	if (document) {

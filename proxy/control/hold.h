@@ -14,6 +14,7 @@
 #define HOLD_KIND      "hold" /* of documents; the key is the service's */
 #define HOLD_MAX_MS    (3600u * 1000)
 #define HOLD_QUEUE_MAX 1000000
+#define HOLD_RATE_MAX  1000000 /* requests a second */
 #define HOLD_SPREAD_MS 1000
 #define HOLD_STOPPING  "weir has been told to stop"
 
@@ -39,9 +40,9 @@ void holds_follow(struct hold_engine *e, const struct snapshot *s);
 /* After the I/O thread has ended and its mail was delivered. */
 void holds_close(struct hold_engine *e);
 
-/* Holds it, or goes on holding it on other terms: {"for_ms", "queue", "wait_ms", "spread_ms", "path", "status", "author", "reason"}, checked. Takes
- * document; NULL: releases it over spread_ms. done: later, once, when all workers follow; error: nothing has changed, and why. */
-void hold_set(struct hold_engine *e, const struct service *s, json_t *document, uint32_t spread_ms,
+/* Holds it, or goes on holding it on other terms: {"for_ms", "queue", "wait_ms", "spread_ms", "rate", "path", "status", "author", "reason"}, checked.
+ * Takes document; NULL: releases it as {"spread_ms", "rate"} of pace say. done: later, once, when all workers follow; error: nothing has changed, and why. */
+void hold_set(struct hold_engine *e, const struct service *s, json_t *document, const json_t *pace,
 	void (*done)(void *ctx, const char *error), void *ctx);
 /* The terms with "until_ms" and "since_ms" (wall clock); borrowed; NULL: it is not held. */
 const json_t *hold_document(const struct hold_engine *e, const struct service *s);

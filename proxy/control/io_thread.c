@@ -319,7 +319,7 @@ void event_emit(struct io_thread *io, uint8_t level, const char *name, json_t *m
 		json_object_update(all, members);
 		json_decref(members);
 	}
-	text = json_dumps(all, JSON_COMPACT | JSON_ENSURE_ASCII);
+	text = json_dumps(all, JSON_COMPACT | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(EVENT_DIGITS));
 	json_decref(all);
 	MUST(text);
 	n = strlen(text);

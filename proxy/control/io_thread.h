@@ -23,6 +23,9 @@ struct log_file {
 
 #define IO_RINGS_MAX CONF_WORKERS_MAX
 
+#define EVENT_DIGITS \
+	9 /* of a number with a fraction, here and in answers of the API: microseconds of some minutes */
+
 /* One line of the event log on its way. malloc'ed. */
 struct event_line {
 	struct mail mail;

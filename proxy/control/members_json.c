@@ -4,26 +4,37 @@
 #include <stdlib.h>
 #include "base/obj.h"
 
+/* What only few have is left out where it is not said. */
+static json_t *member_json(const struct conf_backend *b)
+{
+	json_t *j = json_pack("{s:s%, s:I, s:I}", "address", b->address.p, b->address.n, "weight",
+		(json_int_t)b->weight, "priority", (json_int_t)b->priority);
+
+	if (b->requests)
+		json_object_set_new(j, "requests", json_integer(b->requests));
+	if (b->zone.n)
+		json_object_set_new(j, "zone", json_stringn(b->zone.p, b->zone.n));
+	return j;
+}
+
 json_t *members_json(const struct conf_backend *v, uint32_t n)
 {
 	json_t *list = json_array();
 
 	for (uint32_t i = 0; i < n; i++)
-		json_array_append_new(list,
-			json_pack("{s:s%, s:I, s:I}", "address", v[i].address.p, v[i].address.n, "weight",
-				(json_int_t)v[i].weight, "priority", (json_int_t)v[i].priority));
+		json_array_append_new(list, member_json(&v[i]));
 	return list;
 }
 
 /* JSON is YAML: the file's own tables read it. */
-static struct conf *parse(const json_t *list, struct conf_pool *pool, struct conf_report *report)
+static struct conf *parse(const json_t *list, struct conf_report *report)
 {
 	json_t *object = json_pack("{s:O}", "backends", list);
 	char *text = json_dumps(object, JSON_COMPACT);
 	struct conf *conf;
 
 	MUST(text);
-	conf = conf_load_members(str_of(text), pool, report);
+	conf = conf_load_members("backends", str_of(text), report);
 	json_decref(object);
 	free(text);
 	return conf;
@@ -32,19 +43,19 @@ static struct conf *parse(const json_t *list, struct conf_pool *pool, struct con
 json_t *members_json_check(const json_t *list, char *text, size_t n)
 {
 	struct conf_report report;
-	struct conf_pool pool = {0};
 	struct text why = text_in(text, n - 1);
 	struct conf *conf;
 	json_t *checked = NULL;
 
 	if (!json_is_array(list)) {
 		snprintf(text, n,
-			"the backends must be a list of addresses, or of {address, weight, priority}");
+			"the backends must be a list of addresses, or of {address, weight, priority, "
+			"requests, zone}");
 		return NULL;
 	}
-	conf = parse(list, &pool, &report);
+	conf = parse(list, &report);
 	if (conf)
-		checked = members_json(pool.backends, pool.backend_n);
+		checked = members_json(conf->listed, conf->listed_n);
 	else
 		for (uint32_t i = 0; i < report.n; i++)
 			text_fmt(&why, "%s" STR_FMT, i ? "; " : "", STR_ARG(report.v[i].text));
@@ -57,11 +68,10 @@ json_t *members_json_check(const json_t *list, char *text, size_t n)
 struct conf *members_json_parse(const json_t *list, struct conf_backend **v, uint32_t *n)
 {
 	struct conf_report report;
-	struct conf_pool pool = {0};
-	struct conf *conf = parse(list, &pool, &report);
+	struct conf *conf = parse(list, &report);
 
-	*v = pool.backends;
-	*n = pool.backend_n;
+	*v = conf ? conf->listed : NULL;
+	*n = conf ? conf->listed_n : 0;
 	conf_report_free(&report);
 	return conf;
 }

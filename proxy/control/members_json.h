@@ -1,4 +1,5 @@
-/* control/members_json.h - backends as JSON, as the API and the state have them: [{"address", "weight", "priority"}]. */
+/* control/members_json.h - backends as JSON, as the API and the state have them: [{"address", "weight", "priority"}], with
+ * "requests" and "zone" where a backend has them. */
 #ifndef WEIR_CONTROL_MEMBERS_JSON_H
 #define WEIR_CONTROL_MEMBERS_JSON_H
 

@@ -100,7 +100,7 @@ struct module_set *module_watch_build(struct control *c)
 
 	if (!before)
 		return NULL;
-	set = module_set_refresh(c->snapshot->conf, before, &report);
+	set = module_set_refresh(c->snapshot->conf, before, &c->homes, &report);
 	if (report.errors)
 		event_emit(&c->io, CONF_LEVEL_ERROR, "module_files",
 			json_pack("{s:s, s:o}", "outcome", "refused", "errors", errors_of(&report)));

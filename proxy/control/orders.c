@@ -69,12 +69,23 @@ static void on_drain(struct control *c, bool upgrade)
 /* -- an upgrade -- */
 
 /* What has been stored must hold in the successor too, and what is answered must have been stored: nothing may be under way. */
-void orders_settled(struct control *c)
+static void on_settle(struct task *t)
 {
-	if (!c->orders.handing_over || c->state != CONTROL_SERVING || !runtime_is_quiet(&c->runtime))
+	struct control *c = CONTAINER(t, struct control, orders.settle);
+
+	if (!c->orders.handing_over || c->state != CONTROL_SERVING || !runtime_is_quiet(&c->runtime) ||
+		!store_is_quiet(&c->store))
 		return;
 	c->orders.handing_over = false;
 	channel_send(&c->orders.channel, "state", json_pack("{s:o}", "sections", handover_save(c)), NULL, 0);
+}
+
+/* At the end of the tick: what has just ended may have begun something else. */
+void orders_settled(struct control *c)
+{
+	c->orders.settle.run = on_settle;
+	if (c->orders.handing_over)
+		loop_defer(&c->loop, &c->orders.settle, LOOP_REAP);
 }
 
 static void on_freeze(struct control *c)
@@ -181,6 +192,10 @@ void orders_tell_ready(struct control *c)
 {
 	channel_send(&c->orders.channel, "ready",
 		json_pack("{s:I}", "generation", (json_int_t)c->snapshot->generation), NULL, 0);
+}
+
+void orders_log_events(struct control *c)
+{
 	for (size_t i = 0; i < json_array_size(c->orders.events); i++)
 		on_event(c, json_array_get(c->orders.events, i));
 	json_decref(c->orders.events);

@@ -28,6 +28,7 @@ struct orders {
 	json_t *events; /* told by the supervisor before logs were open; NULL: none */
 	uint64_t reload_asked, reload_running; /* numbers that the supervisor gave its orders to reload */
 	uint64_t bind_seq; /* of the last question for sockets */
+	struct task settle; /* has all of that ended? */
 	bool handing_over; /* frozen, but what was begun before has still to end */
 	struct upgrade_wait upgrade;
 };
@@ -44,6 +45,8 @@ uint64_t orders_ask_upgrade(struct control *c);
 /* Something that was begun has ended: if that was the last and a successor waits for what is known, it is handed over. */
 void orders_settled(struct control *c);
 void orders_tell_ready(struct control *c);
+/* What the supervisor had to tell when there was no log. Once. */
+void orders_log_events(struct control *c);
 void orders_tell_failed(struct control *c, const char *why);
 void orders_tell_reloaded(struct control *c, const char *outcome, uint64_t generation);
 

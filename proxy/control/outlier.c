@@ -4,6 +4,7 @@
 #include "base/obj.h"
 #include "control/capacity.h"
 #include "control/io_thread.h"
+#include "control/pool_news.h"
 #include "upstream/slow_start.h"
 
 #define WHOLE      10000u
@@ -107,6 +108,7 @@ static bool can_be_spared(const struct outlier *o)
 static void eject(struct outlier *o, const char *why)
 {
 	struct outlier_engine *e = o->watch->engine;
+	struct pool_census before = pool_census(o->watch->pool);
 	uint32_t length;
 
 	if (backend_ejected(o->backend) || backend_draining(o->backend))
@@ -123,11 +125,13 @@ static void eject(struct outlier *o, const char *why)
 	deadline_arm(e->loop, &o->back, length);
 	capacity_look(e->capacity, o->watch->pool);
 	tell(o, CONF_LEVEL_WARNING, "ejected", why, length);
+	pool_news(e->io, o->watch->pool, before);
 }
 
 static void readmit(struct outlier *o)
 {
 	struct outlier_engine *e = o->watch->engine;
+	struct pool_census before = pool_census(o->watch->pool);
 
 	for (int kind = 0; kind < OUTCOME_KINDS; kind++)
 		atomic_store_explicit(&o->backend->outcomes->streak[kind], 0, memory_order_relaxed);
@@ -136,6 +140,7 @@ static void readmit(struct outlier *o)
 	deadline_disarm(e->loop, &o->back);
 	capacity_look(e->capacity, o->watch->pool);
 	tell(o, CONF_LEVEL_INFO, "returned", NULL, 0);
+	pool_news(e->io, o->watch->pool, before);
 	for (uint32_t i = 0; i < e->worker_n; i++)
 		worker_health_changed(&e->workers[i]);
 }

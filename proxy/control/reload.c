@@ -252,7 +252,7 @@ static void check_workers(const struct control *c, struct candidate *next)
 			c->worker_n);
 }
 
-static void verify(const struct control *c, struct candidate *next)
+static void verify(struct control *c, struct candidate *next)
 {
 	struct verified served = {.stores = &c->stores};
 
@@ -260,7 +260,8 @@ static void verify(const struct control *c, struct candidate *next)
 		served.conf = c->snapshot->conf;
 		served.modules = c->snapshot->modules;
 	}
-	conf_verify(next->conf, c->snapshot ? &served : NULL, &next->stores, &next->modules, &next->report);
+	conf_verify(next->conf, c->snapshot ? &served : NULL, &c->homes, &next->stores, &next->modules,
+		&next->report);
 }
 
 /* Nothing has happened. */
@@ -374,12 +375,14 @@ void reload_installed(struct control *c)
 	tell_listening(c, admin, admin_listeners(&conf->admin, &texts, admin));
 	metrics_reloaded(&c->metrics, RELOAD_APPLIED);
 	if (c->state == CONTROL_STARTING) {
+		orders_tell_ready(
+			c); /* first: one who has seen the event may kill us, and that is no failed start */
 		event_emit(&c->io, CONF_LEVEL_INFO, "ready",
 			json_pack("{s:I, s:i, s:i, s:s}", "generation", generation, "workers",
 				(int)c->worker_n, "tenants", (int)c->snapshot->conf->tenant_n, "version",
 				WEIR_VERSION));
 		reload_log_end(&c->reloads, NULL);
-		orders_tell_ready(c);
+		orders_log_events(c);
 	} else {
 		tell_ended(c, CONF_LEVEL_INFO,
 			json_pack("{s:s, s:I, s:i, s:o}", "outcome", "applied", "generation", generation,

@@ -462,9 +462,10 @@ bool runtime_lease_left(const struct runtime *rt, struct str service, uint32_t *
 	const struct runtime_service *s = runtime_find(rt, service);
 	uint64_t now = rt->control->loop.now_ms;
 
-	if (!s || !deadline_armed(&s->lease))
+	if (!s)
 		return false;
-	*left_ms = s->lease.at_ms > now ? (uint32_t)(s->lease.at_ms - now) : 0;
+	/* Not armed: it is over, and stays until that is stored. */
+	*left_ms = deadline_armed(&s->lease) && s->lease.at_ms > now ? (uint32_t)(s->lease.at_ms - now) : 0;
 	return true;
 }
 

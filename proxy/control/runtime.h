@@ -88,7 +88,7 @@ struct str runtime_service_key(struct str pool_key);
 /* Of a service that may never have been changed (version 1, doc NULL). */
 int64_t runtime_version(const struct runtime *rt, struct str service);
 const json_t *runtime_doc(const struct runtime *rt, struct str service);
-/* How long its lease has to go; false: it has none. */
+/* How long its lease, if it has one, has to go; false: nothing of it was ever changed. */
 bool runtime_lease_left(const struct runtime *rt, struct str service, uint32_t *left_ms);
 /* Changes, newest first: [{"version", "time", "author", "reason", "changes"}]. New reference. */
 json_t *runtime_history(const struct runtime *rt, struct str service);

@@ -116,9 +116,10 @@ static void note(struct shift *s, const char *why)
 {
 	json_t *log = json_object_get(s->doc, "log");
 
-	json_array_append_new(log,
-		json_pack("{s:I, s:s, s:O, s:s}", "time_ms", (json_int_t)state_wall_ms(), "state",
-			shift_state_names[s->state], "share", json_object_get(s->doc, "share"), "text", why));
+	json_array_append_new(
+		log, json_pack("{s:I, s:O, s:s, s:O, s:s}", "time_ms", (json_int_t)state_wall_ms(), "serial",
+			     json_object_get(s->doc, "serial"), "state", shift_state_names[s->state], "share",
+			     json_object_get(s->doc, "share"), "text", why));
 	if (json_array_size(log) > SHIFT_LOG_MAX)
 		json_array_remove(log, 1); /* how it began stays */
 }
@@ -144,7 +145,7 @@ void shift_set_state(struct shift *s, enum shift_state to, const char *why)
 	MUST(legal[s->state] & BIT(to) || s->state == to);
 	s->state = (uint8_t)to;
 	s->turn++;
-	fetch_cancel(&s->fetch);
+	fetching_cancel(&s->question);
 	json_object_set_new(s->doc, "state", json_string(shift_state_names[to]));
 	json_object_set_new(s->doc, "why", json_string(why));
 	json_object_set_new(s->doc, "changed_ms", json_integer(state_wall_ms()));
@@ -201,7 +202,7 @@ static void on_changed(void *ctx, const struct runtime_result *r)
 	free(c);
 }
 
-static void change(struct shift *s, json_t *weights, json_t *states, bool must,
+void shift_change(struct shift *s, json_t *weights, json_t *states, bool must,
 	void (*then)(struct shift *s, const struct runtime_result *r))
 {
 	struct service_change wanted = {.weights = weights, .states = states, .must = must, .force = true};
@@ -217,129 +218,6 @@ static void change(struct shift *s, json_t *weights, json_t *states, bool must,
 	list_push_back(&s->engine->changing, &c->link);
 	s->jobs++;
 	runtime_change(&s->engine->control->runtime, str_of(s->key), &wanted, on_changed, c);
-}
-
-static bool holds_now(const struct runtime_result *r)
-{
-	return r->outcome <= CHANGE_RENEWED;
-}
-
-/* -- the end -- */
-
-static void on_closed(struct shift *s, const struct runtime_result *r)
-{
-	if (holds_now(r))
-		shift_move(s, SHIFT_DONE, "all new users are there; the old pool has drained and is closed");
-	else if (r->outcome == CHANGE_UNKNOWN)
-		shift_move(s, SHIFT_DONE, r->text);
-}
-
-/* The other pools that could take users, in that state. */
-static json_t *states_of_others(const struct shift *s, const char *state)
-{
-	json_t *states = json_object(), *weight;
-	const char *name;
-
-	json_object_foreach(json_object_get(s->doc, "base"), name, weight)
-	{
-		if (strcmp(name, s->plan.pool) != 0)
-			json_object_set_new(states, name, json_string(state));
-	}
-	return states;
-}
-
-static void set_others(
-	struct shift *s, const char *state, void (*then)(struct shift *s, const struct runtime_result *r))
-{
-	json_t *states = states_of_others(s, state);
-
-	change(s, NULL, states, false, then);
-	json_decref(states);
-}
-
-static void on_draining(struct shift *s, const struct runtime_result *r)
-{
-	/* Else it is tried again at the next look. */
-	if (holds_now(r))
-		s->drain_ms = MAX(shift_now_ms(s), 1u);
-}
-
-static void begin_draining(struct shift *s)
-{
-	set_others(s, "draining", on_draining);
-}
-
-static void on_drain_stored(struct shift *s, const char *error)
-{
-	(void)error;
-	begin_draining(s);
-}
-
-static void complete(struct shift *s)
-{
-	if (!s->plan.drain) {
-		shift_move(s, SHIFT_DONE, "the last step has been taken");
-		return;
-	}
-	s->drain_ms = 0;
-	shift_set_state(s, SHIFT_DRAINING, "all new users are there; the old pool drains");
-	shift_save(s, on_drain_stored);
-}
-
-static void look_at_draining(struct shift *s)
-{
-	bool over;
-
-	if (s->jobs)
-		return;
-	if (!s->drain_ms) {
-		begin_draining(s);
-		return;
-	}
-	over = shift_now_ms(s) >= s->drain_ms + s->plan.drain_ms;
-	if (over || shift_in_flight(s) == 0)
-		set_others(s, "closed", on_closed);
-}
-
-/* -- back -- */
-
-static void on_returned(struct shift *s, const struct runtime_result *r)
-{
-	const char *ending = shift_text(s, "ending");
-	enum shift_state end = ending && strcmp(ending, "aborted") == 0 ? SHIFT_ABORTED : SHIFT_ROLLED_BACK;
-	char why[SHIFT_TEXT];
-
-	snprintf(why, sizeof(why), "%s", shift_text(s, "why"));
-	if (holds_now(r) || r->outcome == CHANGE_UNKNOWN)
-		shift_move(s, end, why);
-}
-
-static void put_back(struct shift *s)
-{
-	json_t *base = json_object_get(s->doc, "base");
-	json_t *states =
-		json_is_true(json_object_get(s->doc, "drained")) ? states_of_others(s, "open") : NULL;
-
-	change(s, base, states, true, on_returned);
-	json_decref(states);
-}
-
-static void on_return_stored(struct shift *s, const char *error)
-{
-	(void)error; /* it goes back all the same */
-	put_back(s);
-}
-
-void shift_return(struct shift *s, enum shift_state ending, const char *why)
-{
-	if (s->state == SHIFT_DRAINING)
-		json_object_set_new(s->doc, "drained", json_true());
-	json_object_set_new(s->doc, "ending", json_string(shift_state_names[ending]));
-	json_object_set(s->doc, "weights", json_object_get(s->doc, "base"));
-	json_object_set_new(s->doc, "share",
-		json_real(shift_share(json_object_get(s->doc, "base"), s->plan.pool) / 100.0));
-	shift_set_state(s, SHIFT_RETURNING, why);
-	shift_save(s, on_return_stored);
 }
 
 /* -- forwards -- */
@@ -365,7 +243,7 @@ static void on_stepped(struct shift *s, const struct runtime_result *r)
 		shift_move(s, SHIFT_ABORTED, r->text);
 		return;
 	}
-	if (!holds_now(r)) {
+	if (!shift_change_holds(r)) {
 		not_taken(s, r->text);
 		return;
 	}
@@ -374,7 +252,7 @@ static void on_stepped(struct shift *s, const struct runtime_result *r)
 	s->step_ms = shift_now_ms(s);
 	s->asked_hook = false;
 	if (shift_step(s) == s->plan.step_n && waits_for_nothing(s)) {
-		complete(s);
+		shift_complete(s);
 		return;
 	}
 	snprintf(why, sizeof(why), "pool %s has %g%%", s->plan.pool,
@@ -391,7 +269,7 @@ static void on_step_stored(struct shift *s, const char *error)
 	char why[SHIFT_TEXT];
 
 	if (!error) {
-		change(s, json_object_get(s->doc, "weights"), NULL, false, on_stepped);
+		shift_change(s, json_object_get(s->doc, "weights"), NULL, false, on_stepped);
 		return;
 	}
 	snprintf(why, sizeof(why), "the step cannot be stored: %s", error);
@@ -415,7 +293,7 @@ void shift_next_step(struct shift *s, bool promoted)
 	char why[SHIFT_TEXT];
 
 	if (shift_step(s) >= s->plan.step_n)
-		complete(s);
+		shift_complete(s);
 	else if (shift_gate_open(s, promoted, why, sizeof(why)))
 		begin_step(s);
 	else if (s->state != SHIFT_WAITING || strcmp(shift_text(s, "why"), why) != 0)
@@ -467,10 +345,12 @@ static void look(struct shift *s)
 	struct guard_verdict v;
 	char why[SHIFT_TEXT];
 
+	if (s->state == SHIFT_JUDGING && !s->question)
+		shift_ask(s); /* the answer came when it could not be taken */
 	if (s->state == SHIFT_DRAINING)
-		look_at_draining(s);
+		shift_look_at_draining(s);
 	else if (s->state == SHIFT_RETURNING && !s->jobs)
-		put_back(s);
+		shift_put_back(s);
 	if (s->jobs || s->state < SHIFT_OBSERVING || s->state > SHIFT_PAUSED)
 		return;
 	if (shift_overridden(s, json_object_get(s->doc, "weights"), why, sizeof(why))) {
@@ -521,11 +401,11 @@ static void resume(struct shift *s)
 	}
 	switch ((enum shift_state)s->state) {
 	case SHIFT_RETURNING:
-		put_back(s);
+		shift_put_back(s);
 		break;
 	case SHIFT_DRAINING:
 		s->drain_ms = 0;
-		begin_draining(s);
+		shift_begin_draining(s);
 		break;
 	case SHIFT_WAITING:
 	case SHIFT_PAUSED:
@@ -539,7 +419,7 @@ static void resume(struct shift *s)
 static void on_tick(struct deadline *d)
 {
 	struct shift_engine *e = CONTAINER(d, struct shift_engine, tick);
-	bool serving = e->control->snapshot && e->control->state != CONTROL_STARTING;
+	bool serving = control_may_change(e->control);
 	bool busy = false;
 
 	for (struct map_entry *m = map_next(&e->shifts, NULL); m; m = map_next(&e->shifts, m)) {
@@ -581,7 +461,7 @@ struct shift *shift_of(struct shift_engine *e, struct str service)
 
 void shift_init(struct shift_engine *e, struct control *c)
 {
-	*e = (struct shift_engine){.control = c};
+	*e = (struct shift_engine){.control = c, .fetcher = fetcher_new(&c->loop, NULL)};
 	e->tick.fire = on_tick;
 	list_init(&e->saving);
 	list_init(&e->changing);
@@ -623,7 +503,7 @@ void shift_stop(struct shift_engine *e)
 	e->stopped = true;
 	deadline_disarm(&e->control->loop, &e->tick);
 	for (struct map_entry *m = map_next(&e->shifts, NULL); m; m = map_next(&e->shifts, m))
-		fetch_cancel(&((struct shift *)m->value)->fetch);
+		fetching_cancel(&((struct shift *)m->value)->question);
 }
 
 void shift_free(struct shift_engine *e)
@@ -644,4 +524,5 @@ void shift_free(struct shift_engine *e)
 		free(s);
 	}
 	map_free(&e->shifts);
+	fetcher_free(&e->fetcher);
 }

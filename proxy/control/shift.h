@@ -18,8 +18,8 @@
 #define WEIR_CONTROL_SHIFT_H
 
 #include "control/admin/admin.h"
-#include "control/fetch.h"
 #include "control/shift_plan.h"
+#include "http/fetcher.h"
 
 struct control;
 struct shift;
@@ -46,6 +46,7 @@ extern const char *const shift_state_names[SHIFT_STATES];
 /* All of them; control's. */
 struct shift_engine {
 	struct control *control;
+	struct fetcher *fetcher; /* asks judges outside */
 	struct map shifts; /* "acme/shop" -> struct shift */
 	struct admin_topic changed; /* some shift or deploy has a new state */
 	struct deadline tick;
@@ -70,6 +71,10 @@ struct shift_answer {
 	uint8_t outcome; /* enum shift_outcome */
 	char text[SHIFT_TEXT]; /* why not */
 };
+
+/* Why not; false. */
+__attribute__((format(printf, 3, 4))) bool shift_refuse(
+	struct shift_answer *a, enum shift_outcome outcome, const char *fmt, ...);
 
 enum shift_action { SHIFT_PAUSE, SHIFT_RESUME, SHIFT_PROMOTE, SHIFT_ABORT, SHIFT_ACTIONS };
 

@@ -8,6 +8,7 @@
 
 #define ASK_AGAIN_MIN 1000 /* ms */
 #define ASK_AGAIN_MAX 10000
+#define ANSWER_MAX    (256u * 1024)
 #define SAID_MAX      200 /* bytes of an answer that are told */
 
 static void no_answer(struct shift *s, const char *fmt, const char *what)
@@ -20,7 +21,7 @@ static void no_answer(struct shift *s, const char *fmt, const char *what)
 	shift_set_state(s, SHIFT_INCONCLUSIVE, why);
 }
 
-static void failed(struct shift *s, const struct fetch_answer *a, const char *who)
+static void failed(struct shift *s, const struct fetcher_answer *a, const char *who)
 {
 	char fmt[80], name[REASON_NAME_MAX], what[160];
 
@@ -74,7 +75,7 @@ static const char *judge_result(
 	return count ? NULL : "the query has no result";
 }
 
-static void on_prometheus(void *ctx, const struct fetch_answer *a)
+static void on_prometheus(void *ctx, const struct fetcher_answer *a)
 {
 	struct shift *s = ctx;
 	bool fail = false;
@@ -82,7 +83,9 @@ static void on_prometheus(void *ctx, const struct fetch_answer *a)
 	const char *problem;
 	json_t *body;
 
-	s->fetch = NULL;
+	s->question = NULL;
+	if (!control_may_change(s->engine->control))
+		return;
 	if (a->why || a->status != 200) {
 		failed(s, a, "Prometheus");
 		return;
@@ -111,13 +114,32 @@ static void put_escaped(struct text *t, const char *p)
 	}
 }
 
+static void ask(struct shift *s, struct str method, struct str url, struct str body,
+	void (*done)(void *ctx, const struct fetcher_answer *a))
+{
+	struct fetcher_request rq = {.method = method,
+		.url = url,
+		.body = body,
+		.once = body.n > 0,
+		.timeout_ms = s->plan.judge.timeout_ms,
+		.body_max = ANSWER_MAX};
+	struct arena arena;
+
+	arena_init(&arena, &s->engine->control->loop.mem);
+	fields_add(&arena, &rq.fields, FIELD_ACCEPT, STR("accept"), STR("application/json"));
+	if (body.n)
+		fields_add(
+			&arena, &rq.fields, FIELD_CONTENT_TYPE, STR("content-type"), STR("application/json"));
+	s->question = fetcher_begin(s->engine->fetcher, &rq, done, s);
+	arena_free(&arena);
+}
+
 static void ask_prometheus(struct shift *s)
 {
 	const struct shift_judge *j = &s->plan.judge;
 	size_t cap = strlen(j->prometheus) + 3 * strlen(j->query) + 64;
 	struct text url = text_in(malloc(cap), cap);
 	struct str base = str_of(j->prometheus);
-	struct fetch_request rq = {.method = STR("GET"), .timeout_ms = j->timeout_ms};
 
 	MUST(url.p);
 	while (base.n && base.p[base.n - 1] == '/')
@@ -125,17 +147,18 @@ static void ask_prometheus(struct shift *s)
 	text_put(&url, base);
 	text_put(&url, STR("/api/v1/query?query="));
 	put_escaped(&url, j->query);
-	rq.url = text_str(&url);
-	s->fetch = fetch_begin(&s->engine->control->loop, &rq, on_prometheus, s);
+	ask(s, STR("GET"), text_str(&url), STR_NONE, on_prometheus);
 	free(url.p);
 }
 
-static void on_hook(void *ctx, const struct fetch_answer *a)
+static void on_hook(void *ctx, const struct fetcher_answer *a)
 {
 	struct shift *s = ctx;
 	char why[SHIFT_TEXT];
 
-	s->fetch = NULL;
+	s->question = NULL;
+	if (!control_may_change(s->engine->control))
+		return;
 	if (a->why == REASON_NONE && a->status >= 200 && a->status < 300) {
 		s->asked_hook = true;
 		shift_ask(s);
@@ -152,10 +175,6 @@ static void ask_hook(struct shift *s)
 {
 	struct guard_verdict v;
 	json_t *evidence = NULL, *question;
-	struct fetch_request rq = {.method = STR("POST"),
-		.url = str_of(s->plan.judge.hook),
-		.content_type = STR("application/json"),
-		.timeout_ms = s->plan.judge.timeout_ms};
 	char *text;
 
 	shift_judge_window(s, &v, &evidence);
@@ -165,8 +184,7 @@ static void ask_hook(struct shift *s)
 		json_object_get(s->doc, "share"), "verdict", evidence);
 	text = json_dumps(question, JSON_COMPACT);
 	MUST(text);
-	rq.body = str_of(text);
-	s->fetch = fetch_begin(&s->engine->control->loop, &rq, on_hook, s);
+	ask(s, STR("POST"), str_of(s->plan.judge.hook), str_of(text), on_hook);
 	free(text);
 	json_decref(question);
 }

@@ -13,8 +13,7 @@ const char *const shift_action_names[SHIFT_ACTIONS] = {[SHIFT_PAUSE] = "pause",
 
 /* -- beginning -- */
 
-__attribute__((format(printf, 3, 4))) static bool refuse(
-	struct shift_answer *a, enum shift_outcome outcome, const char *fmt, ...)
+bool shift_refuse(struct shift_answer *a, enum shift_outcome outcome, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -63,14 +62,14 @@ static bool may_begin(
 	const struct shift *s = shift_find(e, service);
 
 	if (!pool)
-		return refuse(
+		return shift_refuse(
 			a, SHIFT_UNKNOWN, "there is no pool " STR_FMT "/%s", STR_ARG(service), plan->pool);
 	if (shift_holds(e, service, a->text))
 		return hold(a);
 	if (s && s->jobs)
-		return refuse(a, SHIFT_HELD, "the last shift is just ending; try again");
+		return shift_refuse(a, SHIFT_HELD, "the last shift is just ending; try again");
 	if (service_doc_state(runtime_doc(&c->runtime, service), pool) != POOL_OPEN)
-		return refuse(a, SHIFT_NOT_NOW,
+		return shift_refuse(a, SHIFT_NOT_NOW,
 			"pool %s is not open: new users would not reach it. Open it first: weir pool " STR_FMT
 			"/%s --state open",
 			plan->pool, STR_ARG(service), plan->pool);
@@ -192,12 +191,18 @@ void shift_act(struct shift_engine *e, struct str service, enum shift_action act
 
 	*answer = (struct shift_answer){.outcome = SHIFT_TAKEN};
 	if (!s || !s->doc || shift_has_ended(s->state)) {
-		refuse(answer, SHIFT_UNKNOWN, "there is no shift of " STR_FMT " under way", STR_ARG(service));
+		shift_refuse(answer, SHIFT_UNKNOWN, "there is no shift of " STR_FMT " under way",
+			STR_ARG(service));
 		return;
 	}
-	if (!(takes[action] & BIT(s->state)) || s->loaded) {
-		refuse(answer, SHIFT_NOT_NOW, "the shift is %s: it cannot be %s", shift_state_names[s->state],
-			done[action]);
+	if (s->loaded) {
+		shift_refuse(answer, SHIFT_NOT_NOW,
+			"weir has just started and is about to go on with the shift: try again in a moment");
+		return;
+	}
+	if (!(takes[action] & BIT(s->state))) {
+		shift_refuse(answer, SHIFT_NOT_NOW, "the shift is %s: it cannot be %s",
+			shift_state_names[s->state], done[action]);
 		return;
 	}
 	snprintf(why, sizeof(why), "%s by %.200s%s%.600s", done[action], author ? author : "somebody",

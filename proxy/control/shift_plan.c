@@ -6,6 +6,7 @@
 #include "base/obj.h"
 #include "config/suggest.h"
 #include "config/unit.h"
+#include "http/fetcher.h"
 
 #define EVERY_DEFAULT   60000
 #define EVERY_MAX       (24u * 3600 * 1000)
@@ -205,10 +206,8 @@ static bool check_comparable(const struct reading *r, const struct shift_plan *p
 
 static bool check_url(const struct reading *r, const char *name, const char *url)
 {
-	struct str s = str_of(url);
-
-	if (url && !str_starts(s, STR("http://")) && !str_starts(s, STR("https://")))
-		return refuse(r, "the URL of \"%s\" must begin with http:// or https://", name);
+	if (url && !fetcher_url_is_valid(str_of(url)))
+		return refuse(r, "the URL of \"%s\" must be one such as http://judge.internal/verdict", name);
 	return url ? true : refuse(r, "\"%s\" needs a \"url\"", name);
 }
 

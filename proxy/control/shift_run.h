@@ -28,15 +28,13 @@ struct shift {
 	uint64_t ask_ms; /* not before */
 	uint64_t drain_ms; /* when draining began */
 	struct shift_window *window; /* while it runs */
-	struct fetch *fetch; /* a judge who is being asked */
+	struct fetching *question; /* to a judge */
 	bool asked_hook; /* who has passed it */
 	void (*begun)(void *ctx, const char *error);
 	void *begun_ctx;
 };
 
 /* -- shift.c -- */
-/* The weights are put back, then it ends so. */
-void shift_return(struct shift *s, enum shift_state ending, const char *why);
 /* Everything has passed at the end of the window: the next step, or the end. */
 void shift_advance(struct shift *s);
 void shift_set_state(struct shift *s, enum shift_state to, const char *why);
@@ -59,6 +57,27 @@ struct shift *shift_find(const struct shift_engine *e, struct str service);
 /* Made if it is new. */
 struct shift *shift_of(struct shift_engine *e, struct str service);
 uint64_t shift_now_ms(const struct shift *s);
+
+/* Changes the service, in the name of the shift; then is called if the state is still this one. weights, states: borrowed, may be NULL.
+ * must: though nobody would be left to serve. */
+void shift_change(struct shift *s, json_t *weights, json_t *states, bool must,
+	void (*then)(struct shift *s, const struct runtime_result *r));
+/* Is it so now, whoever has made it so? */
+static inline bool shift_change_holds(const struct runtime_result *r)
+{
+	return r->outcome <= CHANGE_RENEWED;
+}
+
+/* -- shift_end.c -- */
+/* All steps have been taken. */
+void shift_complete(struct shift *s);
+/* In DRAINING: the old pool is told to, and (the look) is closed once it has run empty or its time is over. */
+void shift_begin_draining(struct shift *s);
+void shift_look_at_draining(struct shift *s);
+/* The weights are put back, then it ends so. */
+void shift_return(struct shift *s, enum shift_state ending, const char *why);
+/* In RETURNING: tries it (again). */
+void shift_put_back(struct shift *s);
 
 /* -- shift_watch.c: windows and gates -- */
 /* A new window begins now. */

@@ -8,10 +8,6 @@
 
 #define RAMP_WINDOW_MS 60000 /* what a ramp looks back on */
 
-/* Envoy's overprovisioning factor: a pool that has lost less than a quarter of itself can carry all. */
-#define OVERPROVISION_NUM 7
-#define OVERPROVISION_DEN 5
-
 /* A window slides by halves: it is judged from the older mark on, and once the newer one is old and full enough by itself, it takes the older
  * one's place. So a hold of hours never hides what has gone wrong lately. */
 struct shift_mark {
@@ -165,23 +161,14 @@ const struct pool *shift_find_pool(const struct control *c, const char *service,
 bool shift_pool_ready(const struct control *c, const char *service, const char *name, char *why, size_t n)
 {
 	const struct pool *pool = shift_find_pool(c, service, name);
-	uint64_t up = 0, all = 0;
-	uint32_t healthy = 0;
 
-	for (uint32_t i = 0; pool && i < pool->n; i++) {
-		bool is_up = backend_standing(pool->backends[i]) == BACKEND_UP;
-
-		all += pool->members[i].weight;
-		up += is_up ? pool->members[i].weight : 0;
-		healthy += is_up;
-	}
-	if (all && up * OVERPROVISION_NUM >= all * OVERPROVISION_DEN)
-		return true;
-	if (!all)
+	if (!pool || !pool->n)
 		snprintf(why, n, "pool %s has no backends", name);
-	else
+	else if (capacity_now(pool) < POOL_WHOLE)
 		snprintf(why, n, "pool %s cannot carry more users: %u of its %u backends are healthy", name,
-			healthy, pool->n);
+			pool_census(pool).up, pool->n);
+	else
+		return true;
 	return false;
 }
 

@@ -293,6 +293,7 @@ void store_forget(struct store *s)
 
 struct commit {
 	struct mail mail;
+	struct store *store;
 	void (*done)(void *ctx, const char *error);
 	void *ctx;
 	bool good;
@@ -306,6 +307,7 @@ static void deliver_done(struct mail *m, void *receiver)
 	struct commit *c = CONTAINER(m, struct commit, mail);
 
 	(void)receiver;
+	c->store->open--;
 	if (c->done)
 		c->done(c->ctx, c->good ? NULL : c->error);
 	free(c);
@@ -344,6 +346,8 @@ void store_commit(struct store *s, const struct store_write *writes, uint32_t n,
 	struct commit *c = calloc(1, sizeof(*c) + n * sizeof(c->v[0]));
 
 	MUST(c);
+	s->open++;
+	c->store = s;
 	c->mail.deliver = deliver_commit;
 	c->done = done;
 	c->ctx = ctx;

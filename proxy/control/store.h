@@ -49,6 +49,7 @@ struct store {
 	/* The fault came, changed or went; documents were read that could not be read at the start. From the loop. */
 	void (*changed)(void *ctx, bool documents_came);
 	void *ctx;
+	uint32_t open; /* commits that have not been answered yet */
 	struct store_keeper keeper;
 };
 
@@ -67,6 +68,11 @@ void store_forget(struct store *s);
  * the disk; else nothing was written, and store_is_full() tells whether for want of room. */
 void store_commit(struct store *s, const struct store_write *writes, uint32_t n,
 	void (*done)(void *ctx, const char *error), void *ctx);
+/* Nothing is on its way to the disk. */
+static inline bool store_is_quiet(const struct store *s)
+{
+	return s->open == 0;
+}
 static inline bool store_is_full(const struct store *s)
 {
 	return s->fault == STATE_FULL;

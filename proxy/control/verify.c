@@ -134,10 +134,10 @@ void cert_stores_free(struct cert_stores *s)
 	*s = (struct cert_stores){0};
 }
 
-bool conf_verify(const struct conf *c, const struct verified *before, struct cert_stores *stores,
-	struct module_set **modules, struct conf_report *r)
+bool conf_verify(const struct conf *c, const struct verified *before, struct module_homes *homes,
+	struct cert_stores *stores, struct module_set **modules, struct conf_report *r)
 {
-	struct module_set *built = module_set_build(c, before ? before->modules : NULL, r);
+	struct module_set *built = module_set_build(c, before ? before->modules : NULL, homes, r);
 	struct verify v = {.conf = c, .before = before, .report = r};
 	struct cert_stores made = {.n = c->listener_n, .v = calloc(c->listener_n + 1, sizeof(*made.v))};
 

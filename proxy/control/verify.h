@@ -23,10 +23,10 @@ struct verified {
 };
 
 /* Reads all TLS material that c names, has its modules built, and adds to r what is wrong with them. False when r holds an error, an
- * older one included. before: NULL, or what is served now. stores, modules: NULL, or where to leave the certificates and a
+ * older one included. before: NULL, or what is served now. homes: of modules, or NULL where nothing runs. stores, modules: NULL, or where to leave the certificates and a
  * reference to the modules (NULL: it names none), whatever the outcome. Binds nothing. */
-bool conf_verify(const struct conf *c, const struct verified *before, struct cert_stores *stores,
-	struct module_set **modules, struct conf_report *r);
+bool conf_verify(const struct conf *c, const struct verified *before, struct module_homes *homes,
+	struct cert_stores *stores, struct module_set **modules, struct conf_report *r);
 void cert_stores_free(struct cert_stores *s);
 /* Says on standard error why weir has not started with that file. */
 void conf_tell_not_started(const char *file, const struct conf_report *r);

@@ -66,12 +66,12 @@ GETTER(time) { return text_value(str_of(s->moment->iso)); }
 GETTER(id) { return text_value(s->x->id); }
 GETTER(client) { return text_value(addr_ip_text(&s->x->client_addr, s->client)); }
 GETTER(listener) { return text_value(s->x->entry->conf.name); }
-GETTER(tenant) { return text_value(s->x->tenant ? s->x->tenant->conf->name : STR_NONE); }
-GETTER(service) { return text_value(s->x->service ? s->x->service->conf->name : STR_NONE); }
-GETTER(pool) { return text_value(s->x->pool ? s->x->pool->conf->name : STR_NONE); }
-GETTER(split) { return text_value(s->x->pool ? str_of(split_why_name((enum split_why)s->x->pool_why)) : STR_NONE); }
-GETTER(backend) { return text_value(s->x->backend ? s->x->backend->address : STR_NONE); }
-GETTER(route) { return text_value(s->x->route ? s->x->route->conf->path : STR_NONE); }
+GETTER(tenant) { return text_value(exchange_tenant(s->x)); }
+GETTER(service) { return text_value(exchange_service(s->x)); }
+GETTER(pool) { return text_value(exchange_pool(s->x)); }
+GETTER(split) { return text_value(exchange_pool(s->x).n ? str_of(split_why_name((enum split_why)s->x->pool_why)) : STR_NONE); }
+GETTER(backend) { return text_value(exchange_backend(s->x)); }
+GETTER(route) { return text_value(exchange_route_path(s->x)); }
 GETTER(method) { return text_value(s->x->request.method); }
 GETTER(scheme) { return text_value(s->x->tls_version ? STR("https") : STR("http")); }
 GETTER(host) { return text_value(s->x->host); }
@@ -91,7 +91,7 @@ GETTER(attempts) { return number_value(s->x->attempts); }
 GETTER(upstream_protocol) { return text_value(version_text(s->x->upstream_version)); }
 GETTER(upstream_tls) { return text_value(s->x->upstream_tls ? STR("on") : STR_NONE); }
 GETTER(tls) { return text_value(str_of(s->x->tls_version)); }
-GETTER(generation) { return number_value(s->x->use->snapshot->generation); }
+GETTER(generation) { return number_value(exchange_generation(s->x)); }
 GETTER(user_agent) { return request_field(s, FIELD_USER_AGENT); }
 GETTER(referer) { return request_field(s, FIELD_REFERER); }
 

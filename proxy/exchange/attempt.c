@@ -157,7 +157,7 @@ static void split(struct exchange *x)
  * not. */
 static bool is_coming_up(const struct exchange *x, const struct pool *pool)
 {
-	if (pool->lookup == POOL_ASKED)
+	if (pool->lookup == POOL_ASKED && !exchange_is_outdated(x))
 		return true;
 	for (uint32_t i = 0; i < pool->n; i++)
 		if (backend_standing(pool->backends[i]) == BACKEND_CHECKING &&
@@ -280,6 +280,8 @@ void attempt_start(struct exchange *x, const struct backend *b)
 	traffic_enter(x);
 	x->conn_pool = edge_backend(x->edge, b);
 	x->wait_us = x->edge->loop->now_us;
+	if (x->modules)
+		modules_attempt(x);
 	deadline_arm(x->edge->loop, &x->deadline, x->pool->conf->policy.retries.per_try_timeout);
 	c = x->waiter.fresh ? NULL : conn_pool_take(x->conn_pool);
 	if (c) {
@@ -390,6 +392,7 @@ void attempt_resume(struct exchange *x)
 
 void attempt_begin(struct exchange *x)
 {
+	exchange_follow_names(x);
 	pick_pool(x);
 	find_stuck(x);
 	enter_pool(x, x->pool && queue_why(x->edge, x->pool) != REASON_NONE);
@@ -421,6 +424,8 @@ void attempt_failed(struct exchange *x, enum reason why)
 	if (x->state == EXCHANGE_CONNECTING)
 		x->queue_us += x->edge->loop->now_us - x->wait_us;
 	cause_note(x, why);
+	if (x->modules)
+		modules_attempt_failed(x, why);
 	attempt_drop(x);
 	deadline_disarm(x->edge->loop, &x->deadline);
 	if (!stale) {

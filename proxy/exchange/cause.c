@@ -23,9 +23,9 @@ void cause_note(struct exchange *x, enum reason why)
 
 	if (!notes)
 		notes = x->notes = arena_new(&x->arena, struct cause_notes);
-	if (notes->n == CAUSE_ATTEMPTS_MAX || !x->backend)
+	if (notes->n == CAUSE_ATTEMPTS_MAX || !exchange_backend(x).n)
 		return;
-	notes->v[notes->n].backend = arena_str(&x->arena, x->backend->address);
+	notes->v[notes->n].backend = arena_str(&x->arena, exchange_backend(x));
 	if (p && p->error && (why == REASON_UPSTREAM_TLS || why == REASON_UPSTREAM_TLS_VERIFY))
 		notes->v[notes->n].error = arena_str(&x->arena, str_of(p->error));
 	notes->v[notes->n++].facts = (struct cause_attempt){
@@ -71,6 +71,16 @@ static void put_attempts(struct writer *w, struct cause *c, const struct cause_n
 	c->attempt_n = notes ? (uint8_t)notes->n : 0;
 }
 
+static void put_fields(struct writer *w, struct cause *c, const struct module_field *f)
+{
+	for (c->field_n = 0; f && c->field_n < CAUSE_FIELDS_MAX; f = f->next) {
+		struct cause_field *to = &c->field[c->field_n++];
+
+		to->name = put(w, f->name);
+		to->value = put(w, f->value);
+	}
+}
+
 static void put_texts(struct writer *w, struct cause *c, const struct exchange *x)
 {
 	char client[ADDR_TEXT_MAX];
@@ -78,14 +88,15 @@ static void put_texts(struct writer *w, struct cause *c, const struct exchange *
 	c->id = put(w, x->id);
 	c->client = put(w, addr_ip_text(&x->client_addr, client));
 	c->listener = put(w, x->entry->conf.name);
-	c->tenant = put(w, x->tenant ? x->tenant->conf->name : STR_NONE);
-	c->service = put(w, x->service ? x->service->conf->name : STR_NONE);
-	c->pool = put(w, x->pool ? x->pool->conf->name : STR_NONE);
-	c->backend = put(w, x->backend ? x->backend->address : STR_NONE);
-	c->route = put(w, x->route ? x->route->conf->path : STR_NONE);
+	c->tenant = put(w, exchange_tenant(x));
+	c->service = put(w, exchange_service(x));
+	c->pool = put(w, exchange_pool(x));
+	c->backend = put(w, exchange_backend(x));
+	c->route = put(w, exchange_route_path(x));
 	c->method = put(w, x->request.method);
 	c->host = put(w, x->host);
 	c->path = put(w, x->path);
+	put_fields(w, c, x->modules ? x->modules->log : NULL);
 }
 
 static void put_facts(struct cause *c, struct exchange *x)
@@ -107,7 +118,7 @@ static void put_facts(struct cause *c, struct exchange *x)
 	c->first_byte_us = x->first_byte_us ? x->first_byte_us - x->start_us : 0;
 	c->bytes_in = x->bytes_in;
 	c->bytes_out = x->bytes_out;
-	c->generation = x->use->snapshot->generation;
+	c->generation = exchange_generation(x);
 }
 
 /* The client's doing, or that of nobody in particular: what it asked for does not exist. */

@@ -16,10 +16,16 @@ struct exchange;
 #define CAUSES_CLIENT      1024
 #define CAUSE_TEXT_MAX     256 /* of one value */
 #define CAUSE_ATTEMPTS_MAX 8
+#define CAUSE_FIELDS_MAX   8 /* of modules */
 
 /* A value: where it lies in the record's text. */
 struct cause_text {
 	uint16_t at, n;
+};
+
+/* What a module has written into the request's line in the log. */
+struct cause_field {
+	struct cause_text name, value;
 };
 
 struct cause_attempt {
@@ -40,7 +46,7 @@ struct cause {
 	uint8_t phase; /* enum exchange_state in which it failed */
 	uint8_t version, upstream_version; /* enum http_version */
 	uint8_t attempts; /* made; the first CAUSE_ATTEMPTS_MAX that failed are told */
-	uint8_t attempt_n;
+	uint8_t attempt_n, field_n;
 	bool tls, upstream_tls, tunnel, panic;
 	uint64_t began_us; /* since 1970 */
 	uint64_t duration_us, first_byte_us; /* first_byte 0: no answer came */
@@ -48,6 +54,7 @@ struct cause {
 	uint64_t generation;
 	struct cause_text id, client, listener, tenant, service, pool, backend, route, method, host, path;
 	struct cause_attempt attempt[CAUSE_ATTEMPTS_MAX];
+	struct cause_field field[CAUSE_FIELDS_MAX];
 	char text[];
 };
 

@@ -60,6 +60,9 @@ struct edge {
 	uint32_t split_n;
 	struct list exchanges; /* all that live */
 	uint32_t exchange_n;
+	struct deadline
+		follow; /* while more of them have to be looked at, whether they can follow the current snapshot */
+	uint32_t follow_left; /* so many */
 	struct list queues; /* those in which exchanges wait for their pool */
 	struct holds holds;
 	struct list mirrors; /* struct mirror: copies of requests */

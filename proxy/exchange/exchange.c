@@ -90,6 +90,14 @@ static void let_go_of(struct edge *e, struct snapshot_use *use)
 		e->let_go(e, use);
 }
 
+void exchange_use(struct exchange *x, struct snapshot_use *use)
+{
+	use->exchanges++;
+	let_go_of(x->edge, TAKE(&x->renewed));
+	let_go_of(x->edge, x->use);
+	x->use = use;
+}
+
 void exchange_end(struct exchange *x)
 {
 	struct edge *e = x->edge;
@@ -166,11 +174,11 @@ void exchange_fail(struct exchange *x, enum reason why)
 static bool answered_by_listener(struct exchange *x)
 {
 	const struct conf_listener *l = &x->entry->conf;
-	struct str host = authority_host(x->request.authority);
-	struct str location;
+	struct str host, location;
 
 	if (!l->redirect_https)
 		return false;
+	host = authority_host(x->request.authority);
 	if (l->redirect_port == 443)
 		location = arena_fmt(
 			&x->arena, "https://" STR_FMT STR_FMT, STR_ARG(host), STR_ARG(x->request.path));
@@ -247,11 +255,32 @@ void exchange_renew(struct exchange *x, const struct service *service)
 	struct snapshot_use *now = x->edge->use;
 
 	exchange_follow_members(x);
-	if (!service || now == x->use)
+	if (!service || now == x->use || now == x->renewed)
 		return;
+	let_go_of(x->edge, TAKE(&x->renewed));
 	x->service = service;
+	x->pool = NULL;
 	x->renewed = now;
 	now->exchanges++;
+}
+
+static bool asks_for_names(const struct service *s)
+{
+	for (uint32_t p = 0; p < s->n; p++)
+		if (s->pools[p].lookup == POOL_ASKED)
+			return true;
+	return false;
+}
+
+bool exchange_is_outdated(const struct exchange *x)
+{
+	return (x->renewed ? x->renewed : x->use) != x->edge->use;
+}
+
+void exchange_follow_names(struct exchange *x)
+{
+	if (exchange_is_outdated(x) && asks_for_names(x->service))
+		exchange_renew(x, snapshot_service(x->edge->use->snapshot, x->service->slot->number));
 }
 
 void exchange_route(struct exchange *x)
@@ -309,9 +338,7 @@ void exchange_follow_members(struct exchange *x)
 	/* A module may have changed since what it was routed by. */
 	if (routed.why != REASON_NONE || routed.route->conf != x->route->conf)
 		return;
-	let_go_of(x->edge, x->use);
-	x->use = now;
-	now->exchanges++;
+	exchange_use(x, now);
 	x->tenant = routed.tenant;
 	x->route = routed.route;
 	x->service = routed.route->service;
@@ -441,7 +468,7 @@ static void client_on_trailers(struct stream *s, const struct fields *trailers)
 
 static void arm_stall(struct exchange *x)
 {
-	uint32_t ms = x->use->snapshot->conf->timeouts.response;
+	uint32_t ms = x->kept ? x->kept->response_ms : x->use->snapshot->conf->timeouts.response;
 
 	/* A tunnel may be silent; a backend that has no credit is waiting for the client, not the client for it. */
 	deadline_arm(
@@ -566,6 +593,7 @@ static void upstream_on_head(struct stream *s, const struct head *head, bool las
 	} else {
 		credit_backend(x, EXCHANGE_WINDOW_DOWN);
 	}
+	exchange_follow(x);
 	arm_stall(x);
 }
 

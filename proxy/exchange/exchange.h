@@ -10,9 +10,9 @@
  *
  * exchange.c moves between them and relays; attempt.c chooses backends and asks them; queue.c and hold.c let wait, tunnel.c ends
  * WebSockets, traffic.c counts; retry.c asks again; tenancy.c keeps within the tenant's limits; forward.c edits heads, edit.c and
- * render.c as the file says; reply.c answers;
- * access_log.c tells of it; modules.c calls the modules that it meets. An
- * exchange belongs to one worker, holds the snapshot that it began under, and owns both streams. */
+ * render.c as the file says; reply.c answers; access_log.c tells of it; modules.c calls the modules that it meets. An exchange belongs to
+ * one worker and owns both streams. It holds the snapshot that it began under until its answer begins; follow.c lets it go on with
+ * later ones. */
 #ifndef WEIR_EXCHANGE_EXCHANGE_H
 #define WEIR_EXCHANGE_EXCHANGE_H
 
@@ -41,6 +41,14 @@ enum exchange_state {
 #define EXCHANGE_WINDOW_UP   (64u * 1024)
 #define EXCHANGE_WINDOW_DOWN (256u * 1024)
 
+/* What an exchange remembers of the configuration that it began under, once it has let go of it; texts in its arena. */
+struct exchange_kept {
+	struct str tenant, service, pool, backend, route; /* names; empty: it had none */
+	uint64_t generation;
+	uint64_t body_max, tenant_body_max; /* limits of its request's body; 0: none */
+	uint32_t response_ms; /* timeouts.response */
+};
+
 struct exchange {
 	uint32_t magic;
 	uint8_t state; /* enum exchange_state */
@@ -67,6 +75,9 @@ struct exchange {
 	struct entry *entry;
 	struct snapshot_use *use;
 	struct snapshot_use *renewed; /* of a later snapshot, whose service it goes to; NULL: its own */
+	const struct exchange_kept
+		*kept; /* it goes on under a later snapshot than it began under; NULL: it does not.
+					   * What that one does not name any more is NULL below, and so is the route */
 	struct list link; /* in edge->exchanges */
 	struct queue *queue; /* in which it waits for its pool; NULL: in none */
 	struct hold *hold; /* that it waits for; NULL: for none */
@@ -156,8 +167,31 @@ void exchange_renew(struct exchange *x, const struct service *service);
 /* Gives the client's body to the upstream stream, as far as it has come. */
 void exchange_pump_request(struct exchange *x);
 
+/* It goes on under that snapshot. */
+void exchange_use(struct exchange *x, struct snapshot_use *use);
 /* It waits, and has not chosen a backend: if only members of pools have changed since it came, it goes by those that there are now. */
 void exchange_follow_members(struct exchange *x);
+/* Has the configuration that it goes by been replaced? */
+bool exchange_is_outdated(const struct exchange *x);
+/* One that has been replaced never hears what the names that it still asked for have become: where the service had such, the request goes
+ * by the current one's. */
+void exchange_follow_names(struct exchange *x);
+
+/* follow.c */
+/* If its answer has begun, it lets go of the snapshot that it began under and goes on under the current one; nothing if that is its own. */
+void exchange_follow(struct exchange *x);
+/* Another snapshot has become current: all that can, follow; many of them in several ticks. */
+void exchanges_follow(struct edge *e);
+/* Has its pool or its backend left the configuration since? */
+bool exchange_is_left(const struct exchange *x);
+/* Names, whether or not they are still configured; empty: it has none. Valid as long as the exchange. */
+struct str exchange_tenant(const struct exchange *x);
+struct str exchange_service(const struct exchange *x);
+struct str exchange_pool(const struct exchange *x);
+struct str exchange_backend(const struct exchange *x);
+struct str exchange_route_path(const struct exchange *x);
+/* Of the configuration that it began under. */
+uint64_t exchange_generation(const struct exchange *x);
 
 /* attempt.c */
 /* Picks pool and backend, and gets a connection. */
@@ -238,6 +272,8 @@ void traffic_failed(struct exchange *x, enum reason why);
 /* Its tenant has become known: may it go on? False: it has failed. Looks once. */
 bool tenancy_enter(struct exchange *x);
 void tenancy_leave(struct exchange *x);
+/* Its tenant, as the current snapshot has it: NULL if that has it no more. */
+void tenancy_follow(struct exchange *x, const struct tenant *tenant);
 /* Is a request body of n bytes too long, by the tenant's limits or the general ones? */
 enum reason tenancy_refuses_body(struct exchange *x, uint64_t n);
 /* It has to wait for a pool: may it? tenancy_waits_no_more() must follow. */

@@ -16,7 +16,9 @@ struct hold {
 	struct hold_terms terms;
 	struct list waiting; /* struct exchange */
 	uint32_t n;
-	uint64_t released_ms; /* releasing: all have gone on by then */
+	struct hold_pace pace; /* releasing */
+	uint64_t released_ms; /* by spread_ms: all have gone on by then */
+	uint64_t paced_ms, credit; /* by per_ks: up to when it was looked at, what is left (hold_paced()) */
 	struct deadline tick; /* holding: the end; releasing: the next few */
 };
 
@@ -51,21 +53,10 @@ static void hold_free(struct hold *h)
 
 /* -- going on -- */
 
-/* What is behind the service may have been swapped by a reload: they go where it leads now. NULL: it is gone. */
-static const struct service *service_now(const struct hold *h)
-{
-	const struct snapshot *s = h->edge->use->snapshot;
-
-	for (uint32_t t = 0; t < s->conf->tenant_n; t++)
-		for (uint32_t i = 0; i < s->tenants[t].conf->service_n; i++)
-			if (s->tenants[t].services[i].slot->number == h->slot)
-				return &s->tenants[t].services[i];
-	return NULL;
-}
-
 static void go_on(struct hold *h, uint32_t n)
 {
-	const struct service *service = n ? service_now(h) : NULL;
+	/* What is behind the service may have been swapped by a reload: they go where it leads now. */
+	const struct service *service = n ? snapshot_service(h->edge->use->snapshot, h->slot) : NULL;
 	struct list *first;
 
 	while (n-- && (first = list_first(&h->waiting))) {
@@ -85,24 +76,31 @@ static void on_tick(struct deadline *d)
 	uint64_t now_ms = h->edge->loop->now_ms;
 
 	if (h->state == HOLD_HOLDING) {
-		hold_release(h->edge, h->slot, h->terms.spread_ms);
+		hold_release(h->edge, h->slot, &h->terms.pace);
 		return;
 	}
-	go_on(h, hold_share(h->n, h->released_ms > now_ms ? h->released_ms - now_ms : 0));
+	if (h->pace.per_ks)
+		go_on(h, hold_paced(&h->credit, h->pace.per_ks, now_ms - h->paced_ms));
+	else
+		go_on(h, hold_share(h->n, h->released_ms > now_ms ? h->released_ms - now_ms : 0));
+	h->paced_ms = now_ms;
 	if (h->n == 0)
 		hold_free(h);
 	else
 		deadline_arm(h->edge->loop, &h->tick, LOOP_TICK_MS);
 }
 
-void hold_release(struct edge *e, uint32_t slot, uint32_t spread_ms)
+void hold_release(struct edge *e, uint32_t slot, const struct hold_pace *pace)
 {
 	struct hold **at = place(e, slot), *h = at ? *at : NULL;
 
 	if (!h)
 		return;
 	h->state = HOLD_RELEASING;
-	h->released_ms = e->loop->now_ms + spread_ms;
+	h->pace = *pace;
+	h->released_ms = e->loop->now_ms + pace->spread_ms;
+	h->paced_ms = e->loop->now_ms;
+	h->credit = 0;
 	deadline_disarm(e->loop, &h->tick);
 	on_tick(&h->tick);
 }

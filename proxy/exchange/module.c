@@ -25,22 +25,22 @@ const struct addr *module_peer(const struct module_call *c)
 
 struct str module_tenant(const struct module_call *c)
 {
-	return c->x->tenant ? c->x->tenant->conf->name : STR_NONE;
+	return exchange_tenant(c->x);
 }
 
 struct str module_service(const struct module_call *c)
 {
-	return c->x->service ? c->x->service->conf->name : STR_NONE;
+	return exchange_service(c->x);
 }
 
 struct str module_pool(const struct module_call *c)
 {
-	return c->x->pool ? c->x->pool->conf->name : STR_NONE;
+	return exchange_pool(c->x);
 }
 
 struct str module_backend(const struct module_call *c)
 {
-	return c->x->backend ? c->x->backend->address : STR_NONE;
+	return exchange_backend(c->x);
 }
 
 struct str module_listener(const struct module_call *c)
@@ -60,7 +60,7 @@ unsigned module_accepts(const struct module_call *c, struct str type)
 
 struct str module_route(const struct module_call *c)
 {
-	return c->x->route ? c->x->route->conf->path : STR_NONE;
+	return exchange_route_path(c->x);
 }
 
 struct str module_peer_subject(const struct module_call *c)
@@ -115,6 +115,24 @@ uint64_t module_first_byte_us(const struct module_call *c)
 uint64_t module_attempt_us(const struct module_call *c)
 {
 	return c->x->wait_us;
+}
+
+uint64_t module_queue_us(const struct module_call *c)
+{
+	return c->x->queue_us;
+}
+
+bool module_handshake(const struct module_call *c, uint64_t *begun_us, uint64_t *done_us)
+{
+	struct http_conn *conn = c->x->client->conn;
+	const struct tls_info *tls = transport_tls(conn->transport);
+
+	if (!tls || conn->handshake_told)
+		return false;
+	conn->handshake_told = true;
+	*begun_us = tls->begun_us;
+	*done_us = tls->begun_us + tls->took_us;
+	return true;
 }
 
 uint64_t module_wall_us(const struct module_call *c, uint64_t loop_us)
@@ -223,9 +241,20 @@ static void forget_length(struct head *head)
 	head->length = 0;
 }
 
+/* What its state points to has to live as long as the exchange. */
+static void note_filter(const struct module_call *c)
+{
+	struct module_run *run = c->x->modules;
+
+	for (uint32_t i = 0; i < MODULES_MAX; i++)
+		if (run->met[i] && run->met[i]->module == c->module)
+			run->filtering |= BIT(i);
+}
+
 void module_filter_request(const struct module_call *c, const struct module_filter *filter, void *state)
 {
 	forget_length(&c->x->request);
+	note_filter(c);
 	filters_add(&c->x->filters_up, c->arena, filter, state);
 }
 
@@ -233,5 +262,6 @@ void module_filter_response(
 	const struct module_call *c, struct head *head, const struct module_filter *filter, void *state)
 {
 	forget_length(head);
+	note_filter(c);
 	filters_add(&c->x->filters_down, c->arena, filter, state);
 }

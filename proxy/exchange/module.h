@@ -10,8 +10,12 @@
  *   request      a request's head has come, its tenant is known, its route is not: what routing may look at is set here
  *   routed       the route is known; no backend has been asked
  *   forward      the request is about to go to its first backend: what is changed here, routing and other modules do not see
+ *   attempt      a backend has been chosen and is about to be asked, for the first time or again
+ *   attempt_failed
  *   response     a final answer's head is about to go to the client, the backend's or one of weir's own
  *   log          the request is over: the last call for it, always made
+ *
+ * home_init and its kin are control's side of a module, for what is not a request's: sending what workers have gathered.
  *
  * Hooks are called in the order of the list of modules, on the request's worker; they must not wait. A hook that has to wait answers
  * MODULE_HOLD and calls module_resume() later, from the same thread. docs/writing-a-module.md walks through one. */
@@ -21,12 +25,14 @@
 #include "base/escape.h"
 #include "base/obj.h"
 #include "base/rate.h"
+#include "base/ring.h"
 #include "config/module.h"
 #include "exchange/render.h"
 #include "http/fetcher.h"
 #include "http/head.h"
 #include "io/loop.h"
 #include "io/offload.h"
+#include "io/redis.h"
 
 struct exchange;
 struct module;
@@ -44,8 +50,10 @@ enum verdict {
 struct module_call {
 	struct exchange *x; /* to be given to module_resume() */
 	const struct module *module;
-	const void *values; /* of the level that counts; the table's struct */
-	void *data; /* build()'s; NULL without one */
+	/* Of the level that counts; the table's struct. Once the answer has begun it may be that of a later configuration, which says the
+	 * same or, without build(), something else: what a filter or `log` needs of it is kept in the arena. */
+	const void *values;
+	void *data; /* build()'s; NULL without one. The same as long as the request meets the module, filters included */
 	void *worker; /* worker_init()'s; NULL without one */
 	void **slot; /* the module's word in this request; NULL at first */
 	struct loop *loop;
@@ -56,6 +64,7 @@ struct module_call {
 struct module_build {
 	struct str place; /* "" for the top level, "acme", or "acme/3": the route's number, from 0 */
 	void *previous; /* what is built for the same place of the running configuration; NULL: nothing */
+	void *home; /* home_init()'s; NULL without one, and where nothing runs (`weir check`) */
 	char err[512]; /* why it returns NULL; it ends up in the report, at the place of the module's name */
 	/* What this module has built for the i-th of its other places: those of this configuration that came before, then those of the
 	 * running one. NULL: there are no more. build() may return one of them, which is then shared. */
@@ -100,12 +109,23 @@ struct module {
 	/* Each worker's thread; workers: how many there are. The state stays as long as the data does. Never fails. */
 	void *(*worker_init)(struct loop *l, void *data, uint32_t worker, uint32_t workers);
 	void (*worker_free)(void *state, void *data);
+	/* Control's thread: what the module has for as long as the process runs, made when a configuration first names it. */
+	void *(*home_init)(struct loop *l);
+	/* No worker serves any more, and the process is about to end; called again and again, for a second or two at most: is
+	 * there something still to be sent? */
+	bool (*home_busy)(void *home);
+	/* All data has been released. */
+	void (*home_free)(void *home);
 	int (*accept)(const struct module_conn *c);
 	int (*request)(struct module_call *c);
 	int (*routed)(struct module_call *c);
 	/* ... changed for the backend, and as module_edit_headers(), module_set_path() and module_set_host() do. PASS, or the reason why it
 	 * must not go out. */
 	int (*forward)(struct module_call *c);
+	/* module_backend() is about to be asked, with this head: changed in place. A retry changes what the one before it has left. */
+	void (*attempt)(struct module_call *c, struct head *head);
+	/* It came to nothing; another may follow. */
+	void (*attempt_failed)(struct module_call *c, enum reason why);
 	/* head: changed in place. own: weir's own answer, which takes no filter, and which a reason does not stop. */
 	int (*response)(struct module_call *c, struct head *head, bool own);
 	/* The request that is held has gone: module_resume() must not be called for it. `log` follows. */
@@ -161,6 +181,10 @@ uint64_t module_bytes_out(const struct module_call *c);
 uint64_t module_start_us(const struct module_call *c);
 uint64_t module_first_byte_us(const struct module_call *c);
 uint64_t module_attempt_us(const struct module_call *c);
+/* Spent in queues before a backend was asked, and in waiting for connections, of all attempts so far. */
+uint64_t module_queue_us(const struct module_call *c);
+/* The TLS handshake of the client's connection, for whoever asks first; false: it was told already, or there was none. */
+bool module_handshake(const struct module_call *c, uint64_t *begun_us, uint64_t *done_us);
 /* Since 1970. */
 uint64_t module_wall_us(const struct module_call *c, uint64_t loop_us);
 unsigned module_attempts(const struct module_call *c);

@@ -70,6 +70,7 @@ static void data_unref(struct module_data *d)
 struct building {
 	struct module_set *set;
 	const struct module_set *running;
+	struct module_homes *homes;
 	const struct conf *conf;
 	struct conf_report *report;
 	bool refresh; /* conf is that of `running` */
@@ -97,12 +98,43 @@ static void *other_data(struct module_build *b, uint32_t i)
 	return NULL;
 }
 
+static void *home_of(struct module_homes *homes, const struct module *m)
+{
+	if (!homes || !m->home_init)
+		return NULL;
+	for (uint32_t i = 0; i < homes->n; i++)
+		if (homes->v[i].module == m)
+			return homes->v[i].home;
+	MUST(homes->n < MODULES_MAX);
+	homes->v[homes->n].module = m;
+	return homes->v[homes->n++].home = m->home_init(homes->loop);
+}
+
+bool module_homes_busy(struct module_homes *homes)
+{
+	bool busy = false;
+
+	for (uint32_t i = 0; i < homes->n; i++)
+		if (homes->v[i].module->home_busy)
+			busy |= homes->v[i].module->home_busy(homes->v[i].home);
+	return busy;
+}
+
+void module_homes_free(struct module_homes *homes)
+{
+	for (uint32_t i = 0; i < homes->n; i++)
+		if (homes->v[i].module->home_free)
+			homes->v[i].module->home_free(homes->v[i].home);
+	*homes = (struct module_homes){0};
+}
+
 static struct module_data *build_data(
 	struct building *g, const struct module *m, const struct conf_module *given, struct str name)
 {
 	struct module_place *old = g->running ? map_get(&g->running->by_name, name) : NULL;
 	struct building_one one = {.b = {.place = str_skip(name, str_find(name, '@') + 1),
 					   .previous = old && old->module == m ? old->built->data : NULL,
+					   .home = home_of(g->homes, m),
 					   .other = other_data},
 		.g = g,
 		.module = m};
@@ -185,17 +217,18 @@ static struct module_set *build_set(struct building *g)
 	return NULL;
 }
 
-struct module_set *module_set_build(
-	const struct conf *conf, const struct module_set *running, struct conf_report *report)
-{
-	return build_set(&(struct building){.running = running, .conf = conf, .report = report});
-}
-
-struct module_set *module_set_refresh(
-	const struct conf *conf, const struct module_set *running, struct conf_report *report)
+struct module_set *module_set_build(const struct conf *conf, const struct module_set *running,
+	struct module_homes *homes, struct conf_report *report)
 {
 	return build_set(
-		&(struct building){.running = running, .conf = conf, .report = report, .refresh = true});
+		&(struct building){.running = running, .homes = homes, .conf = conf, .report = report});
+}
+
+struct module_set *module_set_refresh(const struct conf *conf, const struct module_set *running,
+	struct module_homes *homes, struct conf_report *report)
+{
+	return build_set(&(struct building){
+		.running = running, .homes = homes, .conf = conf, .report = report, .refresh = true});
 }
 
 bool module_set_same(const struct module_set *a, const struct module_set *b)
@@ -414,6 +447,34 @@ void module_resume_answer(
 	reply_with(x, status, fields, body);
 }
 
+void modules_attempt(struct exchange *x)
+{
+	const struct module_chain *chain = x->modules->chain;
+
+	for (uint32_t i = 0; i < chain->n; i++) {
+		struct module_call call;
+
+		if (!chain->v[i]->module->attempt || has_declined(x->modules, chain->v[i]))
+			continue;
+		call = call_of(x, chain->v[i]);
+		chain->v[i]->module->attempt(&call, &x->request);
+	}
+}
+
+void modules_attempt_failed(struct exchange *x, enum reason why)
+{
+	const struct module_chain *chain = x->modules->chain;
+
+	for (uint32_t i = 0; i < chain->n; i++) {
+		struct module_call call;
+
+		if (!chain->v[i]->module->attempt_failed || has_declined(x->modules, chain->v[i]))
+			continue;
+		call = call_of(x, chain->v[i]);
+		chain->v[i]->module->attempt_failed(&call, why);
+	}
+}
+
 int modules_response(struct exchange *x, struct head *head, bool own)
 {
 	const struct module_chain *chain = x->modules->chain;
@@ -505,6 +566,39 @@ void modules_cancel(struct exchange *x)
 
 		held->module->cancel(&call);
 	}
+}
+
+/* The same place of another configuration; NULL: it is none of that, or something else by now. */
+static const struct module_place *place_in(const struct module_set *set, const struct module_place *old)
+{
+	const struct module_place *p = set ? map_get(&set->by_name, old->name) : NULL;
+
+	if (!p || p->module != old->module || (p->module->build && p->built != old->built))
+		return NULL;
+	return p;
+}
+
+bool modules_follow(struct exchange *x, const struct module_set *set)
+{
+	static const struct module_chain none;
+	struct module_run *run = x->modules, next = {.chain = &none, .stage = run->stage, .log = run->log};
+
+	for (uint32_t i = 0; i < MODULES_MAX; i++) {
+		const struct module_place *old = run->met[i], *p;
+		bool filters = run->filtering & BIT(i);
+
+		/* Of the others nobody hears any more. */
+		if (!old || (!old->module->log && !filters))
+			continue;
+		p = place_in(set, old);
+		if (!p)
+			return false;
+		next.met[p->number] = p;
+		next.slots[p->number] = run->slots[i];
+		next.filtering |= filters ? BIT(p->number) : 0;
+	}
+	*run = next;
+	return true;
 }
 
 void modules_end(struct exchange *x)

@@ -39,14 +39,30 @@ struct module_set {
 	struct map by_name; /* "geo", "geo@acme/3" -> struct module_place */
 };
 
-/* Builds what conf names; what stays the same is taken over from `running` (NULL: none). NULL: conf names no module, or the report says
+/* What modules have on control's thread, from the first configuration that names them to the end of the process. */
+struct module_homes {
+	struct loop *loop;
+	uint32_t n;
+	struct {
+		const struct module *module;
+		void *home;
+	} v[MODULES_MAX];
+};
+
+/* Is something still to be sent, now that no worker serves any more? */
+bool module_homes_busy(struct module_homes *homes);
+/* After the last module_set. */
+void module_homes_free(struct module_homes *homes);
+
+/* Builds what conf names; what stays the same is taken over from `running` (NULL: none). homes: NULL where
+ * nothing runs. NULL: conf names no module, or the report says
  * what is wrong. */
-struct module_set *module_set_build(
-	const struct conf *conf, const struct module_set *running, struct conf_report *report);
+struct module_set *module_set_build(const struct conf *conf, const struct module_set *running,
+	struct module_homes *homes, struct conf_report *report);
 /* The same configuration again, because files have changed that modules watch: what cannot be built stays as it was in `running`, and
  * the report says why. */
-struct module_set *module_set_refresh(
-	const struct conf *conf, const struct module_set *running, struct conf_report *report);
+struct module_set *module_set_refresh(const struct conf *conf, const struct module_set *running,
+	struct module_homes *homes, struct conf_report *report);
 /* Is everything in a taken over from b, and nothing left out? */
 bool module_set_same(const struct module_set *a, const struct module_set *b);
 struct module_set *module_set_ref(struct module_set *set);
@@ -93,6 +109,7 @@ struct module_run {
 	uint8_t stage; /* enum module_stage */
 	uint32_t at; /* the one that is called next */
 	uint32_t declined; /* bits: modules by number */
+	uint32_t filtering; /* ... those whose filters a body goes through */
 	const struct module_place *held; /* who holds the request; NULL: nobody */
 	struct module_field *log, *reply; /* the last one first */
 	struct str pool; /* module_choose_pool() */
@@ -104,6 +121,9 @@ struct exchange;
 
 /* Calls the hooks of a stage. False: the request has been answered, has failed (and may be gone), or is held. */
 bool modules_run(struct exchange *x, const struct module_chain *chain, enum module_stage stage);
+/* The chosen backend is about to be asked; it came to nothing. */
+void modules_attempt(struct exchange *x);
+void modules_attempt_failed(struct exchange *x, enum reason why);
 /* The hooks for the answer's head. PASS, ANSWERED, or the reason why it must not go out. */
 int modules_response(struct exchange *x, struct head *head, bool own);
 /* The hooks for what the backend is to get. NONE, or why it must not get it. */
@@ -114,6 +134,9 @@ bool modules_page(struct exchange *x, const struct head *head, enum reason why, 
 struct str modules_value(struct exchange *x, const struct config_module *m, struct str variable);
 /* Nobody holds the request any more: whoever did must not resume it. */
 void modules_cancel(struct exchange *x);
+/* The answer has begun: x goes on under a configuration with that set (NULL: it names no module). False: it cannot, because what it
+ * still needs of a module is not there, or was built anew. */
+bool modules_follow(struct exchange *x, const struct module_set *set);
 /* The request is over. */
 void modules_end(struct exchange *x);
 

@@ -81,11 +81,13 @@ static void pool_build(struct snapshot *s, const struct snapshot_parts *parts, s
 }
 
 static void service_build(struct snapshot *s, const struct snapshot_parts *parts, struct service *service,
-	const struct conf_service *conf, struct str tenant)
+	const struct conf_service *conf, const struct tenant *tenant)
 {
-	struct str key = arena_fmt(&s->arena, STR_FMT "/" STR_FMT, STR_ARG(tenant), STR_ARG(conf->name));
+	struct str key =
+		arena_fmt(&s->arena, STR_FMT "/" STR_FMT, STR_ARG(tenant->conf->name), STR_ARG(conf->name));
 
 	service->conf = conf;
+	service->tenant = tenant;
 	service->slot = slot_acquire(s->service_slots, key);
 	tallies_attach(s->service_slots, service->slot, s->backends->worker_n);
 	service->n = conf->pool_n;
@@ -114,6 +116,20 @@ static uint32_t count_pools(const struct conf *conf)
 		for (uint32_t i = 0; i < conf->tenants[t].service_n; i++)
 			n += conf->tenants[t].services[i].pool_n;
 	return n;
+}
+
+static void index_services(struct snapshot *s)
+{
+	s->by_slot_n = s->service_slots->n;
+	s->by_slot = arena_array(&s->arena, const struct service *, s->by_slot_n);
+	for (uint32_t t = 0; t < s->conf->tenant_n; t++)
+		for (uint32_t i = 0; i < s->conf->tenants[t].service_n; i++)
+			s->by_slot[s->tenants[t].services[i].slot->number] = &s->tenants[t].services[i];
+}
+
+const struct service *snapshot_service(const struct snapshot *s, uint32_t slot)
+{
+	return slot < s->by_slot_n ? s->by_slot[slot] : NULL;
 }
 
 static void build_chains(struct snapshot *s)
@@ -157,8 +173,9 @@ struct snapshot *snapshot_build(struct conf **conf, const struct snapshot_parts 
 		keep_limits(s, &s->tenants[t]);
 		s->tenants[t].services = arena_array(&s->arena, struct service, ct->service_n);
 		for (uint32_t i = 0; i < ct->service_n; i++)
-			service_build(s, parts, &s->tenants[t].services[i], &ct->services[i], ct->name);
+			service_build(s, parts, &s->tenants[t].services[i], &ct->services[i], &s->tenants[t]);
 	}
+	index_services(s);
 	s->router = router_build(&s->arena, s->conf, s->tenants);
 	if (s->modules)
 		build_chains(s);

@@ -37,6 +37,8 @@ struct snapshot {
 	const struct module_chain *chain; /* of the top level: for connections, and requests of no tenant */
 	struct pool **pools; /* all of them, for those who visit each */
 	uint32_t pool_n;
+	const struct service **by_slot; /* its services by slot number; NULL where the number is another's */
+	uint32_t by_slot_n;
 	struct slots *pool_slots, *service_slots, *tenant_slots; /* the registries, to give slots back to */
 	struct backend_registry *backends;
 };
@@ -55,6 +57,8 @@ struct snapshot_parts {
 struct snapshot *snapshot_build(struct conf **conf, const struct snapshot_parts *parts);
 /* Would it be built with other members now? */
 bool snapshot_is_outdated(const struct snapshot *s, const struct roster_source *source);
+/* The service whose slot has that number; NULL: it has none. */
+const struct service *snapshot_service(const struct snapshot *s, uint32_t slot);
 /* On the control thread, when no worker uses it. */
 void snapshot_free(struct snapshot **sp);
 

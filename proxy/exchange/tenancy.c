@@ -79,14 +79,29 @@ void tenancy_leave(struct exchange *x)
 /* A module may have led the request from one tenant to another; only one of them has let it in. */
 static bool is_limited(const struct exchange *x)
 {
-	return x->quota && x->quota == x->tenant->quota;
+	return x->quota && x->tenant && x->quota == x->tenant->quota;
+}
+
+/* What was counted goes on under the same name, with the limits that it has now. */
+void tenancy_follow(struct exchange *x, const struct tenant *tenant)
+{
+	bool pays = deadline_armed(&x->pace);
+
+	if (!tenant || tenant->quota != x->quota) {
+		tenancy_leave(x);
+		/* Nobody asks a price any more: what is owed comes with the next tick. */
+		if (pays)
+			deadline_arm(x->edge->loop, &x->pace, LOOP_TICK_MS);
+	}
+	x->tenant = tenant;
 }
 
 enum reason tenancy_refuses_body(struct exchange *x, uint64_t n)
 {
-	uint64_t general = x->use->snapshot->conf->limits.body;
+	uint64_t general = x->kept ? x->kept->body_max : x->use->snapshot->conf->limits.body;
+	uint64_t own = !is_limited(x) ? 0 : x->kept ? x->kept->tenant_body_max : limits_of(x)->body;
 
-	if (is_limited(x) && limits_of(x)->body && n > limits_of(x)->body) {
+	if (own && n > own) {
 		quota_count_refused(x->quota, REASON_TENANT_BODY);
 		return REASON_TENANT_BODY;
 	}
@@ -121,9 +136,10 @@ uint64_t tenancy_buy(struct exchange *x, uint64_t n)
 {
 	uint64_t bandwidth = is_limited(x) ? limits_of(x)->bandwidth : 0, bought;
 
+	n += x->owed;
+	x->owed = 0;
 	if (bandwidth == 0)
 		return n;
-	n += x->owed;
 	bought = quota_buy_bytes(x->quota, bandwidth, n, x->edge->loop->now_us);
 	x->bought += bought;
 	x->owed = n - bought;

@@ -170,6 +170,8 @@ static bool has_to_go(const struct exchange *x)
 
 	if (e->tunnel_ms || x->entry->draining)
 		return true;
+	if (exchange_is_left(x))
+		return true;
 	if (!x->pool || !x->backend)
 		return false;
 	return edge_now(e, x->pool)->state >= POOL_DRAINING || backend_draining(x->backend) ||

@@ -59,6 +59,7 @@ struct http_conn {
 	bool server : 1; /* role */
 	bool patient : 1; /* server role, h1, draining: whoever was not told yet is told with his next answer, not by a close */
 	bool unused : 1; /* client role: no stream was ever opened on it */
+	bool handshake_told : 1; /* server role: a trace has told of its TLS handshake */
 	bool draining; /* takes no new streams */
 	uint32_t streams; /* open now */
 	uint32_t capacity; /* client role: streams that open() would give now */

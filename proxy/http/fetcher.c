@@ -16,6 +16,7 @@ struct fetcher {
 	struct loop *loop;
 	struct resolver resolver;
 	bool resolver_there;
+	const struct conf_upstream_tls *tls_conf;
 	struct tls_client *tls; /* NULL: none was needed yet */
 	struct list kept; /* struct kept, the last one first */
 	uint32_t kept_n;
@@ -332,11 +333,10 @@ static void on_transport(struct transport *t)
 
 static bool has_tls(struct fetching *g)
 {
-	const struct conf_upstream_tls tls = {.on = true, .verify = true};
 	struct fetcher *f = g->fetcher;
 
 	if (!f->tls)
-		f->tls = tls_client_new(&tls, CONF_HTTP1, g->detail, sizeof(g->detail));
+		f->tls = tls_client_new(f->tls_conf, CONF_HTTP1, g->detail, sizeof(g->detail));
 	return f->tls != NULL;
 }
 
@@ -344,6 +344,7 @@ static void connect_to(struct fetching *g, const struct addr *to)
 {
 	enum reason why = REASON_UPSTREAM_CONNECT;
 	struct loop *l = loop_of(g);
+	struct str name = g->fetcher->tls_conf->server_name;
 	struct addr literal;
 
 	set_state(g, FETCHING_CONNECTING);
@@ -352,8 +353,9 @@ static void connect_to(struct fetching *g, const struct addr *to)
 		return;
 	}
 	/* Of a URL with an address the certificate must have that address. */
-	g->transport = g->tls ? tls_connect(l, to, NULL, g->fetcher->tls,
-					addr_parse_ip(&literal, g->host) ? STR_NONE : g->host, STR_NONE, &why)
+	if (!name.n && !addr_parse_ip(&literal, g->host))
+		name = g->host;
+	g->transport = g->tls ? tls_connect(l, to, NULL, g->fetcher->tls, name, STR_NONE, &why)
 			      : plain_connect(l, to, NULL, &why);
 	if (!g->transport) {
 		finish(g, why);
@@ -494,6 +496,8 @@ struct fetching *fetcher_begin(struct fetcher *f, const struct fetcher_request *
 	g->method = arena_str(&g->arena, rq->method);
 	g->body = arena_str(&g->arena, rq->body);
 	fields_copy(&g->arena, &g->fields, &rq->fields);
+	fields_add(&g->arena, &g->fields, FIELD_USER_AGENT, STR("user-agent"), STR("weir/" WEIR_VERSION));
+	g->fresh_only = rq->once;
 	if (take_apart(&u, rq->url)) {
 		g->tls = u.tls;
 		g->port = u.port;
@@ -522,12 +526,14 @@ void fetching_cancel(struct fetching **gp)
 	fetching_free(g, l);
 }
 
-struct fetcher *fetcher_new(struct loop *l)
+struct fetcher *fetcher_new(struct loop *l, const struct conf_upstream_tls *tls)
 {
+	static const struct conf_upstream_tls system = {.on = true, .verify = true};
 	struct fetcher *f = calloc(1, sizeof(*f));
 
 	MUST(f);
 	f->loop = l;
+	f->tls_conf = tls ? tls : &system;
 	list_init(&f->kept);
 	return f;
 }

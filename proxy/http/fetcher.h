@@ -1,10 +1,12 @@
-/* http/fetcher.h - HTTP requests of weir's own to URLs, and their answers whole: for modules that ask somebody before they go on.
+/* http/fetcher.h - HTTP requests of weir's own to URLs, and their answers whole: for modules that ask somebody before they go on, and for
+ * control, which asks judges.
  *
  * HTTP/1.1 over connections that are kept for the next request to the same server; names through a resolver of its own; https verifies
- * the certificate against the system's authorities. Redirects are not followed. Belongs to one loop's thread, and blocks nobody. */
+ * the certificate, against the system's authorities unless it is told others. Redirects are not followed. Belongs to one loop's thread, and blocks nobody. */
 #ifndef WEIR_HTTP_FETCHER_H
 #define WEIR_HTTP_FETCHER_H
 
+#include "config/conf.h"
 #include "http/head.h"
 #include "io/loop.h"
 
@@ -14,10 +16,11 @@ struct fetching; /* one request that is under way */
 struct fetcher_request {
 	struct str method; /* "GET", "POST" */
 	struct str url; /* http://host[:port]/path, https://...; a host is a name or an address */
-	struct fields fields; /* of the request, besides Host and what says where the body ends */
+	struct fields fields; /* of the request, besides Host, User-Agent and what says where the body ends */
 	struct str body;
 	uint32_t timeout_ms; /* of the whole */
 	uint32_t body_max; /* of an answer; a longer one is a failure */
+	bool once; /* it must not be sent twice: it goes by no connection that may be about to close */
 };
 
 struct fetcher_answer {
@@ -28,7 +31,8 @@ struct fetcher_answer {
 	const char *detail; /* what DNS or TLS said; may be empty */
 };
 
-struct fetcher *fetcher_new(struct loop *l);
+/* tls: whom https trusts, and as whom it comes; borrowed. NULL: the system's authorities, as nobody. */
+struct fetcher *fetcher_new(struct loop *l, const struct conf_upstream_tls *tls);
 /* All that is under way must have been cancelled. NULLs *fp; NULL is fine. */
 void fetcher_free(struct fetcher **fp);
 /* Is it a URL that can be asked? */

@@ -39,17 +39,28 @@ static inline uint64_t differ_8(const char *any, const char *lower)
 	return (a | ((b & 0x4040404040404040u) >> 1)) ^ b;
 }
 
+static inline uint32_t differ_4(const char *any, const char *lower)
+{
+	uint32_t a, b;
+
+	memcpy(&a, any, 4);
+	memcpy(&b, lower, 4);
+	return (a | ((b & 0x40404040u) >> 1)) ^ b;
+}
+
 /* Lengths are equal and at least 2. */
 static bool names_equal(const char *any, struct str lower)
 {
 	size_t i;
 
-	if (lower.n < 8) {
+	if (lower.n < 4) {
 		for (i = 0; i < lower.n; i++)
 			if (str_lower_char(any[i]) != lower.p[i])
 				return false;
 		return true;
 	}
+	if (lower.n < 8)
+		return (differ_4(any, lower.p) | differ_4(any + lower.n - 4, lower.p + lower.n - 4)) == 0;
 	for (i = 0; i + 8 < lower.n; i += 8)
 		if (differ_8(any + i, lower.p + i))
 			return false;
@@ -187,7 +198,7 @@ void fields_remove_name(struct fields *fs, struct str name)
 void fields_grow(struct arena *a, struct fields *fs)
 {
 	unsigned cap = MIN(UINT16_MAX, MAX(16, 2u * fs->cap));
-	struct field *grown = arena_array(a, struct field, cap);
+	struct field *grown = arena_room(a, cap * sizeof(*grown));
 
 	MUST(fs->n < UINT16_MAX);
 	if (fs->n)
@@ -224,7 +235,7 @@ static void fields_copy_to(struct arena *a, struct fields *to, const struct fiel
 {
 	to->n = from->n;
 	to->cap = (uint16_t)MIN(UINT16_MAX, from->n + 16);
-	to->v = arena_array(a, struct field, to->cap);
+	to->v = arena_room(a, to->cap * sizeof(*to->v));
 	for (unsigned i = 0; i < from->n; i++) {
 		const struct field *f = &from->v[i];
 		struct field *t = &to->v[i];

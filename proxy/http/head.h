@@ -30,6 +30,7 @@ enum field_flag {
 	FIELD_NO_TRAILER =
 		2, /* changes framing, routing or authorisation: dropped from trailers (RFC 9110 6.5.1) */
 	FIELD_SECRET = 4, /* HPACK never-indexed (RFC 7541 7.1.3), starred in logs */
+	FIELD_TOLD = 8, /* what it says becomes a member of struct head, as what most hop-by-hop ones say */
 };
 
 struct field {
@@ -126,7 +127,7 @@ const struct field *fields_find_name(const struct fields *fs, struct str name);
 /* Removes all with that id, or that name; keeps the order of the others. */
 void fields_remove(struct fields *fs, enum field_id id);
 void fields_remove_name(struct fields *fs, struct str name);
-/* Makes room for one more; the array moves in the arena. */
+/* Makes room for more; the array moves in the arena. */
 void fields_grow(struct arena *a, struct fields *fs);
 /* Appends; the array grows in the arena. name and value are borrowed. Inline: a request adds ten, of which all but the bytes is known
  * where it is called. */
@@ -138,6 +139,12 @@ static inline void fields_add(
 		fields_grow(a, fs);
 	fs->v[fs->n++] =
 		(struct field){name.p, value.p, (uint32_t)value.n, (uint16_t)name.n, (uint8_t)id, false};
+}
+/* Makes room for n more. */
+static inline void fields_room(struct arena *a, struct fields *fs, unsigned n)
+{
+	while (fs->cap - fs->n < (int)n)
+		fields_grow(a, fs);
 }
 /* Appends a whole line, "name: value\r\n", borrowed; name_len is that of the name. */
 static inline void fields_add_line(

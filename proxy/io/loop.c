@@ -137,15 +137,14 @@ void loop_run_tasks(struct loop *l)
 
 	/* Flushing may owe owners something again, so each round begins with the lowest phase that has work. */
 	while (phase < LOOP_PHASES) {
-		struct list *link = list_pop_front(&l->tasks[phase]);
+		struct list *head = &l->tasks[phase], *link = head->next;
 
-		if (!link) {
+		if (link == head) {
 			phase++;
 			continue;
 		}
-		struct task *t = CONTAINER(link, struct task, link);
-
-		t->run(t);
+		list_remove(link);
+		CONTAINER(link, struct task, link)->run(CONTAINER(link, struct task, link));
 		phase = 0;
 	}
 }
@@ -193,7 +192,7 @@ void loop_once(struct loop *l, int max_ms)
 		event_free(limit);
 }
 
-static struct deadline_queue *queue_for(struct loop *l, uint32_t length_ms)
+static struct deadline_queue *search_queue(struct loop *l, uint32_t length_ms)
 {
 	struct deadline_queue *next_longer = NULL;
 
@@ -216,43 +215,44 @@ static struct deadline_queue *queue_for(struct loop *l, uint32_t length_ms)
 	return next_longer ? next_longer : &l->queues[0];
 }
 
+/* A request arms five deadlines; a configuration has few lengths, nearly all of them whole seconds. */
+static struct deadline_queue *queue_for(struct loop *l, uint32_t length_ms)
+{
+	struct deadline_queue **recent = &l->recent_queues[length_ms / 8 % LOOP_QUEUES_RECENT];
+
+	if (!*recent || (*recent)->length_ms != length_ms)
+		*recent = search_queue(l, length_ms);
+	return *recent;
+}
+
 void deadline_arm(struct loop *l, struct deadline *d, uint32_t length_ms)
 {
-	struct deadline_queue *q = d->queue;
+	struct deadline_queue *q;
 	struct list *after;
+	uint64_t at_ms = l->now_ms + length_ms;
 
 	if (length_ms == 0) {
 		deadline_disarm(l, d);
 		return;
 	}
-	/* Armed so already: a tick often arms the same one several times. */
-	if (q && q->length_ms == length_ms && d->at_ms == l->now_ms + length_ms)
-		return;
-	if (!q || q->length_ms != length_ms) {
-		if (!q)
-			l->armed++;
-		q = queue_for(l, length_ms);
-	}
-	if (d->queue)
+	if (d->queue) {
+		/* Armed so already: a tick often arms the same one several times. */
+		if (d->at_ms == at_ms && d->queue->length_ms == length_ms)
+			return;
 		list_remove(&d->link);
+		l->armed--;
+	}
+	q = queue_for(l, length_ms);
+	l->armed++;
 	d->queue = q;
-	d->at_ms = l->now_ms + length_ms;
+	d->at_ms = at_ms;
 	/* Armed with the queue's own length this ends at once: the last one cannot be later. */
 	for (after = q->entries.prev; after != &q->entries; after = after->prev)
-		if (CONTAINER(after, struct deadline, link)->at_ms <= d->at_ms)
+		if (CONTAINER(after, struct deadline, link)->at_ms <= at_ms)
 			break;
 	list_push_front(after, &d->link);
 	if (!l->timer_armed)
 		set_timer(l, true);
-}
-
-void deadline_disarm(struct loop *l, struct deadline *d)
-{
-	if (!d->queue)
-		return;
-	list_remove(&d->link);
-	d->queue = NULL;
-	l->armed--;
 }
 
 static inline uint64_t rotl(uint64_t x, int k)

@@ -45,7 +45,8 @@ struct deadline_queue {
 	uint32_t length_ms;
 };
 
-#define LOOP_QUEUES_MAX 64 /* distinct lengths; rarer ones share the next longer queue, which stays correct */
+#define LOOP_QUEUES_RECENT 16
+#define LOOP_QUEUES_MAX    64 /* distinct lengths; rarer ones share the next longer queue, which stays correct */
 
 struct loop {
 	struct event_base *base;
@@ -54,6 +55,7 @@ struct loop {
 	struct list tasks[LOOP_PHASES];
 	struct mem mem;
 	struct deadline_queue queues[LOOP_QUEUES_MAX];
+	struct deadline_queue *recent_queues[LOOP_QUEUES_RECENT]; /* by length: those that were found last */
 	uint32_t queue_count;
 	int timer_fd;
 	struct event *timer; /* of timer_fd */
@@ -105,10 +107,17 @@ static inline void task_cancel(struct task *t)
 
 /* (Re)arms d to fire length_ms from now. 0 disarms: a timeout of 0 in the configuration is "none". */
 void deadline_arm(struct loop *l, struct deadline *d, uint32_t length_ms);
-void deadline_disarm(struct loop *l, struct deadline *d);
 static inline bool deadline_armed(const struct deadline *d)
 {
 	return d->queue != NULL;
+}
+static inline void deadline_disarm(struct loop *l, struct deadline *d)
+{
+	if (!deadline_armed(d))
+		return;
+	list_remove(&d->link);
+	d->queue = NULL;
+	l->armed--;
 }
 
 /* xoshiro256**: for balancing, jitter and request ids. */

@@ -31,6 +31,7 @@ static ssize_t stalled(struct tls_transport *tt, int result)
 		return TRANSPORT_AGAIN;
 	case SSL_ERROR_ZERO_RETURN:
 		t->readable = false;
+		tt->peer_took_leave = true;
 		return TRANSPORT_EOF;
 	default:
 		/* An end without close_notify: something may be missing (RFC 8446 6.1). */
@@ -49,6 +50,7 @@ static ssize_t tls_read(struct transport *t, void *p, size_t room)
 	struct tls_transport *tt = (struct tls_transport *)t;
 	size_t got = 0;
 	ssize_t end = TRANSPORT_AGAIN;
+	uint32_t unsent = wire_bytes(&tt->out);
 
 	if ((t->state != TRANSPORT_OPEN && !tt->readable_still) || !t->readable) {
 		t->readable = false;
@@ -73,7 +75,7 @@ static ssize_t tls_read(struct transport *t, void *p, size_t room)
 		if (!wire_bytes(&tt->in) && !SSL_pending(tt->ssl))
 			break;
 	}
-	if (wire_bytes(&tt->out) && t->state == TRANSPORT_OPEN)
+	if (wire_bytes(&tt->out) != unsent && t->state == TRANSPORT_OPEN)
 		wires_flush(tt); /* an answer to KeyUpdate */
 	wire_settle(&t->loop->mem, &tt->in);
 	tt->control_bytes += (uint32_t)got;
@@ -176,6 +178,9 @@ static ssize_t tls_writev(struct transport *t, const struct iovec *iov, int n)
 		return TRANSPORT_AGAIN;
 	if (ERR_peek_error())
 		ERR_clear_error();
+	if (tt->ticket_waits)
+		wire_widen(&t->loop->mem, &tt->out);
+	tt->peer_took_leave = false;
 	do {
 		if (!fill_out(tt, &s, &taken) || !wires_flush(tt))
 			break;
@@ -226,7 +231,9 @@ static void tls_close(struct transport *t)
 {
 	struct tls_transport *tt = (struct tls_transport *)t;
 
-	if (t->state == TRANSPORT_OPEN && !tt->fin_follows && !t->unsent)
+	/* Whoever said close_notify and then closed, with nothing said to him since, is not there to hear ours. */
+	if (t->state == TRANSPORT_OPEN && !tt->fin_follows && !t->unsent &&
+		!(tt->peer_took_leave && t->peer_closed))
 		tls_shutdown(t);
 	event_del(&t->ev);
 	close(t->fd);
@@ -293,7 +300,7 @@ static void on_socket(evutil_socket_t fd, short what, void *arg)
 	} else if (t->state == TRANSPORT_OPEN) {
 		if (tt->socket_readable)
 			t->readable = true;
-		if (!wires_flush(tt) && what == EV_WRITE && t->state == TRANSPORT_OPEN)
+		if (!tt->ticket_waits && !wires_flush(tt) && what == EV_WRITE && t->state == TRANSPORT_OPEN)
 			return;
 	} else if (t->state == TRANSPORT_CONNECTING) {
 		return;

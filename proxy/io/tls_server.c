@@ -379,6 +379,7 @@ struct transport *tls_accept(
 		return NULL;
 	s->refs++;
 	tt->server = s;
+	tt->info.begun_us = l->now_us;
 	tt->t.peer = *peer;
 	tt->t.local = *local;
 	return &tt->t;

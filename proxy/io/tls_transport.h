@@ -36,6 +36,8 @@ struct tls_transport {
 	bool socket_eof;
 	bool may_receive; /* this read has yielded nothing yet, so another recv() is fair */
 	bool fin_follows; /* shutdown when `out` has gone */
+	bool ticket_waits; /* server: `out` is a session ticket, which goes with what is written first */
+	bool peer_took_leave; /* the last word was the peer's close_notify */
 	bool readable_still; /* a write found the open connection dead: what the peer sent before can still be read */
 };
 
@@ -49,8 +51,10 @@ struct tls_transport {
 void wire_drop(struct wire *w);
 /* Takes a block if there is none; how many bytes fit behind `end`. */
 uint32_t wire_room(struct mem *m, struct wire *w);
-/* Before the callback ends: what stays longer gets a block of its own size. */
+/* Before the callback ends: what stays longer gets a block of its own size, */
 void wire_settle(struct mem *m, struct wire *w);
+/* and a full one again when more is to follow it. */
+void wire_widen(struct mem *m, struct wire *w);
 /* One recv() of at most want bytes, when nothing is left of the one before. */
 void wires_receive(struct tls_transport *tt, size_t want);
 /* Sends what has gathered, as far as the socket takes it. True when nothing is left; false as well when it died of it. */

@@ -38,6 +38,19 @@ void wire_settle(struct mem *m, struct wire *w)
 	*w = (struct wire){small, 0, n};
 }
 
+void wire_widen(struct mem *m, struct wire *w)
+{
+	struct wire wide = {0};
+
+	if (!w->block || w->block->size == mem_block_max())
+		return;
+	wire_room(m, &wide);
+	wide.end = wire_bytes(w);
+	memcpy(wide.block->data, w->block->data + w->off, wide.end);
+	block_unref(w->block);
+	*w = wide;
+}
+
 void wires_receive(struct tls_transport *tt, size_t want)
 {
 	ssize_t n;
@@ -65,6 +78,7 @@ bool wires_flush(struct tls_transport *tt)
 {
 	struct transport *t = &tt->t;
 
+	tt->ticket_waits = false;
 	while (wire_bytes(&tt->out) && tt->socket_writable) {
 		ssize_t n =
 			send(t->fd, tt->out.block->data + tt->out.off, wire_bytes(&tt->out), MSG_NOSIGNAL);

@@ -43,6 +43,9 @@ struct tls_info {
 		peer_names; /* its alternative names, "DNS:a.test,URI:spiffe://b/c,email:d@e.test"; empty if none */
 	struct str peer_fingerprint; /* SHA-256 of it in lower-case hex; empty if none */
 	bool resumed;
+	uint64_t
+		begun_us; /* on the loop's clock, of a connection that was accepted: when its handshake began */
+	uint32_t took_us;
 	const void *binding; /* what tenant-bound tickets are bound to; opaque here */
 };
 

@@ -39,12 +39,12 @@ struct router {
 
 struct str authority_host(struct str authority)
 {
-	const char *colon = authority.n ? memrchr(authority.p, ':', authority.n) : NULL;
-	size_t end = colon ? (size_t)(colon - authority.p) : authority.n;
+	size_t end;
 
-	/* Of an address in brackets without a port. */
-	if (str_find(str_skip(authority, end), ']') + end < authority.n)
-		end = authority.n;
+	if (authority.n && authority.p[0] == '[')
+		end = MIN(authority.n, str_find(authority, ']') + 1);
+	else
+		end = str_find(authority, ':');
 	/* "acme.test." is the same host, spelled absolutely. */
 	if (end > 1 && authority.p[end - 1] == '.')
 		end--;
@@ -343,10 +343,9 @@ static const struct site *next_site(const struct router *r, struct str host, siz
 	return NULL;
 }
 
-static const struct route *find(const struct router *r, struct str host, struct str path,
+static const struct route *find(const struct router *r, struct str host, struct str path, struct str query,
 	const struct head *head, const struct tenant **tenant)
 {
-	struct str query = str_skip(head->path, str_find(head->path, '?') + 1);
 	const struct site *first = NULL, *s;
 	size_t level = 0;
 	const struct route *found;
@@ -366,16 +365,17 @@ static const struct route *find(const struct router *r, struct str host, struct 
 struct routed router_find(const struct router *r, const struct head *head)
 {
 	struct str host = authority_host(head->authority), path = path_only(head->path);
+	struct str query = str_skip(head->path, path.n + 1);
 	enum path_kind kind = path_kind(path);
 	struct routed result = {0};
 
-	result.route = find(r, host, path, head, &result.tenant);
+	result.route = find(r, host, path, query, head, &result.tenant);
 	if (kind == PATH_AMBIGUOUS) {
 		const struct tenant *tenant;
 		char *buf = malloc(path.n);
 
 		MUST(buf);
-		if (find(r, host, path_lenient(path, buf), head, &tenant) != result.route)
+		if (find(r, host, path_lenient(path, buf), query, head, &tenant) != result.route)
 			kind = PATH_BAD;
 		free(buf);
 	}

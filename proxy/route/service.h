@@ -4,8 +4,11 @@
 
 #include "upstream/pool.h"
 
+struct tenant;
+
 struct service {
 	const struct conf_service *conf;
+	const struct tenant *tenant; /* whose it is */
 	struct slot *slot; /* its key is "acme/shop"; where workers keep their split state */
 	uint32_t n;
 	struct pool *pools; /* in declared order */

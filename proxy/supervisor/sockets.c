@@ -45,7 +45,7 @@ static const struct conf *current_conf(struct sockets *s)
 	struct conf_report report;
 
 	if (!s->conf) {
-		s->conf = conf_load(s->config, &report);
+		s->conf = conf_load_root(s->config, &report);
 		conf_report_free(&report);
 	}
 	return s->conf;

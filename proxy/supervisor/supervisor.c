@@ -311,7 +311,7 @@ void supervisor_reload(struct supervisor *s)
 static void reopen(struct supervisor *s)
 {
 	struct conf_report report;
-	struct conf *conf = s->identity.name ? conf_load(s->config, &report) : NULL;
+	struct conf *conf = s->identity.name ? conf_load_root(s->config, &report) : NULL;
 
 	if (conf)
 		identity_prepare(&s->identity, conf);
@@ -421,7 +421,7 @@ bool supervisor_set_up(struct supervisor *s)
 static bool read_configuration(struct supervisor *s)
 {
 	struct conf_report report;
-	struct conf *conf = conf_load(s->config, &report);
+	struct conf *conf = conf_load_root(s->config, &report);
 	bool ignored = false, good = conf != NULL;
 	char err[256];
 

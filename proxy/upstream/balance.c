@@ -36,6 +36,7 @@ uint32_t balance_pick(struct balance_state *state, struct candidates *c)
 void balance_state_free(struct balance_state *state)
 {
 	free(state->credit);
+	free(state->taken);
 	free(state->table);
 	*state = (struct balance_state){0};
 }

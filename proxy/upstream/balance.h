@@ -38,6 +38,9 @@ static inline bool is_candidate(const struct candidates *c, uint32_t i)
 /* A worker's memory of a pool; zeroed is fresh. */
 struct balance_state {
 	int64_t *credit; /* round robin: one per backend */
+	uint64_t
+		*taken; /* least request: how far each has come with its share, in turns over weight; wraps */
+	uint32_t taken_n;
 	uint32_t *table; /* hash: index into pool->backends by slot */
 	uint32_t table_size;
 	uint64_t fingerprint; /* of the pool that it was made for */

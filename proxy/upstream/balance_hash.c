@@ -92,7 +92,7 @@ static void table_fill(uint32_t *table, uint32_t size, const struct pool *pool)
 
 static void table_build(struct balance_state *state, const struct pool *pool)
 {
-	balance_state_free(state);
+	free(state->table); /* nothing else: requests without a key have a memory there too */
 	state->table_size = size_for(pool);
 	state->table = malloc(state->table_size * sizeof(*state->table));
 	MUST(state->table);

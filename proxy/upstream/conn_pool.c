@@ -64,6 +64,7 @@ void conn_pool_configure(struct conn_pool *p, const struct conn_settings *settin
 	p->settings = *settings;
 	if (same)
 		return;
+	openings_outdate(p);
 	drain_list(&p->free);
 	drain_list(&p->full);
 }
@@ -158,20 +159,20 @@ static void stop_waiting(struct conn_waiter *w)
 {
 	list_remove(&w->link);
 	deadline_disarm(w->pool->loop, &w->deadline);
+	if (w->own)
+		opening_end(w->own);
 	w->pool->waiting_n--;
 	w->pool = NULL;
 }
 
-void conn_waiter_cancel(struct conn_waiter *w)
+/* For whom the next connection is made: nobody gets two in his name. */
+static struct conn_waiter *next_in_line(const struct conn_pool *p)
 {
-	struct conn_pool *p = w->pool;
+	struct list *link = list_first(&p->waiting);
 
-	if (!p)
-		return;
-	stop_waiting(w);
-	/* Requests that are given up as fast as they come must not leave a connection each behind; one may be kept for the next. */
-	opening_close_beyond(p, p->waiting_n + !p->retired);
-	end_if_empty(p);
+	while (CONTAINER(link, struct conn_waiter, link)->own)
+		link = link->next;
+	return CONTAINER(link, struct conn_waiter, link);
 }
 
 /* As many connections are being made as requests wait, within the limit. Returns why none could be begun. */
@@ -182,9 +183,7 @@ static enum reason open_more(struct conn_pool *p)
 
 	while (p->opening_n < p->waiting_n &&
 		(set->max_conns == 0 || p->conns + p->opening_n < set->max_conns)) {
-		struct conn_waiter *first = CONTAINER(list_first(&p->waiting), struct conn_waiter, link);
-
-		why = opening_begin(p, first->client, first->client_local);
+		why = opening_begin(p, next_in_line(p));
 		if (why != REASON_NONE)
 			return why;
 		counter_add(&conn_pool_tally(p)->connects, 1);
@@ -193,6 +192,22 @@ static enum reason open_more(struct conn_pool *p)
 			break;
 	}
 	return REASON_NONE;
+}
+
+void conn_waiter_cancel(struct conn_waiter *w)
+{
+	struct conn_pool *p = w->pool;
+	bool own = w->own;
+
+	if (!p)
+		return;
+	stop_waiting(w);
+	/* Requests that are given up as fast as they come must not leave a connection each behind; one may be kept for the next. */
+	opening_close_beyond(p, p->waiting_n + !p->retired);
+	/* What was made for it alone has made room. If it cannot be used now, then when the next connection ends. */
+	if (own)
+		(void)open_more(p);
+	end_if_empty(p);
 }
 
 /* At the limit, an idle connection gives way to a new one. */
@@ -211,7 +226,7 @@ static void on_waited_enough(struct deadline *d)
 
 	stop_waiting(w);
 	w->failed(w, REASON_PENDING_TIMEOUT);
-	end_if_empty(p);
+	conn_pool_open_again(p);
 }
 
 enum reason conn_pool_wait(struct conn_pool *p, struct conn_waiter *w)
@@ -251,45 +266,69 @@ static void serve(struct conn_pool *p)
 	}
 }
 
-static void fail_first(struct conn_pool *p, enum reason why)
+/* Nothing new comes to this backend: once nobody waits, its connections end with the requests that they have. */
+static void end_with_the_last(struct conn_pool *p, struct http_conn *c)
+{
+	if ((p->retired || p->draining) && p->waiting_n == 0 && !c->draining)
+		http_conn_drain(c);
+}
+
+static struct conn_waiter *oldest(const struct conn_pool *p)
 {
 	struct list *link = list_first(&p->waiting);
 
-	if (link) {
-		struct conn_waiter *w = CONTAINER(link, struct conn_waiter, link);
-
-		stop_waiting(w);
-		w->failed(w, why);
-	}
+	return link ? CONTAINER(link, struct conn_waiter, link) : NULL;
 }
 
-void conn_pool_opened(struct conn_pool *p, struct transport **t, enum http_version version)
+static void fail(struct conn_waiter *w, enum reason why)
+{
+	if (!w)
+		return;
+	stop_waiting(w);
+	w->failed(w, why);
+}
+
+void conn_pool_opened(
+	struct conn_pool *p, struct transport **t, enum http_version version, struct conn_waiter *w)
 {
 	struct http_conn *c = version == HTTP_2 ? h2_client(t, &p->settings.limits, &pool_conn_ops, p)
 						: h1_client(t, &p->settings.limits, &pool_conn_ops, p);
 
 	if (!c) {
-		conn_pool_open_failed(p, REASON_UPSTREAM_CONNECT);
+		conn_pool_open_failed(p, REASON_UPSTREAM_CONNECT, w);
 		return;
 	}
 	p->conns++;
 	tell_now(p);
 	place(p, c);
-	serve(p);
-	/* Whoever it was made for has left. */
-	if (p->draining && c->streams == 0)
-		http_conn_drain(c);
+	if (w) {
+		stop_waiting(w);
+		w->ready(w, c);
+		if (!c->draining)
+			http_conn_drain(c); /* left to the next, who has another name */
+	} else {
+		serve(p);
+	}
+	end_with_the_last(p, c);
 }
 
-void conn_pool_open_failed(struct conn_pool *p, enum reason why)
+void conn_pool_open_failed(struct conn_pool *p, enum reason why, struct conn_waiter *w)
 {
 	if (!p->retired)
 		counter_add(&conn_pool_tally(p)->connect_failures, 1);
 	/* Each failure ends the patience of one: it may try elsewhere while the others wait for their own attempt. */
-	do
-		fail_first(p, why);
-	while (list_first(&p->waiting) && open_more(p) != REASON_NONE);
+	fail(w ? w : oldest(p), why);
+	while (oldest(p) && open_more(p) != REASON_NONE)
+		fail(oldest(p), why);
 	end_if_empty(p);
+}
+
+void conn_pool_open_again(struct conn_pool *p)
+{
+	if (open_more(p) != REASON_NONE)
+		conn_pool_open_failed(p, REASON_UPSTREAM_CONNECT, NULL);
+	else
+		end_if_empty(p);
 }
 
 static void on_change(struct http_conn *c)
@@ -299,6 +338,7 @@ static void on_change(struct http_conn *c)
 	OBJ_CHECK(p, CONN_POOL_MAGIC);
 	place(p, c);
 	serve(p);
+	end_with_the_last(p, c);
 }
 
 static void on_closed(struct http_conn *c, enum reason why)
@@ -310,8 +350,5 @@ static void on_closed(struct http_conn *c, enum reason why)
 	list_remove(&c->link);
 	p->conns--;
 	tell_now(p);
-	if (open_more(p) != REASON_NONE)
-		conn_pool_open_failed(p, REASON_UPSTREAM_CONNECT);
-	else
-		end_if_empty(p);
+	conn_pool_open_again(p);
 }

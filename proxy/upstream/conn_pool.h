@@ -11,6 +11,7 @@
 
 #define CONN_POOL_MAGIC 0xc0990012
 
+struct opening;
 struct tls_client;
 struct conn_pool;
 
@@ -34,6 +35,8 @@ struct conn_settings {
 struct conn_waiter {
 	struct list link;
 	struct conn_pool *pool; /* NULL: not waiting */
+	struct opening
+		*own; /* is made in its name, with a PROXY header, and serves nobody else; NULL: none is */
 	bool fresh; /* only a connection that nobody has used yet: the last one was stale, and its neighbours may be */
 	struct deadline deadline;
 	const struct addr *client, *client_local; /* for a PROXY header */

@@ -8,16 +8,20 @@
 struct opening {
 	struct list link; /* in pool->opening */
 	struct conn_pool *pool;
+	struct conn_waiter *waiter; /* in whose name it is made; NULL: nobody's */
+	bool outdated; /* begun under other settings than those of now */
 	struct transport *transport;
 	struct deadline deadline;
 	char preamble[PROXY_WRITE_MAX]; /* the PROXY header, to be sent first */
 	uint8_t preamble_n;
 };
 
-static void opening_end(struct opening *o)
+void opening_end(struct opening *o)
 {
 	struct conn_pool *p = o->pool;
 
+	if (o->waiter)
+		o->waiter->own = NULL;
 	list_remove(&o->link);
 	p->opening_n--;
 	deadline_disarm(p->loop, &o->deadline);
@@ -28,12 +32,13 @@ static void opening_end(struct opening *o)
 static void opening_fail(struct opening *o, enum reason why)
 {
 	struct conn_pool *p = o->pool;
+	struct conn_waiter *w = o->waiter;
 	const char *text = tls_error_text(o->transport);
 
 	if (*text && p->on_tls_failed)
 		p->on_tls_failed(p, why, text);
 	opening_end(o);
-	conn_pool_open_failed(p, why);
+	conn_pool_open_failed(p, why, w);
 }
 
 /* What the backend agreed to speak. REASON_NONE and *version, or why it will not do. */
@@ -86,6 +91,7 @@ static void on_event(struct transport *t)
 {
 	struct opening *o = t->user;
 	struct conn_pool *p = o->pool;
+	struct conn_waiter *w = o->waiter;
 	enum http_version version;
 	struct transport *open;
 	enum reason why;
@@ -97,6 +103,11 @@ static void on_event(struct transport *t)
 	}
 	if (t->state != TRANSPORT_OPEN)
 		return;
+	if (o->outdated) {
+		opening_end(o);
+		conn_pool_open_again(p);
+		return;
+	}
 	why = agreed(o, &version);
 	if (why == REASON_NONE)
 		why = send_preamble(o);
@@ -107,7 +118,7 @@ static void on_event(struct transport *t)
 	open = TAKE(&o->transport);
 	open->on_event = NULL;
 	opening_end(o);
-	conn_pool_opened(p, &open, version);
+	conn_pool_opened(p, &open, version, w);
 }
 
 static void on_too_slow(struct deadline *d)
@@ -115,7 +126,7 @@ static void on_too_slow(struct deadline *d)
 	opening_fail(CONTAINER(d, struct opening, deadline), REASON_UPSTREAM_CONNECT_TIMEOUT);
 }
 
-enum reason opening_begin(struct conn_pool *p, const struct addr *client, const struct addr *local)
+enum reason opening_begin(struct conn_pool *p, struct conn_waiter *w)
 {
 	const char *unix_path = p->backend->unix_path.n ? p->backend->unix_path.p : NULL;
 	enum reason why = REASON_UPSTREAM_CONNECT;
@@ -127,8 +138,8 @@ enum reason opening_begin(struct conn_pool *p, const struct addr *client, const 
 		return REASON_UPSTREAM_RESOLVE;
 	o = mem_obj(&p->loop->mem, sizeof(*o));
 	if (p->settings.proxy_protocol)
-		o->preamble_n =
-			(uint8_t)proxy_protocol_write(p->settings.proxy_protocol, client, local, o->preamble);
+		o->preamble_n = (uint8_t)proxy_protocol_write(
+			p->settings.proxy_protocol, w->client, w->client_local, o->preamble);
 	if (p->settings.tls)
 		o->transport = tls_connect(p->loop, &p->backend->addr, unix_path, p->settings.tls,
 			str_of(p->settings.server_name), (struct str){o->preamble, o->preamble_n}, &why);
@@ -140,6 +151,10 @@ enum reason opening_begin(struct conn_pool *p, const struct addr *client, const 
 		return why;
 	}
 	o->pool = p;
+	if (p->settings.proxy_protocol) {
+		o->waiter = w;
+		w->own = o;
+	}
 	o->transport->user = o;
 	o->transport->on_event = on_event;
 	list_push_back(&p->opening, &o->link);
@@ -147,6 +162,12 @@ enum reason opening_begin(struct conn_pool *p, const struct addr *client, const 
 	o->deadline.fire = on_too_slow;
 	deadline_arm(p->loop, &o->deadline, p->settings.connect_ms);
 	return REASON_NONE;
+}
+
+void openings_outdate(struct conn_pool *p)
+{
+	list_each_safe (link, &p->opening)
+		CONTAINER(link, struct opening, link)->outdated = true;
 }
 
 void opening_close_beyond(struct conn_pool *p, uint32_t keep)

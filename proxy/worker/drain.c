@@ -66,15 +66,16 @@ static void on_tick(struct deadline *tick)
 	uint64_t left = d->end_ms > l->now_ms ? d->end_ms - l->now_ms : 0;
 	uint32_t n = count_untold(d), share = n;
 
-	if (n == 0) {
+	if (n == 0 && d->told) {
 		close_those_at_rest(d);
 		deadline_arm(l, tick, d->rest_ms);
 		return;
 	}
 	if (left > LOOP_TICK_MS)
-		share = MAX((uint32_t)(n * (uint64_t)LOOP_TICK_MS / left), AT_LEAST);
+		share = MIN(n, MAX((uint32_t)(n * (uint64_t)LOOP_TICK_MS / left), AT_LEAST));
 	tell(d, share);
-	deadline_arm(l, tick, share < n ? LOOP_TICK_MS : d->rest_ms);
+	d->told = share == n;
+	deadline_arm(l, tick, d->told ? d->rest_ms : LOOP_TICK_MS);
 }
 
 void drain_begin(

@@ -20,6 +20,7 @@ struct drain {
 	uint32_t
 		rest_ms; /* after the last was told, who rests is closed so long later; 0: he stays until he asks */
 	uint64_t end_ms; /* by then all have been told */
+	bool told; /* all have been: the next tick is for those who rest */
 	struct deadline tick;
 };
 

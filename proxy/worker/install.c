@@ -162,10 +162,12 @@ void install_deliver(struct mail *m, void *receiver)
 	w->edge.cookie_keys = order->cookie_keys;
 	set_log(w, conf);
 	visit_pools(w, order);
+	retire_others(
+		w, s->serial); /* before the snapshot that names them is let go of: they may go with it */
 	use_snapshot(w, s, order->workers);
 	install_drains(w);
-	retire_others(w, s->serial);
 	attempts_leave_retired(&w->edge);
+	exchanges_follow(&w->edge);
 	queues_look_again(&w->edge);
 	if (!w->draining && !order->members_only) {
 		for (uint32_t i = 0; i < order->listener_n; i++)

@@ -215,7 +215,7 @@ static void deliver_hold(struct mail *m, void *receiver)
 	if (!w->loop.stop && order->on)
 		hold_begin(&w->edge, order->slot, &order->terms);
 	else if (!w->loop.stop)
-		hold_release(&w->edge, order->slot, order->terms.spread_ms);
+		hold_release(&w->edge, order->slot, &order->terms.pace);
 	if (w->draining && !w->loop.stop)
 		holds_shorten(&w->edge, w->edge.tunnel_ms);
 	if (!order->followed) {

@@ -147,7 +147,7 @@ struct worker_hold {
 	struct mail mail;
 	uint32_t slot; /* the service's */
 	bool on;
-	struct hold_terms terms; /* off: spread_ms alone */
+	struct hold_terms terms; /* off: its pace alone */
 	void (*followed)(struct mail *m, void *control); /* NULL: nobody asks; the worker frees it */
 	void *ctx;
 };

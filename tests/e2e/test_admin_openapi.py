@@ -1,10 +1,12 @@
 """The OpenAPI document is of the same rows that requests are routed by: it is whole, and what it describes answers."""
 import re
 
+import jsonschema
 import pytest
 
-from support.config import site
+from support.config import pool, site
 from support.edge import ROOT
+from support.wire import eventually
 
 
 @pytest.fixture
@@ -73,3 +75,57 @@ def test_services_are_as_the_schema_says(proxy):
     service = proxy.admin("GET", "/v1/services/acme/shop").json()
     for name, document in (("Service", service), ("Pool", service["pools"][0]), ("Backend", service["pools"][0]["backends"][0])):
         assert set(schemas[name]["required"]) <= set(document) <= set(schemas[name]["properties"]), name
+
+
+def undocumented(schema, document, schemas, at="$"):
+    """Paths of members that the schema does not name."""
+    if "$ref" in schema:
+        schema = schemas[schema["$ref"].rsplit("/", 1)[1]]
+    if isinstance(document, dict) and "properties" in schema:
+        for name, value in document.items():
+            if name not in schema["properties"]:
+                yield f"{at}.{name}"
+            else:
+                yield from undocumented(schema["properties"][name], value, schemas, f"{at}.{name}")
+    elif isinstance(document, list):
+        for i, value in enumerate(document):
+            yield from undocumented(schema.get("items", {}), value, schemas, f"{at}[{i}]")
+
+
+def conforms(api, method, path, document):
+    """Is the document as the answer of that operation is said to be, and is every member of it described?"""
+    schema = api["paths"][path][method]["responses"]["2XX"]["content"]["application/json"]["schema"]
+    assert "$ref" in schema
+    resolver = jsonschema.RefResolver.from_schema(api)
+    jsonschema.Draft202012Validator(schema, resolver=resolver).validate(document)
+    assert not list(undocumented(schema, document, api["components"]["schemas"]))
+
+
+def test_shifts_deploys_and_holds_are_as_the_schemas_say(edge, origin):
+    judge = origin("judge")
+    proxy = edge(site(pools={"blue": pool(origin("blue"), weight=100), "green": pool(origin("green"), weight=0)}))
+    api = proxy.admin("GET", "/v1/openapi.json").json()
+
+    def call(method, noun, status, body=None):
+        r = proxy.admin(method, f"/v1/services/acme/shop/{noun}", body)
+        assert r.status == status, r.body
+        conforms(api, method.lower(), f"/v1/services/{{t}}/{{s}}/{noun}", r.json())
+        return r.json()
+    call("POST", "hold", 200, {"for": "1h", "queue": 5, "path": "/healthz", "reason": "a test"})
+    call("GET", "hold", 200)
+    call("DELETE", "hold", 200, {"rate": 5})
+    call("POST", "shift", 201, {"pool": "green", "steps": [50, 100], "every": "1h", "guards": {"max_error_rate": "1%", "min_samples": 1},
+                                "hook": {"url": f"http://{judge}/"}, "schedule": {"days": "mon-sun"}, "reason": "a test"})
+    eventually(lambda: call("GET", "shift", 200)["state"] == "observing", "the first step")
+    proxy.get("/")
+    eventually(lambda: "verdict" in call("GET", "shift", 200), "a verdict")
+    call("PATCH", "shift", 200, {"action": "pause"})
+    call("DELETE", "shift", 200)
+    eventually(lambda: call("GET", "shift", 200)["ended"], "its end")
+    deploy = {"pool": "green", "warm_up": {"path": "/"}, "shift": {"steps": [100], "every": "500ms"}, "drain": True, "id": "seven"}
+    assert "joined" not in call("POST", "deploy", 201, deploy)
+    eventually(lambda: call("GET", "deploy", 200)["ended"], "its end")
+    assert call("POST", "deploy", 200, deploy)["joined"]
+    r = proxy.admin("GET", "/v1/services/acme/shop").json()
+    assert r["shift"]["state"] == "done" and r["deploy"]["state"] == "done" and r["hold"] is None
+    conforms(api, "get", "/v1/services/{t}/{s}", r)

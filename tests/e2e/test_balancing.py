@@ -7,8 +7,9 @@ import pytest
 
 from support.answers import reply
 from support.config import pool, site
+from support.edge import SANITIZED
 from support.process_origin import ProcessOrigin
-from support.wire import eventually
+from support.prometheus import scrape
 
 
 @pytest.fixture
@@ -35,24 +36,38 @@ def test_every_backend_of_the_pool_serves(edge, three, balance):
     assert "balance" not in proxy.stderr()
 
 
-@pytest.mark.parametrize("balance, slack", [("round_robin", 0.01), ("least_request", 0.08), ("random", 0.08)])
+@pytest.mark.parametrize("balance, slack", [("round_robin", 0.01), ("least_request", 0.1), ("random", 0.1)])
 def test_shares_are_the_weights(edge, three, balance, slack):
     backends = [{"address": str(o), "weight": w} for o, w in zip(three, (5, 3, 2))]
     got = share(ask(edge(site(*backends, service={"balance": balance})), 600))
     assert got == pytest.approx({"a": 0.5, "b": 0.3, "c": 0.2}, abs=slack)
 
 
-@pytest.mark.parametrize("balance", ["round_robin", "random"])
-def test_over_100000_requests_and_two_workers_shares_are_within_a_percent(edge, started, balance):
+@pytest.mark.skipif(SANITIZED, reason="a matter of numbers, and it would take minutes")
+@pytest.mark.parametrize("balance, clients", [
+    ("round_robin", 50),
+    ("random", 50),
+    # With many under way it looks at who is slower, and on a busy machine some backend always is; unit tests show the same with any
+    # number of requests that all take as long. ewma, which looks at nothing else, is tested there alone.
+    ("least_request", 2),
+    ({"hash": {"path": True}}, 1),
+], ids=["round_robin", "random", "least_request", "hash"])
+def test_over_100000_requests_and_two_workers_shares_are_within_a_percent(edge, started, tmp_path, balance, clients):
     backends = [ProcessOrigin(name) for name in "abc"]
     started.extend(backends)
     weights = (5, 3, 2)
     proxy = edge(site(*[{"address": str(o), "weight": w} for o, w in zip(backends, weights)], service={"balance": balance}), workers=2)
-    subprocess.run(["h2load", "--h1", "-n", "100000", "-c", "50", "-H", ":authority: acme.test", proxy.url("/")], stdout=subprocess.DEVNULL, check=True)
-    eventually(lambda: len(proxy.access_lines()) >= 99_000, "the log to be written")  # its ring may overflow, and says so
-    log = b"\n".join(proxy.access_lines())
-    counts = [log.count(f'"backend":"{o}"'.encode()) for o in backends]
-    assert sum(counts) >= 99_000
+    # Eight at once, each with paths of its own, for no two requests are alike to hash; every client of one h2load asks for the same.
+    programs = []
+    for part in range(8 if "hash" in balance else 1):
+        paths = tmp_path / f"paths{part}"
+        paths.write_text("".join(proxy.url(f"/{part}/{i}\n") for i in range(12_500)))
+        programs.append(subprocess.Popen(["h2load", "--h1", "-n", str(12_500 if "hash" in balance else 100_000), "-c", str(clients), "-H",
+            ":authority: acme.test", "-i", str(paths)], stdout=subprocess.DEVNULL))
+    assert [p.wait() for p in programs] == [0] * len(programs)
+    metrics = scrape(proxy)
+    counts = [metrics.value("weir_upstream_requests_total", backend=str(o)) for o in backends]
+    assert sum(counts) == 100_000
     for n, w in zip(counts, weights):
         assert n / sum(counts) == pytest.approx(w / 10, abs=0.01)
 

@@ -165,6 +165,20 @@ def test_explain_agrees_with_what_weir_does(edge, origin):
         assert proxy.get("/", [("X-User", str(user))]).body.decode() == said
 
 
+def test_explain_reads_lists_and_says_what_it_does_not_look_up(conf, tmp_path):
+    """Offline: whom a name stands for is the running weir's to know."""
+    (tmp_path / "app.backends").write_text("10.0.0.1:80 weight=2\n10.0.0.2:80\ndns:late.test:80\n")
+    path = conf(site("10.0.0.2:80", "dns:app.test:80", {"address": f"file:{tmp_path}/app.backends", "weight": 3}, "srv:_http._tcp.app.test",
+        f"file:{tmp_path}/none", listeners={"http": http(address="127.0.0.1:8080")}))
+    [found] = run("explain", "http://acme.test/", "-c", path, "--json").json()["pools"]
+    assert [(b["address"], b["weight"], b["resolved"]) for b in found["backends"]] == [("10.0.0.2:80", 1, True), ("dns:app.test:80", 1, False),
+        ("10.0.0.1:80", 6, True), ("dns:late.test:80", 3, False), ("srv:_http._tcp.app.test", 1, False), (f"file:{tmp_path}/none", 1, False)]
+    said = run("explain", "http://acme.test/", "-c", path)
+    assert "over 2 backends and what is behind 4 names" in said.out
+    assert "dns:app.test:80 weight 1, a name: which addresses it stands for, the running weir knows" in said.out
+    assert "none weight 1, a list that cannot be read here" in said.out
+
+
 def test_explain_finds_the_listener(explained):
     _, exact = explained("http://acme.test:8080/")
     assert exact["listener"]["name"] == "http" and not exact["listener"]["guessed"]

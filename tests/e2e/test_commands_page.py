@@ -212,8 +212,8 @@ def test_the_manual_pages_tell_all():
 
 
 def test_install_has_completion_and_manual_pages(tmp_path):
-    binary = os.path.dirname(edge_module.WEIR)
-    p = subprocess.run(["make", "-s", "-o", f"{binary}/weir", "install", f"BUILD={os.path.relpath(binary, ROOT)}", f"DESTDIR={tmp_path}", "PREFIX=/usr"], cwd=ROOT,
+    build = os.path.relpath(os.path.dirname(edge_module.WEIR), ROOT)
+    p = subprocess.run(["make", "-s", "-o", f"{build}/weir", "install", f"BUILD={build}", f"DESTDIR={tmp_path}", "PREFIX=/usr"], cwd=ROOT,
         capture_output=True, text=True, timeout=PATIENCE * 6)
     assert p.returncode == 0, p.stderr
     share = tmp_path / "usr/share"

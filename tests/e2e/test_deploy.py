@@ -1,4 +1,5 @@
 """One verb brings a new version into service; whatever fails, the old one serves."""
+import hashlib
 import json
 import os
 import signal
@@ -10,6 +11,7 @@ import pytest
 from support import websocket
 from support.answers import reply
 from support.config import pool, site
+from support.http1 import Client
 from support.load import Load
 from support.websocket import TEXT, OverHttp1
 from support.wire import eventually
@@ -206,3 +208,56 @@ def test_killed_in_the_middle_it_goes_on(edge, shop, green, refused_port):
     assert proxy.cli("backends", "acme/shop/green", "remove", str(refused_port), "--force").code == 0
     eventually(lambda: proxy.admin("GET", DEPLOY).json()["state"] == "done", "its end")
     assert weights(proxy) == {"blue": 0, "green": 100}
+
+
+def test_an_upgrade_in_the_middle_of_each_phase_goes_on(shop, green, refused_port):
+    proxy = shop()
+    deploy(proxy, "--pool", "green", "--backends", f"{green},{refused_port}", "--healthy-within", "1h", "--shift", "50,100", "--every", "1h", "--no-wait")
+
+    def state(want, *path):
+        def there():
+            now = proxy.admin("GET", DEPLOY).json()
+            for name in path:
+                now = now.get(name, {})
+            return now.get("state") == want
+        eventually(there, lambda: f"{want}: {proxy.admin('GET', DEPLOY).body}")
+    state("checking")
+    assert proxy.cli("upgrade").code == 0
+    eventually(lambda: [e["state"] for e in proxy.admin("GET", DEPLOY).json()["log"]].count("checking") == 2, "it to go on")
+    assert weights(proxy) == {"blue": 100, "green": 0}
+    assert proxy.cli("backends", "acme/shop/green", "remove", refused_port, "--force").code == 0
+    state("observing", "shift")
+    assert proxy.cli("upgrade").code == 0
+    eventually(lambda: [e["state"] for e in proxy.admin("GET", DEPLOY).json()["shift"]["log"]].count("observing") == 2, "it to go on")
+    assert round(weights(proxy)["green"]) in (50, 5000)
+    assert proxy.cli("shift", "acme/shop", "--promote").code == 0
+    state("done")
+    assert weights(proxy) == {"blue": 0, "green": 100} and proxy.get("/").body == b"green"
+
+
+def test_it_tells_each_thing_once(shop, green):
+    r = deploy(shop(), "--pool", "green", "--backends", green)
+    states = [line.split()[1] for line in r.out.splitlines()]
+    assert states == ["beginning", "setting", "checking", "warming", "shifting", "waiting", "stepping", "done"], r.out
+
+
+def test_who_is_no_admin_has_weir_ask_only_judges_of_the_file(edge, blue, green, origin):
+    judge, other = origin("judge"), origin("other")
+    token = {"name": "pipeline", "role": "operator", "tenants": ["acme"], "sha256": hashlib.sha256(b"pipeline").hexdigest()}
+    proxy = edge(site(pools={"blue": pool(blue, weight=100), "green": pool(green, weight=0)},
+                      admin={"listen": "127.0.0.9:0", "tokens": [token], "judges": [f"http://{judge}"]}))
+
+    def ask(path, body):
+        with Client(proxy.address("admin.listen")) as c:
+            return c.request("POST", path, {"Authorization": "Bearer pipeline", "Content-Type": "application/json"}, json.dumps(body).encode(), host="localhost")
+    for url in (f"http://{other}/", f"https://{judge}/", f"http://{judge}0/", f"http://{judge}@{other}/", f"http://{judge}.evil.test/"):
+        plan = {"pool": "green", "steps": [100], "hook": {"url": url}}
+        asks_prometheus = {"pool": "green", "steps": [100], "prometheus": {"url": url, "query": "up", "max": 1}}
+        for path, body in (("/v1/services/acme/shop/shift", plan), ("/v1/services/acme/shop/shift", asks_prometheus),
+                           (DEPLOY, {"pool": "green", "shift": {"steps": [100], "hook": {"url": url}}})):
+            r = ask(path, body)
+            assert r.status == 403 and r.json()["reason"] == "judge" and "admin.judges" in r.json()["detail"], (url, r.body)
+    assert not other.requests and weights(proxy) == {"blue": 100, "green": 0}
+    assert ask(DEPLOY, {"pool": "green", "shift": {"steps": [100], "every": "500ms", "hook": {"url": f"http://{judge}/verdict"}}}).status == 201
+    proxy.wait_event("deploy", state="done")
+    assert judge.last.target == "/verdict"

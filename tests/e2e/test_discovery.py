@@ -10,7 +10,8 @@ from support.config import pool, site
 from support.dns import AAAA, Dns
 from support.load import Load
 from support.origin import Origin
-from support.wire import eventually, listen
+from support.prometheus import scrape
+from support.wire import PATIENCE, eventually, listen
 
 NAME = "app.internal.test"
 QUICK = {"timeout": "200ms", "attempts": 2}
@@ -93,6 +94,44 @@ def test_the_first_request_waits_for_the_name(edge, dns, fleet):
         dns.wait_asked(NAME, 1)  # in vain
         dns.mode = "right"
         assert c.response().status == 200
+
+
+@pytest.fixture
+def waiting(edge, dns, fleet):
+    """A request waits for a name that nobody answers for yet: (proxy, its client, what the configuration is made of, the origin)."""
+    [shop] = fleet(1)
+    dns.mode = "silent"
+    dns.set(NAME, shop.host)
+
+    def conf(*entries, n=50):
+        return found(dns, *(entries or [f"dns:{NAME}:{shop.port}"]), resolver={"servers": [dns.address], "timeout": "300ms", "attempts": 10},
+            limits={"header_count": n}, tenant={"limits": {"concurrent_requests": 100}}, service={"breaker": {"pending_timeout": "120s"}})
+    proxy = edge(conf())
+    with proxy.connect(patience=PATIENCE * 6) as c:
+        c.send(b"GET / HTTP/1.1\r\nHost: acme.test\r\n\r\n")
+        eventually(lambda: scrape(proxy).sum("weir_tenant_requests_waiting") == 1, "it to wait")
+        yield proxy, c, conf, shop
+
+
+def test_a_request_that_waits_for_a_name_is_not_lost_to_reloads(waiting, dns):
+    proxy, c, conf, shop = waiting
+    for n in (60, 70):
+        proxy.reload(conf(n=n))
+    dns.mode = "right"
+    assert c.response().status == 200 and shop.count == 1
+
+
+def test_a_reload_that_names_another_one_serves_who_waited_for_the_first(waiting):
+    proxy, c, conf, shop = waiting
+    proxy.reload(conf(str(shop)))
+    assert c.response().status == 200
+
+
+def test_a_reload_without_the_service_tells_who_waited_for_its_names_at_once(waiting):
+    proxy, c, conf, shop = waiting
+    proxy.reload(site(services={"other": {"pools": {"blue": pool(shop)}}}))
+    assert c.response().status == 503
+    assert proxy.logged(status=503)["reason"] == "upstream_resolve"
 
 
 def test_a_name_that_never_resolved_is_503_and_heals(edge, dns, fleet):

@@ -1,6 +1,7 @@
 """Holding a service: its requests wait in weir while what is behind it is swapped."""
 import signal
 import threading
+import time
 
 import pytest
 
@@ -211,3 +212,56 @@ def test_the_command_line_says_what_is_wrong(edge, origin):
     assert "not a number" in done(proxy.cli("hold", "acme/shop", "--for", "1s", "--queue", "many"), 2).err
     assert "no service" in done(proxy.cli("hold", "acme/shp", "--for", "1s"), 1).err
     assert done(proxy.cli("release", "acme/shop")).out == "not held\n"
+
+
+def test_they_go_on_at_the_rate_that_is_asked_for(edge, origin):
+    new = origin("new")
+    proxy = edge(site(pools={"blue": pool(new)}))
+    done(proxy.cli("hold", "acme/shop", "--for", "60s", "--rate", "1"))
+    crowd = Crowd(proxy, 12)
+    wait_waiting(proxy, 12)
+    begun = time.monotonic()
+    done(proxy.cli("release", "acme/shop", "--rate", "10", "--wait"))
+    assert time.monotonic() - begun > 0.5  # either worker lets five a second go
+    assert crowd.all() == [(200, b"new")] * 12
+
+
+@pytest.mark.parametrize("upgrades", [1, 2])
+def test_an_upgrade_in_the_middle_loses_nobody_who_waits(edge, origin, upgrades):
+    """Those who wait in the process that makes way go on when the one that follows is told to release."""
+    proxy = edge(site(origin("shop"), timeouts={"tunnel_drain": "1h", "upgrade": "1h"}))
+    done(proxy.cli("hold", "acme/shop", "--for", "1h", "--spread", "0s"))
+    crowds = [Crowd(proxy, 5)]
+    wait_waiting(proxy, 5)
+    for _ in range(upgrades):
+        done(proxy.cli("upgrade"))
+        assert proxy.admin("GET", "/v1/services/acme/shop/hold").json()["held"]
+        crowds.append(Crowd(proxy, 5))
+        wait_waiting(proxy, 5)
+    assert not any(c.answers for c in crowds)
+    done(proxy.cli("release", "acme/shop", "--wait"))
+    for crowd in crowds:
+        assert crowd.all() == [(200, b"shop")] * 5
+    assert not proxy.admin("GET", "/v1/services/acme/shop/hold").json()["held"]
+
+
+def test_with_a_version_that_is_over_nothing_is_held_or_released(edge, origin):
+    proxy = edge(site(origin("shop")))
+    version = proxy.admin("GET", "/v1/services/acme/shop").json()["version"]
+    done(proxy.cli("hold", "acme/shop", "--for", "1h", "--if-version", version + 1), 4)
+    assert not proxy.admin("GET", "/v1/services/acme/shop/hold").json()["held"]
+    done(proxy.cli("hold", "acme/shop", "--for", "1h", "--if-version", version))
+    done(proxy.cli("release", "acme/shop", "--if-version", version + 1), 4)
+    assert proxy.admin("GET", "/v1/services/acme/shop/hold").json()["held"]
+
+
+def test_who_waits_for_a_release_waits_no_longer_than_he_says(edge, origin):
+    proxy = edge(site(origin("shop")))
+    done(proxy.cli("hold", "acme/shop", "--for", "1h"))
+    crowd = Crowd(proxy, 40)
+    wait_waiting(proxy, 40)
+    r = done(proxy.cli("release", "acme/shop", "--rate", "1", "--wait", "--timeout", "300ms"), 3)
+    assert "still wait" in r.out
+    done(proxy.cli("hold", "acme/shop", "--for", "1h"))
+    done(proxy.cli("release", "acme/shop", "--spread", "0s", "--wait"))
+    assert crowd.all() == [(200, b"shop")] * 40

@@ -1,7 +1,6 @@
 """/metrics: what is counted is exactly what was asked, whatever the protocol, the worker and reloads in between."""
 import json
 import os
-import socket
 import subprocess
 import urllib.parse
 import urllib.request
@@ -243,10 +242,8 @@ def prometheus(tmp_path):
         p.wait(PATIENCE * 3)
 
 
-def test_a_real_prometheus_scrapes_it(edge, origin, prometheus):
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
+def test_a_real_prometheus_scrapes_it(edge, origin, prometheus, refused_port):
+    port = refused_port.port  # kept for it
     proxy = edge(site(origin(), admin={"listen": "127.0.0.9:0"}))
     for _ in range(7):
         proxy.get("/")

@@ -8,6 +8,7 @@ from support import answers
 from support.answers import Gate, in_turn, reply
 from support.config import site
 from support.load import Load
+from support.prometheus import scrape
 from support.wire import PATIENCE, eventually
 
 ERROR = reply(500, b"sorry")
@@ -146,8 +147,46 @@ def test_who_is_ejected_counts_for_the_panic_threshold(edge, origin):
         b.always(ERROR)
     proxy = edge(watched(*backends, consecutive_errors=2, ejection="60s", max_ejected="100%"))
     ask_until(proxy, lambda: len(proxy.events("ejected")) == 2)
+    event = proxy.wait_event("panic")
+    assert (event["pool"], event["on"], event["pool_up"], event["pool_size"]) == ("acme/shop/blue", True, 1, 3)
+    [pool] = proxy.admin("GET", "/v1/services/acme/shop").json()["pools"]
+    assert (pool["panic"], pool["up"]) == (True, 1)
+    assert scrape(proxy).value("weir_pool_panic", pool="blue") == 1
     before = [b.count for b in backends]
     ask_until(proxy, lambda: all(b.count > n for b, n in zip(backends, before)))
+
+
+def test_a_pool_whose_last_one_up_is_ejected_is_empty_and_says_when_it_is_not(edge, origin):
+    """One has failed its checks and is down; the other one fails what it is asked."""
+    ill, bad = origin("ill"), origin("bad")
+    bad.always(ERROR)
+    for o in (ill, bad):
+        o.on("/healthz", reply(200))
+    conf = watched(ill, bad, consecutive_errors=2, ejection="1s", max_ejected="100%", service={"panic_threshold": "0%",
+        "health": {"http": {"path": "/healthz"}, "interval": "100ms", "rise": 1, "fall": 1}})
+    proxy = edge(conf)
+    proxy.wait_event("health", 2, to="up")
+    ask_until(proxy, lambda: proxy.events("ejected"))
+    ill.on("/healthz", reply(503))
+    proxy.wait_event("pool_empty", pool="acme/shop/blue")
+    # It comes back by itself, and the pool with it: once at the start, once now.
+    proxy.wait_event("pool_up", 2, pool="acme/shop/blue")
+    assert [e["event"] for e in proxy.events() if e["event"] in ("pool_up", "pool_empty")] == ["pool_up", "pool_empty", "pool_up"]
+
+
+def test_one_that_returns_warms_up(edge, origin):
+    """... as one does that has been down: an hour's ramp has hardly begun."""
+    good, bad = origin("good"), origin("bad")
+    bad.always(ERROR)
+    proxy = edge(watched(good, bad, consecutive_errors=2, ejection="1s", service={"health": {"tcp": {}, "slow_start": "1h"}}), workers=1)
+    proxy.wait_event("health", 2, to="up")
+    ask_until(proxy, lambda: proxy.events("ejected"))
+    bad.always(reply(200, b"bad"))
+    proxy.wait_event("returned")
+    # A sixteenth of its weight: 1 in 17.
+    with proxy.connect() as c:
+        share = sum(c.get("/").body == b"bad" for _ in range(170)) / 170
+    assert 0 < share < 0.12
 
 
 def test_a_reload_keeps_the_ejection_and_turning_it_off_ends_it(edge, origin):

@@ -10,7 +10,7 @@ import yaml
 from support import edge as edge_module
 from support.config import pool, site
 from support.edge import ROOT, run
-from support.wire import PATIENCE, connect, eventually, listen
+from support.wire import PATIENCE, RefusedPort, connect, eventually
 
 QUICKSTART = ROOT / "conf" / "quickstart.yaml"
 
@@ -20,8 +20,9 @@ def demo(started):
     """demo(name) starts `weir demo-backend`; its address."""
     class Demo:
         def __init__(self, name):
-            with listen() as s:
-                self.address = "127.0.0.1:%d" % s.getsockname()[1]
+            kept = RefusedPort()  # for the process
+            started.append(kept)
+            self.address = str(kept)
             self.process = subprocess.Popen([edge_module.WEIR, "demo-backend", "--listen", self.address, "--name", name],
                 stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True)
             started.append(self)

@@ -12,6 +12,7 @@ from support.config import http, https, pool, site
 from support.edge import SANITIZED
 from support.http1 import build
 from support.load import Load
+from support.modules import build_module
 from support.wire import eventually
 
 
@@ -65,14 +66,53 @@ def test_another_number_of_workers_waits_for_the_next_start_and_is_said_to(edge,
     assert proxy.get("/").body == b"green"
 
 
-def test_told_to_stop_while_workers_take_on_a_configuration_it_stops_in_order(edge, blue, green):
+# Workers take a configuration on while `file` is there; they say that they have begun by another one beside it.
+STALL = r"""
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+#include "exchange/module.h"
+
+struct stall { struct str file; };
+static const struct config_field fields[] = {STRING("file", struct stall, file, "that holds workers up", REQUIRED), END};
+static const struct config_object object = {
+	.id = OBJECT_MODULE, .path = "modules.stall", .what = "stall", .doc = "Holds workers up.", .size = sizeof(struct stall), .fields = fields};
+
+static void *build(struct module_build *b, const void *values)
+{
+	(void)b;
+	return (void *)values;
+}
+
+static void *worker_begin(struct loop *l, void *data, uint32_t worker, uint32_t workers)
+{
+	const struct stall *s = data;
+	char held[256], begun[272];
+
+	(void)l; (void)worker; (void)workers;
+	snprintf(held, sizeof(held), STR_FMT, STR_ARG(s->file));
+	snprintf(begun, sizeof(begun), "%s.begun", held);
+	close(open(begun, O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
+	while (access(held, F_OK) == 0)
+		usleep(1000);
+	return NULL;
+}
+
+const struct module weir_module = {
+	.config = {.abi = MODULE_ABI, .name = "stall", .levels = MODULE_ANYWHERE, .object = &object}, .build = build, .worker_init = worker_begin};
+"""
+
+
+def test_told_to_stop_while_workers_take_on_a_configuration_it_stops_in_order(edge, blue, green, tmp_path):
+    so, held, begun = build_module(tmp_path, STALL, "stall"), tmp_path / "held", tmp_path / "held.begun"
+    held.touch()
     proxy = edge(site(blue))
-    proxy.configure(site(green))
-    # Held, it finds both signals at once: it orders the new configuration, then the end, and hears of the first after the second.
-    proxy.hold()
+    proxy.configure(site(green, modules={"stall": {"path": str(so), "file": str(held)}}))
     proxy.signal(signal.SIGHUP)
+    eventually(begun.exists, "a worker that takes on the configuration")
     proxy.signal(signal.SIGINT)
-    proxy.go_on()
+    proxy.wait_event("stopping")
+    held.unlink()  # now that it was told to stop, it hears that the configuration is installed
     assert proxy.wait_exit() == 0
     assert [e["event"] for e in proxy.events()][-2:] == ["stopping", "stopped"]
     assert not proxy.events("reload")

@@ -1,15 +1,14 @@
 """What is tried again, and what must never be."""
 import os
-import re
-import subprocess
 
 import pytest
 
 from support import answers
 from support.answers import Gate, in_turn, reply
 from support.config import site
+from support.faulty_origin import FAULTS, FaultyOrigins
 from support.http1 import build
-from support.switch_origin import SwitchOrigin
+from support.orders import post_orders
 from support.wire import eventually
 
 ALL = ["connect", "reset", "refused_stream", "502", "503", "504", "timeout"]
@@ -207,25 +206,24 @@ def test_racing_closes_never_run_a_post_twice_nor_fail_a_get(edge, shop):
     assert len(posts) == len(set(posts))
 
 
-RACES = int(os.environ.get("WEIR_RACES", "4000"))
+ORDERS = int(os.environ.get("WEIR_ORDERS", "4000"))
 
 
-@pytest.mark.timeout(600 + RACES // 100)
-def test_many_posts_that_race_with_closes_are_each_run_once_at_most(edge, started, tmp_path):
-    """WEIR_RACES of them. Each request carries an id of weir's, which a second try would carry too."""
-    racer = SwitchOrigin("racer", "race")
-    started.append(racer)
-    proxy = edge(retrying(racer, on=ALL))
-    (tmp_path / "order").write_bytes(b"one book")
-    done = subprocess.run(["h2load", "--h1", "-n", str(RACES), "-c", "16", "-d", str(tmp_path / "order"), "-H", ":authority: acme.test", proxy.url("/")],
-        capture_output=True, text=True, check=True)
-    run, different = racer.tally()
-    assert run == different, f"{run - different} of {run} were run twice"
-    # One in ten is closed on without an answer, and others meet a connection that is gone, the more the faster the machine is: all of these
-    # were told, none was lost.
-    codes = re.search(r"status codes: (\d+) 2xx, 0 3xx, 0 4xx, (\d+) 5xx", done.stdout)
-    assert codes and sum(map(int, codes.groups())) == RACES, done.stdout
-    assert RACES * 0.3 < int(codes[1]) <= run <= RACES
+@pytest.mark.timeout(600 + ORDERS // 100)
+@pytest.mark.parametrize("protocol", ["http1", "h2c"])
+def test_many_orders_are_each_run_once_at_most_however_their_backends_break(edge, started, protocol):
+    """WEIR_ORDERS POSTs, each with a number; three backends that break off in every phase, and note the numbers that they were given."""
+    shop = FaultyOrigins(protocol)
+    started.append(shop)
+    proxy = edge(retrying(*shop.addresses, on=ALL, protocol=protocol))
+    outcomes, done = post_orders(proxy.address(), ORDERS, patience=600 + ORDERS // 100), shop.tally()
+    assert done["twice"] == [], f"{len(done['twice'])} of {done['run']} were run again"
+    # Each was told of, none was lost; and nobody is thanked for what was not run.
+    assert sum(outcomes.values()) == ORDERS and set(outcomes) <= {"200", "502", "cut"}, outcomes
+    assert ORDERS * 0.3 < outcomes["200"] <= done["run"] <= ORDERS
+    # Chance has left nothing out, nor has it kept weir from trying again what was declined.
+    assert set(done["faults"]) == set(FAULTS[protocol]) and (done["declined"] > 0) == (protocol == "h2c")
+    assert protocol == "http1" or proxy.logged(status=200, attempts=2)
 
 
 # -- no storm --

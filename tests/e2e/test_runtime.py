@@ -442,3 +442,18 @@ def test_only_those_who_may_change_anything(edge, two):
         assert r.status == status, (token, r.body)
         assert effective(proxy)["green"] == (5 if status == 200 else 0)
     assert proxy.wait_event("runtime_changed")["author"] == "ci"
+
+
+def test_a_lease_goes_on_through_an_upgrade_and_ends_once(edge, two):
+    proxy = edge(two())
+    assert proxy.cli("weights", "acme/shop", "green=40", "--lease", "1h").code == 0
+    assert proxy.cli("upgrade").code == 0
+    lease = proxy.admin("GET", "/v1/services/acme/shop").json()["lease"]
+    assert lease["length_ms"] == 3600_000 and 0 < lease["left_ms"] <= 3600_000
+    assert proxy.cli("weights", "acme/shop", "green=40", "--lease", "2s").code == 0
+    assert proxy.cli("upgrade").code == 0
+    before = proxy.admin("GET", "/v1/services/acme/shop").json()["version"]
+    eventually(lambda: proxy.admin("GET", "/v1/services/acme/shop").json()["lease"] is None, "the lease to end")
+    after = proxy.admin("GET", "/v1/services/acme/shop").json()
+    assert after["pools"][1]["runtime_weight"] is None
+    assert after["version"] in (before, before + 1)  # it may have ended during the upgrade

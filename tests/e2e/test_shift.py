@@ -464,3 +464,33 @@ def test_a_command_that_waits_lives_through_a_restart(edge, shop):
     again.wait_event("shift", state="done")
     waiting.join()
     assert result[0].code == 0, (result[0].out, result[0].err)
+
+
+def test_an_upgrade_in_the_middle_goes_on_from_the_step_that_was_reached(shop):
+    """There are two processes meanwhile: only one of them takes steps."""
+    proxy = shop()
+    begin(proxy, steps=[10, 30, 60, 100], every="1h")
+    for share in (10, 30, 60):
+        eventually(lambda share=share: weights(proxy)["green"] == share, f"{share}%")
+        assert proxy.cli("upgrade").code == 0
+        eventually(lambda share=share: steps_seen(shift(proxy)).count(share) == 2, "the step to be taken again")
+        wait_state(proxy, "observing")
+        assert weights(proxy) == {"blue": 100 - share, "green": share}
+        act(proxy, "promote")
+    done = wait_state(proxy, "done")
+    assert weights(proxy) == {"blue": 0, "green": 100}
+    assert sorted(set(steps_seen(done))) == [10, 30, 60, 100] and steps_seen(done) == sorted(steps_seen(done))
+
+
+def test_upgrades_while_steps_are_taken_lose_and_repeat_none(shop):
+    proxy = shop()
+    begin(proxy, steps=[10, 25, 50, 75, 100], every="500ms")
+    seen = []
+    for step in (1, 2, 3):
+        eventually(lambda step=step: shift(proxy)["step"] >= step, "the next step")
+        assert proxy.cli("upgrade").code == 0
+        seen.append(weights(proxy)["green"])
+    done = wait_state(proxy, "done")
+    assert seen == sorted(seen) and weights(proxy) == {"blue": 0, "green": 100}
+    assert steps_seen(done) == sorted(steps_seen(done)) and set(steps_seen(done)) == {10, 25, 50, 75, 100}
+    assert not [e for e in proxy.events("shift") if e["state"] in ("aborted", "rolled_back", "returning")]

@@ -11,12 +11,13 @@ from support.process_origin import ProcessOrigin
 from support.switch_origin import SwitchOrigin
 from support.wire import PATIENCE, eventually
 
-RATE = 2000  # requests a second
+RATE = 1000  # requests a second
 CLIENTS = 20
 RAMP = 2  # seconds
-HEALTH = {"http": {"path": "/healthz"}, "interval": "200ms", "timeout": "500ms", "rise": 2, "fall": 2, "slow_start": f"{RAMP}s"}
+# Times that a backend which is well, on a machine that is busy, does not need.
+HEALTH = {"http": {"path": "/healthz"}, "interval": "200ms", "timeout": "2s", "rise": 2, "fall": 2, "slow_start": f"{RAMP}s"}
 OUTLIER = {"consecutive_errors": 5, "interval": "2s", "ejection": "1s", "max_ejected": "50%"}
-RETRIES = {"attempts": 3, "per_try_timeout": "500ms", "on": ["connect", "reset", "refused_stream", "503", "timeout"]}
+RETRIES = {"attempts": 3, "per_try_timeout": "2s", "on": ["connect", "reset", "refused_stream", "503", "timeout"]}
 
 
 class Steady:
@@ -68,14 +69,14 @@ def out_of_service(proxy, backend):
     return min(out) if out else None
 
 
-def back_in_service(proxy, backend, since):
-    """... and from which on it takes requests again: it is up, and not ejected."""
+def back_in_service(proxy, backend):
+    """... and the one from which on it has taken requests again, if it does: it is up, and not ejected."""
     key, up, out, back = f"acme/shop/blue/{backend}", True, False, None
     for e in (e for e in proxy.events() if e.get("backend") == key):
         was = up and not out
         up = {"up": True, "down": False}.get(e.get("to"), up)
         out = {"ejected": True, "returned": False}.get(e["event"], out)
-        if up and not out and not was and at(e["time"]) >= since:
+        if up and not out and not was:
             back = at(e["time"])
     return back if up and not out else None
 
@@ -94,9 +95,9 @@ def break_one(edge, backends, fault, recover):
         fault(victim)
         ejected = eventually(lambda: out_of_service(proxy, victim), "its ejection")
         load.go_on(1)
-        begun = time.time()
+        eventually(lambda: not back_in_service(proxy, victim), "it to be out again, if its time was over", PATIENCE * 3)
         recover(victim)
-        back = eventually(lambda: back_in_service(proxy, victim, begun), "its return", PATIENCE * 3)
+        back = eventually(lambda: back_in_service(proxy, victim), "its return", PATIENCE * 3)
         eventually(lambda: time.time() > back + RAMP + 0.3, "the end of its ramp")
         load.go_on(1)
     records = settled(proxy)
@@ -155,7 +156,8 @@ def test_one_that_answers_500_fails_what_it_was_asked_before_it_was_ejected(edge
 
 
 def test_one_that_flaps_is_kept_out_for_longer_and_longer(edge, switched):
-    proxy, victim = edge(guarded(switched)), switched[1]
+    # Good behaviour for an interval is rewarded; on a slow machine a round may take that long.
+    proxy, victim = edge(guarded(switched, outlier={**OUTLIER, "interval": "1h"})), switched[1]
     proxy.wait_event("health", 3, to="up")
     with Steady(proxy) as load:
         load.go_on(1)
@@ -164,7 +166,7 @@ def test_one_that_flaps_is_kept_out_for_longer_and_longer(edge, switched):
             victim.switch("reset")
             proxy.wait_event("ejected", times, backend=f"acme/shop/blue/{victim}")
             victim.switch("ok")
-            eventually(lambda: back_in_service(proxy, victim, 0), "its return", PATIENCE * 3)
+            eventually(lambda: back_in_service(proxy, victim), "its return", PATIENCE * 3)
             load.go_on(0.2)
     lengths = [e["for_ms"] for e in proxy.events("ejected") if e["backend"].endswith(str(victim))]
     assert lengths == sorted(lengths) and lengths[-1] > lengths[0]

@@ -141,18 +141,16 @@ def test_slow_downloads_and_websockets_outlive_five_upgrades(edge, shop, program
 
 
 def test_what_is_still_open_after_timeouts_upgrade_is_cut(edge, shop, program):
-    shop.on("/ws", echo())
+    steps = shop.on("/slow", Stepwise([b"a", b"b"], length=2))
     proxy = edge(site(shop, timeouts={"upgrade": "200ms", "shutdown": "60s"}), program=program)
-    ws = OverHttp1(proxy.connect(), "/ws")
-    assert said(ws, "hello")
-    upgrade(proxy)
-    proxy.wait_event("stopping", why="timeouts.upgrade has passed")
-    try:
-        ws.rest()
-    except ConnectionResetError:
-        pass
+    with proxy.connect() as slow:
+        slow.send(http1.build("GET", "/slow"))
+        steps.step()
+        upgrade(proxy)
+        proxy.wait_event("stopping", why="timeouts.upgrade has passed")
+        with pytest.raises(http1.Closed):
+            slow.response()
     eventually(lambda: len(proxy.worker_pids()) == 1, "the old process to end")
-    ws.close()
 
 
 def test_a_unix_listener_and_the_logs_are_shared_by_both(edge, shop, program):
@@ -343,6 +341,54 @@ def test_the_command_waits_and_finds_the_new_process(edge, shop, program):
     for thing in (h1, h2, ws):
         thing.close()
     eventually(lambda: len(proxy.worker_pids()) == 1, "the old processes to end")
+
+
+def test_who_has_come_to_the_admin_api_before_is_answered_after(edge, shop, program):
+    """An HTTP/1.1 client whose new connection is closed without a word cannot know whether to ask again."""
+    shop.on("/ws", echo())
+    proxy = edge(site(shop), program=program)
+    old = proxy.worker_pid()
+    ws = OverHttp1(proxy.connect(), "/ws")
+    address = f"unix:{proxy.dir / 'admin.sock'}"
+    silent, slow = http1.Client(address), http1.Client(address)
+    request = http1.build("GET", "/v1/status", [("Host", "weir")])
+    slow.send(request[:20])
+    assert proxy.admin("GET", "/v1/status").json()["pid"] == old  # so both were accepted
+    assert proxy.cli("upgrade").code == 0
+    silent.send(request)
+    slow.send(request[20:])
+    for c in (silent, slow):
+        r = c.response()
+        assert r.status == 200 and r.json()["pid"] == old and r.header("connection") == "close"
+        c.close()
+    assert said(ws, "after")
+    ws.close()
+    eventually(lambda: len(proxy.worker_pids()) == 1, "the old process to end")
+
+
+def test_no_question_to_the_admin_api_is_lost_by_upgrades(edge, shop, program):
+    proxy = edge(site(shop), program=program)
+    stop, answers, lost = threading.Event(), [0], []
+
+    def ask():
+        while not stop.is_set():
+            try:
+                assert proxy.admin("GET", "/v1/status").status == 200
+                answers[0] += 1
+            except Exception as e:  # noqa: BLE001: whatever it is, it is told
+                lost.append(repr(e))
+    thread = threading.Thread(target=ask)
+    thread.start()
+    try:
+        for _ in range(5):
+            before = answers[0]
+            r = proxy.cli("upgrade")
+            assert r.code == 0 and not r.err
+            eventually(lambda: answers[0] > before or lost, "an answer")
+    finally:
+        stop.set()
+        thread.join(PATIENCE)
+    assert not lost
 
 
 def test_the_command_says_why_the_old_process_goes_on(edge, shop, program):

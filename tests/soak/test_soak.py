@@ -1,8 +1,11 @@
 """What weir promises about its operation (no request lost, memory flat), at full size: `make soak`. Figures are printed."""
 import hashlib
 import os
+import re
 import shutil
 import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -12,7 +15,10 @@ from support import edge as edge_module
 from support import http1
 from support.answers import Stepwise, pattern
 from support.config import http, pool, site
+from support.dns import Dns
+from support.faulty_origin import FaultyOrigins
 from support.load import Load
+from support.orders import post_orders
 from support.websocket import TEXT, OverHttp1, echo
 from support.wire import eventually
 
@@ -208,3 +214,40 @@ def test_100_deaths_of_the_worker_process(edge, shop):
     say(f"{n} deaths: served again within {gaps[0] * 1000:.0f} ms at best, {gaps[len(gaps) // 2] * 1000:.0f} ms in the middle; {len(fresh.refused)} connections "
         f"refused, {len(fresh.failures)} cut")
     assert not fresh.refused
+
+
+@pytest.mark.parametrize("protocol", ["http1", "h2c"])
+def test_1_000_000_orders_while_backends_break_in_every_phase(edge, started, protocol):
+    n = scaled(1_000_000)
+    shop = FaultyOrigins(protocol)
+    started.append(shop)
+    proxy = edge(site(*shop.addresses, service={"protocol": protocol, "retries": {"attempts": 3, "budget": "100%", "on": ["connect", "reset",
+        "refused_stream", "502", "503", "504", "timeout"]}}, log={"access": {"format": "off"}}))
+    began = time.monotonic()
+    outcomes, done = post_orders(proxy.address(), n, clients=32, patience=None), shop.tally()
+    say(f"{n} POSTs over {protocol} in {time.monotonic() - began:.0f} s: {done['run']} run, {len(done['twice'])} of them twice; {done['declined']} times "
+        f"a backend declined; answers {dict(outcomes)}; faults {sum(done['faults'].values())}")
+    assert done["twice"] == [] and sum(outcomes.values()) == n and outcomes["200"] <= done["run"] <= n
+
+
+def test_dns_gone_for_minutes(edge, origin, started):
+    seconds, two, dns = max(5, 300 * SCALE), [origin("a"), origin("b")], Dns()
+    started.append(dns)
+    dns.set("app.internal.test", "127.0.0.1", ttl=1)
+    proxy = edge(site(*(f"dns:app.internal.test:{o.port}" for o in two), resolver={"servers": [dns.address], "timeout": "200ms", "attempts": 2}))
+    proxy.wait_event("members")
+    with Load(proxy.address(), h1=2, h2=2) as load:
+        for mode in ("silent", "servfail", "garbage"):
+            dns.mode, end = mode, time.monotonic() + seconds / 3
+            while time.monotonic() < end:
+                load.wait_more(100)
+    say(f"DNS gone for {seconds:.0f} s and asked {len(dns.asked)} times; {load.done} requests, {len(load.failures)} failed")
+    assert not load.failures and {b"a", b"b"} == set(load.answers[-1000:])
+
+
+def test_checks_of_10_000_backends_take_less_than_a_tenth_of_a_core():
+    """bench/health.py, which measures what the control thread takes: processor time, whatever else the machine does."""
+    done = subprocess.run([sys.executable, edge_module.ROOT / "bench/health.py", "--seconds", str(max(10, 60 * SCALE))], capture_output=True, text=True,
+        check=True)
+    say(" ".join(done.stdout.split()))
+    assert 0 < float(re.search(r"control_share +(\S+)", done.stdout)[1]) < 0.1

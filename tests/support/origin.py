@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from support import origin_h1, origin_h2
 from support.answers import reply
-from support.wire import PATIENCE, SharedSocket, eventually, listen, reset
+from support.wire import PATIENCE, RefusedPort, SharedSocket, eventually, listen, reset
 
 
 class Origin:
@@ -108,13 +108,17 @@ class Origin:
         conn.run()
 
     def close(self):
-        """Stops listening and closes every connection."""
+        """Stops listening and closes every connection. Its port stays its own as long as the object lives: weir may go on asking there,
+        and must not find an origin of another test."""
+        if self.closing:
+            return
         self.closing = True
         try:
             self._sock.shutdown(2)
         except OSError:
             pass
         self._sock.close()
+        self._gone = RefusedPort((self.host, self.port))
         self.drop_connections()
 
     def drop_connections(self, hard=False):

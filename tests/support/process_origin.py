@@ -5,7 +5,7 @@ import socket
 import subprocess
 
 from support.edge import WEIR
-from support.wire import eventually
+from support.wire import RefusedPort, eventually
 
 
 class ProcessOrigin:
@@ -14,9 +14,10 @@ class ProcessOrigin:
     def __init__(self, name, host="127.0.0.1", port=None, within=()):
         """within: a command that runs another one somewhere else."""
         self.name, self.host, self.port, self._within = name, host, port, within
+        self._kept = None
         if port is None:
-            with socket.create_server((host, 0)) as s:
-                self.port = s.getsockname()[1]
+            self._kept = RefusedPort((host, 0))  # also while the process is not there
+            self.port = self._kept.port
         self.process = None
         self.start()
 
@@ -49,3 +50,5 @@ class ProcessOrigin:
         if self.process.poll() is None:
             self.thaw()
             self.kill()
+        if self._kept:
+            self._kept.close()

@@ -2,7 +2,6 @@
 own process would be the bottleneck."""
 import asyncio
 import os
-import random
 import re
 import socket
 import struct
@@ -10,7 +9,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-MODES = ("ok", "500", "503", "reset", "race")  # race: connections end whenever it is least convenient
+from support.wire import RefusedPort
+
+MODES = ("ok", "500", "503", "reset")
 NOW = struct.pack("ii", 1, 0)  # SO_LINGER: close() is a RST
 
 
@@ -19,8 +20,8 @@ class SwitchOrigin:
 
     def __init__(self, name, mode="ok"):
         self.name = name
-        with socket.create_server(("127.0.0.1", 0)) as s:
-            self.port = s.getsockname()[1]
+        self._kept = RefusedPort()  # so that nobody takes it before the process does
+        self.port = self._kept.port
         self.process = subprocess.Popen([sys.executable, "-m", "support.switch_origin", str(self.port), name], stdin=subprocess.PIPE,
             stdout=subprocess.PIPE, cwd=Path(__file__).resolve().parents[1], env={**os.environ, "PYTHONPATH": "."})
         self.process.stdout.readline()
@@ -31,29 +32,22 @@ class SwitchOrigin:
 
     def switch(self, mode):
         """Returns when it is in effect."""
-        assert mode in MODES and self._ask(mode) == mode
-
-    def tally(self):
-        """How many requests it was given so far, and how many different ones, by their X-Request-Id."""
-        return tuple(map(int, self._ask("tally").split()))
-
-    def _ask(self, word):
-        self.process.stdin.write(word.encode() + b"\n")
+        assert mode in MODES
+        self.process.stdin.write(mode.encode() + b"\n")
         self.process.stdin.flush()
-        return self.process.stdout.readline().decode().strip()
+        assert self.process.stdout.readline().decode().strip() == mode
 
     def close(self):
         self.process.kill()
         self.process.wait()
         self.process.stdin.close()
         self.process.stdout.close()
+        self._kept.close()
 
 
 class Server(asyncio.Protocol):
     mode = "ok"
     name = ""
-    seen = 0
-    ids = set()
 
     def connection_made(self, transport):
         self.transport, self.buffer = transport, b""
@@ -67,26 +61,9 @@ class Server(asyncio.Protocol):
             if len(rest) < length:
                 return
             self.buffer = rest[length:]
-            Server.seen += 1
-            Server.ids.add(re.search(rb"\r\nx-request-id: *(\S+)", head, re.I)[1] if b"healthz" not in head else b"check")
             self.answer()
 
-    def race(self):
-        """Answers or not, and ends the connection or not: at once, or when the next request is on its way."""
-        dice = random.random()
-        if dice < 0.1:
-            self.transport.close()
-            return
-        self.transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
-        if dice < 0.5:
-            self.transport.close()
-        elif dice < 0.7:
-            asyncio.get_running_loop().call_later(random.random() / 1000, self.transport.abort)
-
     def answer(self):
-        if Server.mode == "race":
-            self.race()
-            return
         if Server.mode == "reset":
             self.transport.write(b"HTTP/1.1 200 OK\r\nContent-Len")
             self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NOW)
@@ -109,9 +86,6 @@ async def main(port, name):
         if not mode:
             over.set_result(None)
             loop.remove_reader(0)
-            return
-        if mode == "tally":
-            print(Server.seen, len(Server.ids), flush=True)
             return
         Server.mode = mode
         print(mode, flush=True)

@@ -150,9 +150,10 @@ def handshake_headers(more=()):
 class OverHttp1:
     """A WebSocket on an http1.Client."""
 
-    def __init__(self, client, path="/", headers=()):
+    def __init__(self, client, path="/", headers=(), **kw):
+        """kw: as Client.request() takes."""
         self.client, self.decoder = client, Decoder()
-        self.answer = client.request("GET", path, handshake_headers(headers))
+        self.answer = client.request("GET", path, handshake_headers(headers), **kw)
         if self.answer.status == 101:
             assert self.answer.header("sec-websocket-accept") == accept_of(KEY)
             self.decoder.feed(client.buffer)

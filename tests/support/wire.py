@@ -69,13 +69,14 @@ def is_gone(sock):
 class RefusedPort:
     """An address that refuses every connection, and that nobody else can be given meanwhile."""
 
-    def __init__(self):
+    def __init__(self, address=("127.0.0.1", 0)):
         self._sock = socket.socket()
-        self._sock.bind(("127.0.0.1", 0))
-        self.port = self._sock.getsockname()[1]
+        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # of those who were there before
+        self._sock.bind(address)
+        self.host, self.port = self._sock.getsockname()
 
     def __str__(self):
-        return f"127.0.0.1:{self.port}"
+        return f"{self.host}:{self.port}"
 
     def close(self):
         self._sock.close()

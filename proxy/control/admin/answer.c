@@ -67,7 +67,7 @@ static void send_text(struct admin_request *rq, unsigned status, const char *typ
 
 static void send_json(struct admin_request *rq, unsigned status, const char *type, json_t *body)
 {
-	char *text = json_dumps(body, JSON_INDENT(2));
+	char *text = json_dumps(body, JSON_INDENT(2) | JSON_REAL_PRECISION(EVENT_DIGITS));
 	size_t n;
 
 	json_decref(body);

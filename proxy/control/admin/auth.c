@@ -95,13 +95,24 @@ bool auth_host_is_ours(const struct conf_admin *conf, const struct cert_store *s
 	       (store && certificate_has(store, host));
 }
 
+/* A browser goes to a page of ours by a link of somebody else's: he cannot see what comes of it, and a GET changes nothing. */
+static bool is_navigation(const struct head *head)
+{
+	const struct field *mode = fields_find_name(&head->fields, STR("sec-fetch-mode"));
+	const struct field *dest = fields_find_name(&head->fields, STR("sec-fetch-dest"));
+
+	return head->method_id == METHOD_GET && mode && str_eq(field_value(mode), STR("navigate")) && dest &&
+	       str_eq(field_value(dest), STR("document"));
+}
+
 bool auth_origin_is_ours(const struct head *head, bool tls)
 {
 	const struct field *origin = fields_find(&head->fields, FIELD_ORIGIN);
 	const struct field *site = fields_find_name(&head->fields, STR("sec-fetch-site"));
 	struct str scheme = tls ? STR("https://") : STR("http://");
 
-	if (site && !str_eq(field_value(site), STR("same-origin")) && !str_eq(field_value(site), STR("none")))
+	if (site && !str_eq(field_value(site), STR("same-origin")) &&
+		!str_eq(field_value(site), STR("none")) && !is_navigation(head))
 		return false;
 	if (!origin)
 		return true;

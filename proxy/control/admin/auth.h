@@ -27,7 +27,7 @@ const struct conf_token *auth_find(const struct conf_admin *conf, struct str tok
 /* Is this a name for us? A page of some site could have its name resolved to our address (DNS rebinding) and would then send its own
  * name. store: NULL without TLS. */
 bool auth_host_is_ours(const struct conf_admin *conf, const struct cert_store *store, struct str authority);
-/* Does a request with these fields come from our own pages, or from no page at all? (CSRF) */
+/* Does a request with these fields come from our own pages, or from no page at all (CSRF), or follow a link to us? */
 bool auth_origin_is_ours(const struct head *head, bool tls);
 
 #endif

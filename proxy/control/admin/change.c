@@ -1,6 +1,7 @@
 #include "control/admin/change.h"
 
 #include "config/suggest.h"
+#include "control/admin/services.h"
 #include "control/control.h"
 
 /* A change under way, for the request that waits for it; in the request's arena. */
@@ -132,16 +133,26 @@ static void on_gone(struct admin_request *rq)
 }
 
 /* While one process hands over to another neither may be told anything: who goes on would not know it. */
-static bool may_change(struct admin_request *rq)
+bool change_may_begin(struct admin_request *rq)
 {
-	const struct control *c = rq->control;
-
-	if (!c->frozen && c->state != CONTROL_STARTING)
+	if (control_may_change(rq->control))
 		return true;
 	admin_header(rq, "Retry-After", STR("1"));
 	admin_problem(rq, 503, "upgrading",
 		"an upgrade is under way: nothing can be changed until it has ended; try again in a moment");
 	return false;
+}
+
+const struct service *change_asked(
+	struct admin_request *rq, const char *const *own, struct service_change *change)
+{
+	const struct tenant *t;
+	const struct service *s = service_asked(rq, &t);
+
+	if (!s || !change_read(rq, own, change) || !change_may_begin(rq) ||
+		!admin_if_match(rq, service_version(rq->control, s)))
+		return NULL;
+	return s;
 }
 
 /* Is it in the hands of a deploy or a shift? By force it is changed all the same, which ends that. */
@@ -167,7 +178,8 @@ void change_begin(struct admin_request *rq, const struct service *s, struct serv
 	int64_t version = runtime_version(rt, service);
 	struct change_wait *w = arena_new(&rq->arena, struct change_wait);
 
-	if (!may_change(rq) || !admin_if_match(rq, (uint64_t)version) || !check_held(rq, service, change))
+	if (!change_may_begin(rq) || !admin_if_match(rq, (uint64_t)version) ||
+		!check_held(rq, service, change))
 		return;
 	if (runtime_is_busy(rt, service)) {
 		admin_problem(rq, 503, "busy",

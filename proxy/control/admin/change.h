@@ -46,11 +46,18 @@ struct shift_answer;
 
 /* Is the body an object of CHANGE_SCHEMA's members and `own` (which ends with NULL)? Fills what they say. False: answered. */
 bool change_read(struct admin_request *rq, const char *const *own, struct service_change *change);
+/* False, and answered: what is known is just being handed over to a successor. */
+bool change_may_begin(struct admin_request *rq);
+/* The service that the path names, of which the body wants a change: all of the above, and its version is that of If-Match. NULL: answered. */
+const struct service *change_asked(
+	struct admin_request *rq, const char *const *own, struct service_change *change);
 /* Starts the change under the request's If-Match, and answers when all workers follow: 200 with what answer() says then, the service's
  * version as ETag, and "changed"; or a problem. */
 void change_begin(struct admin_request *rq, const struct service *s, struct service_change *change,
 	json_t *(*answer)(struct admin_request *rq));
 
+/* May the caller have weir ask those whom the plan of a shift names? False: answered. */
+bool judges_allowed(struct admin_request *rq, const json_t *plan);
 /* Why a wish for a shift or a deploy was not taken. */
 void shift_problem(struct admin_request *rq, const struct shift_answer *answer);
 

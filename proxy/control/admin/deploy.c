@@ -4,15 +4,9 @@
 #include "control/admin/services.h"
 #include "control/control.h"
 
-static struct str service_key(struct admin_request *rq)
-{
-	return arena_fmt(&rq->arena, STR_FMT "/" STR_FMT, STR_ARG(admin_param(rq, "t")),
-		STR_ARG(admin_param(rq, "s")));
-}
-
 static void answer_document(struct admin_request *rq, unsigned status, bool joined)
 {
-	struct str service = service_key(rq);
+	struct str service = service_key_asked(rq);
 	json_t *document = deploy_document(&rq->control->deploys, service);
 
 	if (!document) {
@@ -32,7 +26,7 @@ static void get(struct admin_request *rq)
 
 	if (!service_asked(rq, &t) || !admin_query_u64(rq, "after", &after))
 		return;
-	serial = deploy_serial(&rq->control->deploys, service_key(rq));
+	serial = deploy_serial(&rq->control->deploys, service_key_asked(rq));
 	if (serial && serial <= after && admin_wait(rq, &rq->control->shifts.changed))
 		return;
 	answer_document(rq, 200, false);
@@ -52,7 +46,7 @@ static void on_begun(void *ctx, const char *error)
 
 static void on_gone(struct admin_request *rq)
 {
-	deploy_forget(&rq->control->deploys, service_key(rq), rq);
+	deploy_forget(&rq->control->deploys, service_key_asked(rq), rq);
 }
 
 static void post(struct admin_request *rq)
@@ -62,12 +56,11 @@ static void post(struct admin_request *rq)
 		"drain", "drain_timeout", NULL};
 	struct service_change change = {0};
 	struct shift_answer answer;
-	const struct tenant *t;
-	const struct service *s = service_asked(rq, &t);
+	const struct service *s = change_asked(rq, own, &change);
 	struct deploy_wish wish = {.body = rq->body, .ignored = common};
 	bool joined;
 
-	if (!s || !change_read(rq, own, &change) || !admin_if_match(rq, service_version(rq->control, s)))
+	if (!s || !judges_allowed(rq, json_object_get(rq->body, "shift")))
 		return;
 	wish.author = change.author;
 	wish.reason = change.reason;
@@ -87,10 +80,9 @@ static void abort_it(struct admin_request *rq)
 	static const char *const own[] = {NULL};
 	struct service_change change = {0};
 	struct shift_answer answer;
-	const struct tenant *t;
-	const struct service *s = service_asked(rq, &t);
+	const struct service *s = change_asked(rq, own, &change);
 
-	if (!s || !change_read(rq, own, &change))
+	if (!s)
 		return;
 	deploy_abort(&rq->control->deploys, s->slot->key, change.author, change.reason, &answer);
 	if (answer.outcome == SHIFT_TAKEN)
@@ -102,7 +94,7 @@ static void abort_it(struct admin_request *rq)
 static const struct admin_param get_parameters[] = {
 	{"wait", "duration", "wait so long for a change"},
 	{"after", "integer", "the serial number that is known already"},
-	{NULL},
+	{0},
 };
 
 const struct admin_route deploy_routes[] = {
@@ -111,6 +103,7 @@ const struct admin_route deploy_routes[] = {
 		.path = "/v1/services/{t}/{s}/deploy",
 		.summary = "The deploy that is under way, or the last one, with its shift",
 		.query = get_parameters,
+		.response = "{\"$ref\": \"#/components/schemas/Deploy\"}",
 		.handle = get},
 	{.method = METHOD_POST,
 		.role = ADMIN_OPERATOR,
@@ -135,6 +128,7 @@ const struct admin_route deploy_routes[] = {
 			   "\"properties\": {" SHIFT_PLAN_SCHEMA "}}, "
 			   "\"drain\": {\"type\": \"boolean\"}, \"drain_timeout\": {\"type\": "
 			   "\"string\"}, " CHANGE_SCHEMA "}}",
+		.response = "{\"$ref\": \"#/components/schemas/Deploy\"}",
 		.handle = post},
 	{.method = METHOD_DELETE,
 		.role = ADMIN_OPERATOR,
@@ -142,6 +136,7 @@ const struct admin_route deploy_routes[] = {
 		.summary = "Abort the deploy: the old pool serves as before",
 		.request = "{\"type\": \"object\", \"additionalProperties\": false, \"properties\": "
 			   "{" CHANGE_SCHEMA "}}",
+		.response = "{\"$ref\": \"#/components/schemas/Deploy\"}",
 		.handle = abort_it},
 	{.path = NULL},
 };

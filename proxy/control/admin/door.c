@@ -6,6 +6,7 @@
 #include <unistd.h>
 #include "base/obj.h"
 #include "control/admin/admin.h"
+#include "control/admin/request.h"
 #include "control/control.h"
 
 #define BACKLOG    2048
@@ -96,6 +97,20 @@ static void on_closed(struct http_conn *c, enum reason why)
 static const struct http_conn_owner_ops conn_ops = {
 	.on_stream = on_stream, .on_preface = on_preface, .on_closed = on_closed};
 
+static bool expects_request(const struct http_conn *c)
+{
+	return c->version != HTTP_2 && c->unused;
+}
+
+/* Whoever has only just come gets his answer: in HTTP/1.1 he could not know whether to ask again elsewhere. */
+static void conn_leave(struct http_conn *c)
+{
+	if (expects_request(c))
+		c->draining = c->patient = true;
+	else
+		http_conn_drain(c);
+}
+
 static void conn_begin(struct admin_door *d, struct http_conn *c)
 {
 	if (!c)
@@ -103,7 +118,7 @@ static void conn_begin(struct admin_door *d, struct http_conn *c)
 	d->conn_n++;
 	list_push_back(&d->conns, &c->link);
 	if (d->closed)
-		http_conn_drain(c);
+		conn_leave(c);
 }
 
 static void on_preface(struct http_conn *c, struct transport **t, struct chain *received)
@@ -307,7 +322,7 @@ static void door_close(struct admin_door *d)
 	acceptor_stop(&d->acceptor);
 	d->closed = true;
 	list_each_safe (link, &d->conns)
-		http_conn_drain(CONTAINER(link, struct http_conn, link));
+		conn_leave(CONTAINER(link, struct http_conn, link));
 	door_check(d);
 }
 
@@ -338,6 +353,26 @@ void admin_leave(struct admin_server *a)
 		if (!d->closed)
 			door_close(d);
 	}
+}
+
+bool admin_expects(const struct admin_server *a)
+{
+	list_each (link, &a->doors) {
+		const struct admin_door *d = CONTAINER(link, struct admin_door, link);
+
+		if (d->pending)
+			return true;
+		list_each (conn, &d->conns)
+			if (expects_request(CONTAINER(conn, struct http_conn, link)))
+				return true;
+	}
+	list_each (link, &a->requests) {
+		const struct admin_request *rq = CONTAINER(link, struct admin_request, in_server);
+
+		if (rq->state == ADMIN_READING)
+			return true;
+	}
+	return false;
 }
 
 void admin_init(struct admin_server *a, struct control *c)

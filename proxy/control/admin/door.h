@@ -57,6 +57,8 @@ uint32_t admin_listeners(
 void admin_follow(struct admin_server *a);
 /* Another process has the doors now: nobody new comes in here, open requests end. */
 void admin_leave(struct admin_server *a);
+/* Is there somebody who came in and has not yet said, or not wholly, what he wants? */
+bool admin_expects(const struct admin_server *a);
 /* Ends everything; who waits for an answer is told nothing more. */
 void admin_free(struct admin_server *a);
 

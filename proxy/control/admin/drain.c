@@ -172,10 +172,8 @@ static void set_backend(struct admin_request *rq, const struct service *s, const
 			STR_ARG(b->address), STR_ARG(s->slot->key));
 		return;
 	}
-	if (rq->control->frozen) {
-		admin_problem(rq, 503, "upgrading", "an upgrade is under way: ask again in a moment");
+	if (!change_may_begin(rq) || !admin_if_match(rq, service_version(rq->control, s)))
 		return;
-	}
 	if (on == backend_draining(b)) {
 		admin_answer(rq, 200, progress_of(rq->control, pool, NULL));
 		return;
@@ -280,7 +278,7 @@ static void process_drain(struct admin_request *rq)
 static const struct admin_param get_parameters[] = {
 	{"backend", "string", "only this backend of the pool"},
 	{"wait", "duration", "until nothing is in flight there any more, at most so long"},
-	{NULL},
+	{0},
 };
 
 const struct admin_route drain_routes[] = {

@@ -151,7 +151,7 @@ static bool past_take(struct past *p, json_t *event)
 	event_tenant(event, about, sizeof(about));
 	if (!name || !wanted(p->rq, name, about))
 		return true;
-	text = json_dumps(event, JSON_COMPACT | JSON_ENSURE_ASCII);
+	text = json_dumps(event, JSON_COMPACT | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(EVENT_DIGITS));
 	MUST(text);
 	if (p->rq->wants_stream)
 		sent = admin_stream_send(p->rq, (uint64_t)p->after, name, str_of(text));
@@ -251,7 +251,7 @@ static const struct admin_param parameters[] = {
 	{"tenant", "string", "only events about this tenant"},
 	{"limit", "integer", "at most so many; 500"},
 	{"wait", "duration", "while there is none, wait so long for one"},
-	{NULL},
+	{0},
 };
 
 const struct admin_route event_routes[] = {

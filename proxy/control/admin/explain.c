@@ -76,7 +76,7 @@ static const struct admin_param parameters[] = {
 	{"method", "string", "of the request; GET"},
 	{"header", "string", "'name: value'; may be given many times"},
 	{"ip", "string", "who asks; 127.0.0.1"},
-	{NULL},
+	{0},
 };
 
 const struct admin_route explain_routes[] = {

@@ -66,7 +66,7 @@ static void on_gone(struct admin_request *rq)
 }
 
 static void begin(struct admin_request *rq, const struct service *s, const struct service_change *who,
-	json_t *document, uint32_t spread_ms)
+	json_t *document, const json_t *pace)
 {
 	struct control *c = rq->control;
 	struct admin_request **asker = malloc(sizeof(struct admin_request *));
@@ -80,7 +80,7 @@ static void begin(struct admin_request *rq, const struct service *s, const struc
 	json_object_set_new(told, "author", json_string(who->author));
 	json_object_set_new(told, "reason", who->reason ? json_string(who->reason) : json_null());
 	event_emit(&c->io, CONF_LEVEL_INFO, document ? "hold" : "release", told);
-	hold_set(&c->holds, s, document, spread_ms, on_done, asker);
+	hold_set(&c->holds, s, document, pace, on_done, asker);
 }
 
 /* A duration among the members, in ms. False: answered. */
@@ -122,32 +122,38 @@ static bool read_path(struct admin_request *rq, const char **path)
 	return false;
 }
 
-/* Not while the state is being handed over, and by whom. */
-static const struct service *asked(
-	struct admin_request *rq, const char *const *own, struct service_change *who)
+/* How fast those who wait go on: as the body says, else as terms (NULL: none) do. NULL: answered. */
+static json_t *read_pace(struct admin_request *rq, const json_t *terms)
 {
-	const struct tenant *t;
-	const struct service *s = service_asked(rq, &t);
+	bool spread = json_object_get(rq->body, "spread"), rate = json_object_get(rq->body, "rate");
+	uint64_t spread_ms =
+		terms ? (uint64_t)json_integer_value(json_object_get(terms, "spread_ms")) : HOLD_SPREAD_MS;
+	int64_t per_second = json_integer_value(json_object_get(terms, "rate"));
 
-	if (!s || !change_read(rq, own, who))
+	if (spread && rate) {
+		admin_problem(rq, 400, "bad_body",
+			"\"spread\" is the time that all may take, \"rate\" is so many a second: give one or "
+			"the other");
 		return NULL;
-	if (!rq->control->frozen)
-		return s;
-	admin_problem(rq, 503, "upgrading", "an upgrade is under way: ask again in a moment");
-	return NULL;
+	}
+	if (!read_ms(rq, "spread", HOLD_MAX_MS, &spread_ms) ||
+		!read_number(rq, "rate", 1, HOLD_RATE_MAX, &per_second))
+		return NULL;
+	return json_pack("{s:I, s:I}", "spread_ms", (json_int_t)spread_ms, "rate",
+		spread ? (json_int_t)0 : (json_int_t)per_second);
 }
 
 static void hold(struct admin_request *rq)
 {
-	static const char *const own[] = {"for", "queue", "wait", "spread", "path", "status", NULL};
+	static const char *const own[] = {"for", "queue", "wait", "spread", "rate", "path", "status", NULL};
 	struct service_change who = {0};
-	const struct service *s = asked(rq, own, &who);
-	uint64_t for_ms = 0, wait_ms = 0, spread_ms = HOLD_SPREAD_MS;
+	const struct service *s = change_asked(rq, own, &who);
+	uint64_t for_ms = 0, wait_ms = 0;
 	int64_t queue = QUEUE_DEFAULT, status = 200;
+	json_t *pace, *document;
 	const char *path;
 
 	if (!s || !read_ms(rq, "for", HOLD_MAX_MS, &for_ms) || !read_ms(rq, "wait", HOLD_MAX_MS, &wait_ms) ||
-		!read_ms(rq, "spread", HOLD_MAX_MS, &spread_ms) ||
 		!read_number(rq, "queue", 0, HOLD_QUEUE_MAX, &queue) ||
 		!read_number(rq, "status", 200, 599, &status) || !read_path(rq, &path))
 		return;
@@ -155,43 +161,42 @@ static void hold(struct admin_request *rq)
 		admin_problem(rq, 400, "bad_body", "for how long? {\"for\": \"30s\"}");
 		return;
 	}
-	begin(rq, s, &who,
-		json_pack("{s:I, s:I, s:I, s:I, s:s?, s:I, s:s?, s:s?}", "for_ms", (json_int_t)for_ms,
-			"queue", (json_int_t)queue, "wait_ms", (json_int_t)wait_ms, "spread_ms",
-			(json_int_t)spread_ms, "path", path, "status", (json_int_t)status, "author",
-			who.author, "reason", who.reason),
-		0);
+	pace = read_pace(rq, NULL);
+	if (!pace)
+		return;
+	document = json_pack("{s:I, s:I, s:I, s:s?, s:I, s:s?, s:s?}", "for_ms", (json_int_t)for_ms, "queue",
+		(json_int_t)queue, "wait_ms", (json_int_t)wait_ms, "path", path, "status", (json_int_t)status,
+		"author", who.author, "reason", who.reason);
+	json_object_update(document, pace);
+	json_decref(pace);
+	begin(rq, s, &who, document, NULL);
 }
 
 static void release(struct admin_request *rq)
 {
-	static const char *const own[] = {"spread", NULL};
+	static const char *const own[] = {"spread", "rate", NULL};
 	struct service_change who = {0};
-	const struct service *s = asked(rq, own, &who);
+	const struct service *s = change_asked(rq, own, &who);
 	const json_t *terms = s ? hold_document(&rq->control->holds, s) : NULL;
-	uint64_t spread_ms = HOLD_SPREAD_MS;
+	json_t *pace = s ? read_pace(rq, terms) : NULL;
 
-	if (terms)
-		spread_ms = (uint64_t)json_integer_value(json_object_get(terms, "spread_ms"));
-	if (!s || !read_ms(rq, "spread", HOLD_MAX_MS, &spread_ms))
-		return;
-	if (terms)
-		begin(rq, s, &who, NULL, (uint32_t)spread_ms);
-	else
+	if (pace && terms)
+		begin(rq, s, &who, NULL, pace);
+	else if (pace)
 		admin_answer(rq, 200, progress_of(rq->control, s));
+	json_decref(pace);
 }
 
 #define TIME_SCHEMA "{\"type\": \"string\", \"examples\": [\"30s\"]}"
-#define PROGRESS \
-	"{\"type\": \"object\", \"properties\": {\"service\": {\"type\": \"string\"}, \"held\": {\"type\": " \
-	"\"boolean\"}, \"left_ms\": {\"type\": \"integer\"}, \"waiting\": {\"type\": \"integer\"}, " \
-	"\"had_to_wait\": {\"type\": \"integer\"}, \"found_no_room\": {\"type\": \"integer\"}, " \
-	"\"timed_out\": " \
-	"{\"type\": \"integer\"}, \"terms\": {\"type\": [\"object\", \"null\"]}}}"
+#define RATE_SCHEMA \
+	"\"rate\": {\"type\": \"integer\", \"minimum\": 1, \"description\": \"those who wait go on at so " \
+	"many a " \
+	"second, in place of spread\"}"
+#define PROGRESS "{\"$ref\": \"#/components/schemas/Hold\"}"
 
 static const struct admin_param get_parameters[] = {
 	{"wait", "duration", "until it is not held and nobody waits any more, at most so long"},
-	{NULL},
+	{0},
 };
 
 const struct admin_route hold_routes[] = {
@@ -209,7 +214,8 @@ const struct admin_route hold_routes[] = {
 		.request = "{\"type\": \"object\", \"required\": [\"for\"], \"additionalProperties\": false, "
 			   "\"properties\": {\"for\": " TIME_SCHEMA
 			   ", \"queue\": {\"type\": \"integer\"}, \"wait\": " TIME_SCHEMA
-			   ", \"spread\": " TIME_SCHEMA ", \"path\": {\"type\": \"string\"}, \"status\": "
+			   ", \"spread\": " TIME_SCHEMA ", " RATE_SCHEMA
+			   ", \"path\": {\"type\": \"string\"}, \"status\": "
 			   "{\"type\": \"integer\"}, " CHANGE_SCHEMA "}}",
 		.response = PROGRESS,
 		.handle = hold},
@@ -218,7 +224,7 @@ const struct admin_route hold_routes[] = {
 		.path = "/v1/services/{t}/{s}/hold",
 		.summary = "Release the service: who waits goes on, over a while",
 		.request = "{\"type\": \"object\", \"additionalProperties\": false, \"properties\": "
-			   "{\"spread\": " TIME_SCHEMA ", " CHANGE_SCHEMA "}}",
+			   "{\"spread\": " TIME_SCHEMA ", " RATE_SCHEMA ", " CHANGE_SCHEMA "}}",
 		.response = PROGRESS,
 		.handle = release},
 	{.path = NULL},

@@ -45,12 +45,89 @@ static const struct {
 		 "\"integer\"}, \"panic\": {\"type\": \"boolean\"}, \"backends\": {\"type\": \"array\", "
 		 "\"items\": "
 		 "{\"$ref\": \"#/components/schemas/Backend\"}}}}"},
-	{"Service", "{\"type\": \"object\", \"required\": [\"tenant\", \"service\", \"version\", \"pools\"], "
-		    "\"properties\": {\"tenant\": {\"type\": \"string\"}, \"service\": {\"type\": "
-		    "\"string\"}, \"version\": "
-		    "{\"type\": \"integer\"}, \"lease\": {\"type\": [\"object\", \"null\"]}, "
-		    "\"pools\": {\"type\": \"array\", \"items\": {\"$ref\": "
-		    "\"#/components/schemas/Pool\"}}}}"},
+	{"Service",
+		"{\"type\": \"object\", \"required\": [\"tenant\", \"service\", \"version\", \"pools\"], "
+		"\"properties\": {\"tenant\": {\"type\": \"string\"}, \"service\": {\"type\": "
+		"\"string\"}, \"version\": "
+		"{\"type\": \"integer\"}, \"lease\": {\"type\": [\"object\", \"null\"]}, "
+		"\"shift\": {\"type\": [\"object\", \"null\"], \"description\": \"the gist of one that is "
+		"under way, or of the last\"}, \"deploy\": {\"type\": [\"object\", \"null\"]}, \"hold\": "
+		"{\"type\": [\"object\", \"null\"]}, "
+		"\"pools\": {\"type\": \"array\", \"items\": {\"$ref\": "
+		"\"#/components/schemas/Pool\"}}}}"},
+	{"LogEntry",
+		"{\"type\": \"object\", \"required\": [\"time_ms\", \"serial\", \"state\", \"text\"], "
+		"\"properties\": {\"time_ms\": {\"type\": \"integer\"}, \"serial\": {\"type\": \"integer\"}, "
+		"\"state\": {\"type\": \"string\"}, \"share\": {\"type\": \"number\"}, \"text\": {\"type\": "
+		"\"string\"}}}"},
+	{"Figures",
+		"{\"type\": \"object\", \"properties\": {\"requests\": {\"type\": \"integer\"}, "
+		"\"failures\": {\"type\": \"integer\"}, \"error_rate\": {\"type\": \"number\"}, \"p50_ms\": "
+		"{\"type\": \"number\"}, \"p90_ms\": {\"type\": \"number\"}, \"p99_ms\": {\"type\": "
+		"\"number\"}}}"},
+	{"Verdict", "{\"type\": \"object\", \"properties\": {\"outcome\": {\"enum\": [\"pass\", \"fail\", "
+		    "\"inconclusive\"]}, \"text\": {\"type\": \"string\"}, \"window_ms\": {\"type\": "
+		    "\"integer\"}, \"share\": {\"type\": \"number\"}, \"new\": {\"$ref\": "
+		    "\"#/components/schemas/Figures\"}, \"old\": {\"$ref\": "
+		    "\"#/components/schemas/Figures\"}}}"},
+	{"Shift",
+		"{\"type\": \"object\", \"description\": \"a shift that is under way, or the last "
+		"one\", \"required\": [\"id\", \"serial\", \"state\", \"ended\", \"why\", \"service\", "
+		"\"pool\", \"plan\", \"base\", \"weights\", \"step\", \"steps\", \"share\", \"started_ms\", "
+		"\"changed_ms\", \"log\"], \"properties\": {\"id\": {\"type\": \"string\"}, \"serial\": "
+		"{\"type\": \"integer\", \"description\": \"grows with all that happens: ?after=\"}, "
+		"\"state\": {\"enum\": [\"beginning\", \"stepping\", \"observing\", \"inconclusive\", "
+		"\"judging\", \"waiting\", \"paused\", \"returning\", \"draining\", \"done\", \"aborted\", "
+		"\"rolled_back\"]}, \"ended\": {\"type\": \"boolean\"}, \"why\": {\"type\": \"string\"}, "
+		"\"service\": {\"type\": \"string\"}, \"pool\": {\"type\": \"string\"}, \"from\": {\"type\": "
+		"[\"string\", \"null\"], \"description\": \"the pool it is compared with\"}, \"plan\": "
+		"{\"type\": \"object\", \"description\": \"as it was asked for\"}, \"base\": {\"type\": "
+		"\"object\", \"additionalProperties\": {\"type\": \"integer\"}, \"description\": \"what "
+		"it goes back to\"}, \"weights\": {\"type\": \"object\", \"additionalProperties\": "
+		"{\"type\": \"integer\"}, \"description\": \"in force\"}, \"step\": {\"type\": \"integer\"}, "
+		"\"steps\": {\"type\": \"integer\"}, \"share\": {\"type\": \"number\", \"description\": "
+		"\"percent of new users\"}, \"author\": {\"type\": [\"string\", \"null\"]}, \"reason\": "
+		"{\"type\": [\"string\", \"null\"]}, \"deploy\": {\"type\": [\"string\", \"null\"], "
+		"\"description\": \"whose it is\"}, \"started_ms\": {\"type\": \"integer\"}, "
+		"\"changed_ms\": {\"type\": \"integer\"}, \"left_ms\": {\"type\": \"integer\", "
+		"\"description\": \"of the window\"}, \"in_flight\": {\"type\": \"integer\", "
+		"\"description\": \"while the old pool drains\"}, \"ending\": {\"type\": \"string\"}, "
+		"\"drained\": {\"type\": \"boolean\"}, \"baseline\": {\"$ref\": "
+		"\"#/components/schemas/Figures\"}, \"verdict\": {\"$ref\": "
+		"\"#/components/schemas/Verdict\"}, \"log\": {\"type\": \"array\", \"items\": {\"$ref\": "
+		"\"#/components/schemas/LogEntry\"}}}}"},
+	{"Deploy",
+		"{\"type\": \"object\", \"description\": \"a deploy that is under way, or the last "
+		"one\", \"required\": [\"id\", \"key\", \"serial\", \"state\", \"ended\", \"why\", "
+		"\"service\", "
+		"\"pool\", \"plan\", \"healthy_within_ms\", \"started_ms\", \"changed_ms\", \"timed_out\", "
+		"\"log\"], \"properties\": {\"id\": {\"type\": \"string\"}, \"key\": {\"type\": \"string\", "
+		"\"description\": \"what its caller calls it, or a digest of what was asked "
+		"for\"}, \"serial\": {\"type\": \"integer\"}, \"state\": {\"enum\": [\"beginning\", "
+		"\"setting\", \"checking\", \"warming\", \"shifting\", \"done\", \"failed\", \"aborted\", "
+		"\"rolled_back\"]}, \"ended\": {\"type\": \"boolean\"}, \"why\": {\"type\": \"string\"}, "
+		"\"service\": {\"type\": \"string\"}, \"pool\": {\"type\": \"string\"}, \"plan\": {\"type\": "
+		"\"object\"}, \"backends\": {\"type\": \"array\", \"items\": {\"type\": \"object\"}}, "
+		"\"healthy_within_ms\": {\"type\": \"integer\"}, \"warm_path\": {\"type\": \"string\"}, "
+		"\"warm_requests\": {\"type\": \"integer\"}, \"author\": {\"type\": [\"string\", \"null\"]}, "
+		"\"reason\": {\"type\": [\"string\", \"null\"]}, \"started_ms\": {\"type\": \"integer\"}, "
+		"\"changed_ms\": {\"type\": \"integer\"}, \"timed_out\": {\"type\": \"boolean\", "
+		"\"description\": \"not every backend has become healthy in time\"}, \"joined\": "
+		"{\"type\": \"boolean\", \"description\": \"the same one had begun already\"}, "
+		"\"shift\": {\"$ref\": \"#/components/schemas/Shift\"}, \"log\": {\"type\": \"array\", "
+		"\"items\": {\"$ref\": \"#/components/schemas/LogEntry\"}}}}"},
+	{"Hold", "{\"type\": \"object\", \"required\": [\"service\", \"held\", \"left_ms\", \"waiting\", "
+		 "\"had_to_wait\", \"found_no_room\", \"timed_out\", \"terms\"], \"properties\": "
+		 "{\"service\": {\"type\": \"string\"}, \"held\": {\"type\": \"boolean\"}, \"left_ms\": "
+		 "{\"type\": \"integer\"}, \"waiting\": {\"type\": \"integer\"}, \"had_to_wait\": {\"type\": "
+		 "\"integer\"}, \"found_no_room\": {\"type\": \"integer\"}, \"timed_out\": {\"type\": "
+		 "\"integer\"}, \"terms\": {\"type\": [\"object\", \"null\"], \"properties\": {\"for_ms\": "
+		 "{\"type\": \"integer\"}, \"queue\": {\"type\": \"integer\"}, \"wait_ms\": {\"type\": "
+		 "\"integer\"}, \"spread_ms\": {\"type\": \"integer\"}, \"rate\": {\"type\": \"integer\", "
+		 "\"description\": \"requests a second; 0: spread_ms counts\"}, \"path\": {\"type\": "
+		 "[\"string\", \"null\"]}, \"status\": {\"type\": \"integer\"}, \"author\": {\"type\": "
+		 "[\"string\", \"null\"]}, \"reason\": {\"type\": [\"string\", \"null\"]}, \"since_ms\": "
+		 "{\"type\": \"integer\"}, \"until_ms\": {\"type\": \"integer\"}}}}}"},
 };
 
 static json_t *parsed(const char *text)
@@ -143,9 +220,9 @@ static json_t *operation_id(const struct admin_route *r)
 
 static json_t *operation(const struct admin_route *r)
 {
-	json_t *j = json_pack("{s:s, s:o, s:s, s:o, s:o}", "summary", r->summary, "operationId",
-		operation_id(r), "x-weir-role", admin_role_name((enum admin_role)r->role), "parameters",
-		parameters(r), "responses", responses(r));
+	json_t *j = json_pack("{s:s, s:o, s:s, s:b, s:o, s:o}", "summary", r->summary, "operationId",
+		operation_id(r), "x-weir-role", admin_role_name((enum admin_role)r->role), "x-weir-global",
+		r->global, "parameters", parameters(r), "responses", responses(r));
 
 	if (r->request)
 		json_object_set_new(j, "requestBody",
@@ -188,7 +265,8 @@ static void openapi(struct admin_request *rq)
 		json_pack("{s:s, s:{s:s, s:s, s:s}, s:[{s:s}], s:[{s:[]}], s:o, s:{s:o, s:{s:{s:s, s:s}}}}",
 			"openapi", "3.1.0", "info", "title", "weir admin API", "version", WEIR_VERSION,
 			"description",
-			"x-weir-role is the least role that may use an operation: viewer, operator or admin. "
+			"x-weir-role is the least role that may use an operation: viewer, operator or admin; "
+			"x-weir-global: it is not for tokens that are confined to some tenants. "
 			"Over the unix "
 			"socket no token is needed.",
 			"servers", "url", "/", "security", "bearer", "paths", paths(), "components",

@@ -2,6 +2,7 @@
 #include "control/admin/routes.h"
 
 const struct admin_route *const admin_tables[] = {
+	dashboard_routes,
 	event_routes,
 	explain_routes,
 	life_routes,

@@ -81,15 +81,66 @@ json_t *lease_document(const struct control *c, const struct service *s)
 		(json_int_t)left, "returns_to", json_object_get(lease, "pools"));
 }
 
-json_t *service_document(const struct control *c, const struct tenant *t, const struct service *s)
+/* Some members of what is under way, or was last; null: nothing ever was. Takes all. */
+static json_t *summary_of(json_t *all, const char *const *members)
+{
+	json_t *some;
+
+	if (!all)
+		return json_null();
+	some = json_object();
+	for (; *members; members++)
+		if (json_object_get(all, *members))
+			json_object_set(some, *members, json_object_get(all, *members));
+	json_decref(all);
+	return some;
+}
+
+static json_t *shift_summary(struct control *c, const struct service *s)
+{
+	static const char *const members[] = {"pool", "from", "state", "why", "share", "step", "steps",
+		"left_ms", "author", "reason", "started_ms", "changed_ms", NULL};
+	const json_t *stored = shift_stored(&c->shifts, s->slot->key);
+	json_t *j = summary_of(shift_document(&c->shifts, s->slot->key), members);
+	json_t *verdict = json_object_get(json_object_get(stored, "verdict"), "text");
+	json_t *steps = json_object_get(json_object_get(stored, "plan"), "steps");
+
+	if (json_is_object(j)) {
+		json_object_set_new(j, "verdict", verdict ? json_incref(verdict) : json_null());
+		json_object_set_new(j, "plan_steps", steps ? json_deep_copy(steps) : json_array());
+	}
+	return j;
+}
+
+static json_t *deploy_summary(struct control *c, const struct service *s)
+{
+	static const char *const members[] = {
+		"id", "pool", "state", "why", "author", "reason", "started_ms", "changed_ms", NULL};
+
+	return summary_of(deploy_document(&c->deploys, s->slot->key), members);
+}
+
+static json_t *hold_summary(const struct control *c, const struct service *s)
+{
+	struct hold_sums sums;
+
+	if (!hold_document(&c->holds, s))
+		return json_null();
+	hold_sum(&c->holds, s, &sums);
+	return json_pack("{s:I, s:I}", "left_ms", (json_int_t)hold_left_ms(&c->holds, s), "waiting",
+		(json_int_t)sums.waiting);
+}
+
+json_t *service_document(struct control *c, const struct tenant *t, const struct service *s)
 {
 	json_t *pools = json_array();
 
 	for (uint32_t i = 0; i < s->n; i++)
 		json_array_append_new(pools, pool_document(c, &s->pools[i]));
-	return json_pack("{s:o, s:o, s:I, s:o, s:o}", "tenant", text_of(t->conf->name), "service",
-		text_of(s->conf->name), "version", (json_int_t)service_version(c, s), "pools", pools, "lease",
-		lease_document(c, s));
+	return json_pack("{s:o, s:o, s:I, s:o, s:o, s:o, s:o, s:o}", "tenant", text_of(t->conf->name),
+		"service", text_of(s->conf->name), "version", (json_int_t)service_version(c, s), "pools",
+		pools, "lease", lease_document(c, s), "shift", shift_summary(c, s), "deploy",
+		deploy_summary(c, s), "hold", hold_summary(c, s));
 }
 
 uint64_t service_version(const struct control *c, const struct service *s)
@@ -113,6 +164,12 @@ const struct service *service_find(
 				return &t->services[s];
 	}
 	return NULL;
+}
+
+struct str service_key_asked(struct admin_request *rq)
+{
+	return arena_fmt(&rq->arena, STR_FMT "/" STR_FMT, STR_ARG(admin_param(rq, "t")),
+		STR_ARG(admin_param(rq, "s")));
 }
 
 /* With the one that was probably meant, of those that the caller may see. */
@@ -175,7 +232,7 @@ static void services_get(struct admin_request *rq)
 
 static const struct admin_param list_parameters[] = {
 	{"tenant", "string", "only the services of this tenant"},
-	{NULL},
+	{0},
 };
 
 #define REF_SERVICE "{\"$ref\": \"#/components/schemas/Service\"}"

@@ -20,16 +20,40 @@ void shift_problem(struct admin_request *rq, const struct shift_answer *a)
 	admin_problem(rq, problems[a->outcome].status, problems[a->outcome].type, "%s", a->text);
 }
 
-/* "acme/shop"; valid as long as the request, whatever a reload does meanwhile. */
-static struct str service_key(const struct admin_request *rq)
+/* An operator's token must not make weir knock wherever it can reach. */
+static bool judge_allowed(struct admin_request *rq, const json_t *plan, const char *name)
 {
-	return arena_fmt(&((struct admin_request *)rq)->arena, STR_FMT "/" STR_FMT,
-		STR_ARG(admin_param(rq, "t")), STR_ARG(admin_param(rq, "s")));
+	const struct conf_strs *judges = &rq->control->snapshot->conf->admin.judges;
+	const char *url = json_string_value(json_object_get(json_object_get(plan, name), "url"));
+	struct str rest = str_of(url);
+
+	if (!url)
+		return true;
+	for (uint32_t i = 0; i < judges->n; i++) {
+		struct str origin = judges->v[i];
+
+		if (!str_case_eq(str_head(rest, origin.n), origin))
+			continue;
+		if (rest.n == origin.n || rest.p[origin.n] == '/' || rest.p[origin.n] == '?')
+			return true;
+	}
+	admin_problem(rq, 403, "judge",
+		"\"" STR_FMT "\" may not have weir ask %.200s: list its scheme, host and port under "
+		"admin.judges, or use a token of role admin for all tenants",
+		STR_ARG(rq->caller.name), url);
+	return false;
+}
+
+bool judges_allowed(struct admin_request *rq, const json_t *plan)
+{
+	if (rq->caller.role >= ADMIN_ADMIN && rq->caller.tenants.n == 0)
+		return true;
+	return judge_allowed(rq, plan, "hook") && judge_allowed(rq, plan, "prometheus");
 }
 
 static void answer_document(struct admin_request *rq, unsigned status)
 {
-	struct str service = service_key(rq);
+	struct str service = service_key_asked(rq);
 	json_t *document = shift_document(&rq->control->shifts, service);
 
 	if (document)
@@ -46,7 +70,7 @@ static void get(struct admin_request *rq)
 
 	if (!service_asked(rq, &t) || !admin_query_u64(rq, "after", &after))
 		return;
-	doc = shift_stored(&rq->control->shifts, service_key(rq));
+	doc = shift_stored(&rq->control->shifts, service_key_asked(rq));
 	if (doc && (uint64_t)json_integer_value(json_object_get(doc, "serial")) <= after &&
 		admin_wait(rq, &rq->control->shifts.changed))
 		return;
@@ -67,7 +91,7 @@ static void on_begun(void *ctx, const char *error)
 
 static void on_gone(struct admin_request *rq)
 {
-	shift_forget(&rq->control->shifts, service_key(rq), rq);
+	shift_forget(&rq->control->shifts, service_key_asked(rq), rq);
 }
 
 static void post(struct admin_request *rq)
@@ -77,11 +101,10 @@ static void post(struct admin_request *rq)
 		"schedule", "drain", "drain_timeout", NULL};
 	struct service_change change = {0};
 	struct shift_answer answer;
-	const struct tenant *t;
-	const struct service *s = service_asked(rq, &t);
+	const struct service *s = change_asked(rq, own, &change);
 	struct shift_wish wish = {.plan = rq->body, .ignored = common};
 
-	if (!s || !change_read(rq, own, &change) || !admin_if_match(rq, service_version(rq->control, s)))
+	if (!s || !judges_allowed(rq, rq->body))
 		return;
 	if (deploy_holds(&rq->control->deploys, s->slot->key, NULL, answer.text)) {
 		answer.outcome = SHIFT_HELD;
@@ -103,10 +126,9 @@ static void act(struct admin_request *rq, enum shift_action action)
 	static const char *const own[] = {"action", NULL};
 	struct service_change change = {0};
 	struct shift_answer answer;
-	const struct tenant *t;
-	const struct service *s = service_asked(rq, &t);
+	const struct service *s = change_asked(rq, own, &change);
 
-	if (!s || !change_read(rq, own, &change))
+	if (!s)
 		return;
 	shift_act(&rq->control->shifts, s->slot->key, action, change.author, change.reason, &answer);
 	if (answer.outcome == SHIFT_TAKEN)
@@ -136,7 +158,7 @@ static void abort_it(struct admin_request *rq)
 static const struct admin_param get_parameters[] = {
 	{"wait", "duration", "wait so long for a change"},
 	{"after", "integer", "the serial number that is known already"},
-	{NULL},
+	{0},
 };
 
 const struct admin_route shift_routes[] = {
@@ -145,6 +167,7 @@ const struct admin_route shift_routes[] = {
 		.path = "/v1/services/{t}/{s}/shift",
 		.summary = "The shift that is under way, or the last one, with its evidence",
 		.query = get_parameters,
+		.response = "{\"$ref\": \"#/components/schemas/Shift\"}",
 		.handle = get},
 	{.method = METHOD_POST,
 		.role = ADMIN_OPERATOR,
@@ -153,6 +176,7 @@ const struct admin_route shift_routes[] = {
 		.request = "{\"type\": \"object\", \"required\": [\"pool\"], \"additionalProperties\": "
 			   "false, \"properties\": "
 			   "{" SHIFT_PLAN_SCHEMA ", \"pool\": {\"type\": \"string\"}, " CHANGE_SCHEMA "}}",
+		.response = "{\"$ref\": \"#/components/schemas/Shift\"}",
 		.handle = post},
 	{.method = METHOD_PATCH,
 		.role = ADMIN_OPERATOR,
@@ -162,6 +186,7 @@ const struct admin_route shift_routes[] = {
 			   "false, \"properties\": "
 			   "{\"action\": {\"enum\": [\"pause\", \"resume\", \"promote\", "
 			   "\"abort\"]}, " CHANGE_SCHEMA "}}",
+		.response = "{\"$ref\": \"#/components/schemas/Shift\"}",
 		.handle = patch},
 	{.method = METHOD_DELETE,
 		.role = ADMIN_OPERATOR,
@@ -169,6 +194,7 @@ const struct admin_route shift_routes[] = {
 		.summary = "Abort the shift: the weights are put back",
 		.request = "{\"type\": \"object\", \"additionalProperties\": false, \"properties\": "
 			   "{" CHANGE_SCHEMA "}}",
+		.response = "{\"$ref\": \"#/components/schemas/Shift\"}",
 		.handle = abort_it},
 	{.path = NULL},
 };

@@ -90,6 +90,19 @@ static const char *health_of(const struct backend *b)
 	return backend_ejected(b) ? "ejected" : names[backend_state(b)];
 }
 
+/* What is known of a member, beyond what it is called; NULL: nothing. */
+static const char *member_state(const struct explanation *e, const struct pool *p, uint32_t i)
+{
+	static const char *const unresolved[] = {
+		[CONF_ADDRESS] = NULL,
+		[CONF_DNS] = "a name: which addresses it stands for, the running weir knows",
+		[CONF_SRV] = "a name: which addresses it stands for, the running weir knows",
+		[CONF_FILE] = "a list that cannot be read here",
+	};
+
+	return e->live ? health_of(p->backends[i]) : unresolved[p->members[i].kind];
+}
+
 /* -- text -- */
 
 static void print_listener(FILE *f, const struct explanation *e)
@@ -143,6 +156,28 @@ static void print_modules(FILE *f, const struct explanation *e)
 	}
 }
 
+static void print_count(FILE *f, uint32_t n, const char *what)
+{
+	fprintf(f, "%u %s%s", n, what, n == 1 ? "" : "s");
+}
+
+/* How many there are to choose from, as far as that is known. */
+static void print_numbers(FILE *f, const struct pool *p)
+{
+	uint32_t named = 0;
+
+	for (uint32_t i = 0; i < p->n; i++)
+		named += p->members[i].kind != CONF_ADDRESS;
+	if (named < p->n || named == 0)
+		print_count(f, p->n - named, "backend");
+	if (named && named < p->n)
+		fputs(" and what is behind ", f);
+	else if (named)
+		fputs("what is behind ", f);
+	if (named)
+		print_count(f, named, "name");
+}
+
 static void print_pool(FILE *f, const struct explanation *e, const struct pool *p)
 {
 	const struct conf_policy *policy = &p->conf->policy;
@@ -154,11 +189,15 @@ static void print_pool(FILE *f, const struct explanation *e, const struct pool *
 		fprintf(f, ", %s", conf_pool_state_names[now_of(e, p)->state]);
 	if (now_of(e, p)->capacity < POOL_WHOLE)
 		fprintf(f, ", carries %.0f%% of its weight", 100.0 * now_of(e, p)->capacity / POOL_WHOLE);
-	fprintf(f, ", %s over %u backend%s, %s\n", conf_balance_name(policy->balance), p->n,
-		p->n == 1 ? "" : "s", conf_protocol_name(policy->protocol));
-	for (uint32_t i = 0; i < p->n; i++)
+	fprintf(f, ", %s over ", conf_balance_name(policy->balance));
+	print_numbers(f, p);
+	fprintf(f, ", %s\n", conf_protocol_name(policy->protocol));
+	for (uint32_t i = 0; i < p->n; i++) {
+		const char *state = member_state(e, p, i);
+
 		fprintf(f, "            " STR_FMT " weight %u%s%s\n", STR_ARG(p->backends[i]->address),
-			p->members[i].weight, e->live ? ", " : "", e->live ? health_of(p->backends[i]) : "");
+			p->members[i].weight, state ? ", " : "", state ? state : "");
+	}
 }
 
 void explain_text(const struct explanation *e, FILE *f)
@@ -225,10 +264,11 @@ static json_t *json_pool(const struct explanation *e, const struct pool *p)
 	json_t *backends = json_array();
 
 	for (uint32_t i = 0; i < p->n; i++)
-		json_array_append_new(
-			backends, json_pack("{s:o, s:I, s:s*}", "address", json_str(p->backends[i]->address),
-					  "weight", (json_int_t)p->members[i].weight, "health",
-					  e->live ? health_of(p->backends[i]) : NULL));
+		json_array_append_new(backends,
+			json_pack("{s:o, s:I, s:b, s:s*}", "address", json_str(p->backends[i]->address),
+				"weight", (json_int_t)p->members[i].weight, "resolved",
+				p->members[i].kind == CONF_ADDRESS, "health",
+				e->live ? health_of(p->backends[i]) : NULL));
 	return json_pack("{s:o, s:I, s:s, s:f, s:f, s:b, s:s, s:s, s:o}", "name", json_str(p->conf->name),
 		"weight", (json_int_t)now_of(e, p)->weight, "state",
 		conf_pool_state_names[now_of(e, p)->state], "capacity",

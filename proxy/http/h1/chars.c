@@ -1,5 +1,4 @@
 #include "http/h1/chars.h"
-#include <endian.h>
 
 /* clang-format off */
 const uint8_t h1_classes[256] = {
@@ -27,58 +26,6 @@ const uint8_t h1_classes[256] = {
 };
 /* clang-format on */
 
-#define EACH_BYTE(b) (0x0101010101010101u * (b))
-
-static inline uint64_t load_8(const char *p)
-{
-	uint64_t w;
-
-	memcpy(&w, p, 8);
-	return le64toh(w); /* the first byte is the lowest */
-}
-
-/* Not 0 if some byte of w is 0, or below n (n <= 128): Lamport's trick; exact as a yes or no, and in its
- * lowest bit: the top bit of the first such byte. */
-static inline uint64_t some_zero(uint64_t w)
-{
-	return (w - EACH_BYTE(1)) & ~w & EACH_BYTE(0x80);
-}
-
-static inline uint64_t some_below(uint64_t w, unsigned n)
-{
-	return (w - EACH_BYTE(n)) & ~w & EACH_BYTE(0x80);
-}
-
-char *h1_skip_value(char *p, const char *end)
-{
-	while (end - p >= 8) {
-		uint64_t w = load_8(p), stop = some_below(w, ' ') | some_zero(w ^ EACH_BYTE(0x7f));
-
-		if (!stop) {
-			p += 8;
-			continue;
-		}
-		p += __builtin_ctzll(stop) / 8;
-		if (*p != '\t')
-			return p;
-		p++;
-	}
-	return h1_skip(p, end, H1_VALUE);
-}
-
-char *h1_find_colon(char *p, const char *end)
-{
-	for (; end - p >= 8; p += 8) {
-		uint64_t found = some_zero(load_8(p) ^ EACH_BYTE(':'));
-
-		if (found)
-			return p + __builtin_ctzll(found) / 8;
-	}
-	while (p < end && *p != ':')
-		p++;
-	return p;
-}
-
 bool h1_all(struct str s, enum h1_class class)
 {
 	unsigned common = class;
@@ -87,6 +34,26 @@ bool h1_all(struct str s, enum h1_class class)
 	for (size_t i = 0; i < s.n; i++)
 		common &= h1_classes[(uint8_t)s.p[i]];
 	return s.n > 0 && common;
+}
+
+/* Not 0 if one of eight bytes may not stand in a target. */
+static inline uint64_t no_target(uint64_t w)
+{
+	return (w & H1_EACH_BYTE(0x80)) | h1_some_below(w, '!') | h1_some_zero(w ^ H1_EACH_BYTE(0x7f)) |
+	       h1_some_zero(w ^ H1_EACH_BYTE('#'));
+}
+
+bool h1_is_target(struct str s)
+{
+	uint64_t bad;
+
+	if (s.n < 8)
+		return h1_all(s, H1_TARGET);
+	/* The last eight overlap those before them. */
+	bad = no_target(h1_load_8(s.p + s.n - 8));
+	for (size_t i = 0; i + 8 < s.n; i += 8)
+		bad |= no_target(h1_load_8(s.p + i));
+	return bad == 0;
 }
 
 bool h1_is_value(struct str s)

@@ -2,6 +2,10 @@
 #ifndef WEIR_HTTP_H1_CHARS_H
 #define WEIR_HTTP_H1_CHARS_H
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+#include <endian.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include "base/str.h"
@@ -27,14 +31,105 @@ static inline char *h1_skip(char *p, const char *end, enum h1_class class)
 	return p;
 }
 
-/* The same for H1_VALUE, eight bytes a step. */
-char *h1_skip_value(char *p, const char *end);
+/* -- many bytes a step, inline: heads are little else -- */
+
+#define H1_EACH_BYTE(b) (0x0101010101010101u * (b))
+
+static inline uint64_t h1_load_8(const char *p)
+{
+	uint64_t w;
+
+	memcpy(&w, p, 8);
+	return le64toh(w); /* the first byte is the lowest */
+}
+
+/* Not 0 if some byte of w is 0, or below n (n <= 128): Lamport's trick; exact as a yes or no, and in its
+ * lowest bit: the top bit of the first such byte. */
+static inline uint64_t h1_some_zero(uint64_t w)
+{
+	return (w - H1_EACH_BYTE(1)) & ~w & H1_EACH_BYTE(0x80);
+}
+
+static inline uint64_t h1_some_below(uint64_t w, unsigned n)
+{
+	return (w - H1_EACH_BYTE(n)) & ~w & H1_EACH_BYTE(0x80);
+}
+
+#ifdef __SSE2__
+/* Where a control byte is among sixteen: one bit for each. */
+static inline unsigned h1_controls_16(const char *p)
+{
+	__m128i w = _mm_loadu_si128((const __m128i *)(const void *)p);
+	__m128i below = _mm_cmpeq_epi8(_mm_min_epu8(w, _mm_set1_epi8(' ' - 1)), w);
+
+	return (unsigned)_mm_movemask_epi8(_mm_or_si128(below, _mm_cmpeq_epi8(w, _mm_set1_epi8(0x7f))));
+}
+
+static inline unsigned h1_colons_16(const char *p)
+{
+	__m128i w = _mm_loadu_si128((const __m128i *)(const void *)p);
+
+	return (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(w, _mm_set1_epi8(':')));
+}
+#endif
+
+/* The first control byte at or behind p, or end: tab is one. */
+static inline char *h1_find_control(char *p, const char *end)
+{
+#ifdef __SSE2__
+	for (; end - p >= 16; p += 16) {
+		unsigned found = h1_controls_16(p);
+
+		if (found)
+			return p + __builtin_ctz(found);
+	}
+#endif
+	for (; end - p >= 8; p += 8) {
+		uint64_t w = h1_load_8(p);
+		uint64_t found = h1_some_below(w, ' ') | h1_some_zero(w ^ H1_EACH_BYTE(0x7f));
+
+		if (found)
+			return p + __builtin_ctzll(found) / 8;
+	}
+	while (p < end && (uint8_t)*p >= ' ' && *p != 0x7f)
+		p++;
+	return p;
+}
+
+/* h1_skip() for H1_VALUE: everything but controls, and tab. */
+static inline char *h1_skip_value(char *p, const char *end)
+{
+	while ((p = h1_find_control(p, end)) < end && *p == '\t')
+		p++;
+	return p;
+}
 
 /* The first ':' at or behind p, or end. */
-char *h1_find_colon(char *p, const char *end);
+static inline char *h1_find_colon(char *p, const char *end)
+{
+#ifdef __SSE2__
+	for (; end - p >= 16; p += 16) {
+		unsigned found = h1_colons_16(p);
+
+		if (found)
+			return p + __builtin_ctz(found);
+	}
+#endif
+	for (; end - p >= 8; p += 8) {
+		uint64_t found = h1_some_zero(h1_load_8(p) ^ H1_EACH_BYTE(':'));
+
+		if (found)
+			return p + __builtin_ctzll(found) / 8;
+	}
+	while (p < end && *p != ':')
+		p++;
+	return p;
+}
 
 /* Not empty, and every byte of that class. */
 bool h1_all(struct str s, enum h1_class class);
+/* The same for H1_TARGET, eight bytes a step. */
+bool h1_is_target(struct str s);
 /* A field value that may be sent; it may be empty. */
 bool h1_is_value(struct str s);
 

@@ -149,9 +149,17 @@ static void on_ready(struct task *t)
 	h1_receive(c);
 }
 
+/* What has left is told of at once: the loop is above, no owner. */
+static void flush_and_tell(struct h1_conn *c)
+{
+	h1_flush(c);
+	if (c->state < H1_CLOSED)
+		tell_stream(c);
+}
+
 static void on_flush(struct task *t)
 {
-	h1_flush(CONTAINER(t, struct h1_conn, flush));
+	flush_and_tell(CONTAINER(t, struct h1_conn, flush));
 }
 
 static void on_event(struct transport *t)
@@ -161,7 +169,7 @@ static void on_event(struct transport *t)
 	/* Reading comes first: an early answer may lie before the reset that a write would run into. */
 	h1_receive(c);
 	if (c->state < H1_CLOSED && (!chain_empty(&c->out) || c->state == H1_CLOSING))
-		h1_flush(c);
+		flush_and_tell(c);
 }
 
 static void on_read_deadline(struct deadline *d)

@@ -109,6 +109,7 @@ struct h1_conn {
 	bool keep; /* another exchange may follow this one */
 	bool eof; /* FIN was read */
 	bool fresh; /* `in` has bytes of the shared read block */
+	bool receiving; /* below h1_receive() */
 	bool change_owed; /* on_change */
 	bool peer_last; /* server role: the client said that it sends nothing after this request */
 	uint16_t why; /* H1_CLOSED: what on_closed will say */
@@ -183,7 +184,7 @@ void h1_receive(struct h1_conn *c);
 /* -- send.c -- */
 /* Queued bytes leave in this tick. */
 void h1_want_flush(struct h1_conn *c);
-/* Writes now. From the loop only. */
+/* Writes now. From the loop only; who calls tells the owner afterwards what has left. */
 void h1_flush(struct h1_conn *c);
 /* Verbs that both roles' streams share. */
 void h1_send_body(struct stream *s, struct chain *body, bool last);

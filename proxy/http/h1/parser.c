@@ -1,53 +1,16 @@
 #include "http/h1/parser.h"
 #include "base/obj.h"
 #include "http/h1/chars.h"
-
-struct cursor {
-	char *p, *end;
-	enum reason why;
-};
-
-/* What the fields say of framing and of the connection, gathered on the way. */
-#define NAMED_MAX 8
-
-struct facts {
-	struct str host, uri_authority, length, coding, key, accept;
-	struct str named[NAMED_MAX]; /* names in Connection that field.def does not know */
-	uint8_t named_n;
-	uint8_t hosts, lengths, codings, keys, accepts;
-	bool close, keep, upgrade; /* Connection says so */
-	bool websocket; /* Upgrade lists it */
-	bool empty_path; /* absolute-form that ends behind the authority, or goes on with '?' */
-};
+#include "http/h1/section.h"
 
 uint32_t h1_count_max(const struct http_limits *lim)
 {
 	return lim->header_count ? MIN(lim->header_count, H1_FIELDS_MAX) : H1_FIELDS_MAX;
 }
 
-static enum h1_result bad(struct cursor *c, enum reason why)
-{
-	c->why = why;
-	return H1_BAD;
-}
-
-static enum h1_result take_crlf(struct cursor *c, enum reason otherwise)
-{
-	if (c->p == c->end)
-		return H1_PARTIAL;
-	if (*c->p != '\r')
-		return bad(c, otherwise);
-	if (c->p + 1 == c->end)
-		return H1_PARTIAL;
-	if (c->p[1] != '\n')
-		return bad(c, otherwise);
-	c->p += 2;
-	return H1_COMPLETE;
-}
-
 /* "HTTP/1.1"; *version is HTTP_NONE for a well-formed version that is not 1.x. RFC 9110 2.5: a higher minor version is
  * treated as the highest one known. */
-static enum h1_result take_version(struct cursor *c, enum reason otherwise, uint8_t *version)
+static enum h1_result take_version(struct h1_cursor *c, enum reason otherwise, uint8_t *version)
 {
 	static const char form[8] = "HTTP/d.d";
 
@@ -60,155 +23,14 @@ static enum h1_result take_version(struct cursor *c, enum reason otherwise, uint
 		if (c->p + i == c->end)
 			return H1_PARTIAL;
 		if (form[i] == 'd' ? c->p[i] < '0' || c->p[i] > '9' : c->p[i] != form[i])
-			return bad(c, otherwise);
+			return h1_bad(c, otherwise);
 	}
 	*version = c->p[5] != '1' ? HTTP_NONE : c->p[7] == '0' ? HTTP_1_0 : HTTP_1_1;
 	c->p += sizeof(form);
 	return H1_COMPLETE;
 }
 
-/* -- fields -- */
-
-static enum h1_result take_field(struct cursor *c, struct field *f, enum reason otherwise)
-{
-	char *name = c->p, *colon = h1_find_colon(name, c->end), *value, *end;
-
-	if (colon == c->end)
-		return h1_skip(name, c->end, H1_TOKEN) == c->end ? H1_PARTIAL : bad(c, otherwise);
-	if (colon - name > UINT16_MAX)
-		return bad(c, otherwise);
-	f->name = name;
-	f->name_len = (uint16_t)(colon - name);
-	f->id = (uint8_t)field_id_of(field_name(f));
-	/* The names that are known consist of token characters. */
-	if (f->id == FIELD_OTHER && !h1_all(field_name(f), H1_TOKEN))
-		return bad(c, otherwise);
-	value = colon + 1;
-	while (value < c->end && (*value == ' ' || *value == '\t'))
-		value++;
-	end = h1_skip_value(value, c->end);
-	c->p = end;
-	if (end == c->end)
-		return H1_PARTIAL;
-	while (end > value && (end[-1] == ' ' || end[-1] == '\t'))
-		end--;
-	f->raw = end == c->p && value == colon + 2 && colon[1] == ' ';
-	f->value = value;
-	f->value_len = (uint32_t)(end - value);
-	return take_crlf(c, otherwise);
-}
-
-/* RFC 9110 7.6.1. Elements that are no tokens cannot name a field and are passed over. */
-static enum h1_result note_connection(
-	struct cursor *c, struct facts *k, struct str list, enum reason otherwise)
-{
-	struct str e;
-
-	while (str_next_element(&list, &e)) {
-		if (str_case_eq(e, STR("close")))
-			k->close = true;
-		else if (str_case_eq(e, STR("keep-alive")))
-			k->keep = true;
-		else if (str_case_eq(e, STR("upgrade")))
-			k->upgrade = true;
-		else if (field_id_of(e) != FIELD_OTHER || !h1_all(e, H1_TOKEN))
-			continue; /* what field.def knows is hop-by-hop already, or end-to-end whatever a peer says */
-		else if (k->named_n == NAMED_MAX)
-			return bad(c, otherwise);
-		else
-			k->named[k->named_n++] = e;
-	}
-	return H1_COMPLETE;
-}
-
-static void note_list(struct str list, struct str wanted, bool *found)
-{
-	struct str e;
-
-	while (str_next_element(&list, &e))
-		if (str_case_eq(e, wanted))
-			*found = true;
-}
-
-static void note(struct str *last, uint8_t *count, struct str value)
-{
-	*last = value;
-	*count = (uint8_t)MIN(2, *count + 1);
-}
-
-/* Takes f out of the fields if it has a canonical form elsewhere. *keep: it stays. */
-static enum h1_result sort_field(struct cursor *c, struct head *h, struct facts *k, const struct field *f,
-	enum reason otherwise, bool *keep)
-{
-	struct str value = field_value(f);
-
-	*keep = false;
-	switch (f->id) {
-	case FIELD_CONNECTION:
-		return note_connection(c, k, value, otherwise);
-	case FIELD_CONTENT_LENGTH:
-		note(&k->length, &k->lengths, value);
-		break;
-	case FIELD_TRANSFER_ENCODING:
-		note(&k->coding, &k->codings, value);
-		break;
-	case FIELD_HOST:
-		note(&k->host, &k->hosts, value);
-		break;
-	case FIELD_SEC_WEBSOCKET_KEY:
-		note(&k->key, &k->keys, value);
-		break;
-	case FIELD_SEC_WEBSOCKET_ACCEPT:
-		note(&k->accept, &k->accepts, value);
-		break;
-	case FIELD_TE:
-		note_list(value, STR("trailers"), &h->te_trailers);
-		break;
-	case FIELD_UPGRADE:
-		note_list(value, STR("websocket"), &k->websocket);
-		break;
-	case FIELD_EXPECT:
-		if (str_case_eq(value, STR("100-continue")))
-			h->expect_continue = true;
-		else
-			*keep = true;
-		break;
-	default:
-		*keep = !(field_rows[f->id].flags & FIELD_HOP);
-	}
-	return H1_COMPLETE;
-}
-
-/* All fields and the empty line behind them. k NULL: trailers, of which only those that may be there are kept. */
-static enum h1_result take_fields(struct cursor *c, struct head *h, struct facts *k,
-	const struct http_limits *lim, enum reason otherwise, enum reason too_many)
-{
-	uint32_t lines = 0, lines_max = h1_count_max(lim);
-	struct fields *fs = &h->fields;
-
-	for (;;) {
-		struct field *f = &fs->v[fs->n];
-		enum h1_result r;
-		bool keep;
-
-		if (c->p == c->end)
-			return H1_PARTIAL;
-		if (*c->p == '\r')
-			return take_crlf(c, otherwise);
-		if (fs->n == fs->cap || ++lines > lines_max)
-			return bad(c, too_many);
-		r = take_field(c, f, otherwise);
-		if (r != H1_COMPLETE)
-			return r;
-		if (!k)
-			keep = !(field_rows[f->id].flags & FIELD_NO_TRAILER);
-		else if (sort_field(c, h, k, f, otherwise, &keep) != H1_COMPLETE)
-			return H1_BAD;
-		fs->n = (uint16_t)(fs->n + keep);
-	}
-}
-
-static void drop_named(struct fields *fs, const struct facts *k)
+static void drop_named(struct fields *fs, const struct h1_facts *k)
 {
 	for (unsigned i = 0; i < k->named_n; i++)
 		fields_remove_name(fs, k->named[i]);
@@ -237,21 +59,21 @@ static enum coding coding_of(struct str list)
 }
 
 /* RFC 9112 6.2; a length beyond 63 bits would overflow in somebody's parser. */
-static bool length_of(const struct facts *k, uint64_t *length)
+static bool length_of(const struct h1_facts *k, uint64_t *length)
 {
 	return k->lengths == 1 && str_to_u64(k->length, length) && *length <= INT64_MAX;
 }
 
 /* -- requests -- */
 
-static enum h1_result take_request_line(struct cursor *c, struct h1_message *m)
+static enum h1_result take_request_line(struct h1_cursor *c, struct h1_message *m)
 {
 	struct head *h = &m->head;
 	char *from;
 	enum h1_result r;
 
 	if (c->p < c->end && *c->p == '\r') {
-		r = take_crlf(c, REASON_CLIENT_BAD_REQUEST);
+		r = h1_take_crlf(c, REASON_CLIENT_BAD_REQUEST);
 		if (r != H1_COMPLETE)
 			return r;
 	}
@@ -260,7 +82,7 @@ static enum h1_result take_request_line(struct cursor *c, struct h1_message *m)
 	if (c->p == c->end)
 		return H1_PARTIAL;
 	if (c->p == from || *c->p != ' ')
-		return bad(c, REASON_CLIENT_BAD_REQUEST);
+		return h1_bad(c, REASON_CLIENT_BAD_REQUEST);
 	h->method = (struct str){from, (size_t)(c->p - from)};
 	h->method_id = (uint8_t)method_of(h->method);
 	from = ++c->p;
@@ -268,43 +90,43 @@ static enum h1_result take_request_line(struct cursor *c, struct h1_message *m)
 	if (c->p == c->end)
 		return H1_PARTIAL;
 	if (c->p == from || *c->p == '\r' || *c->p == '\n')
-		return bad(c, REASON_CLIENT_BAD_REQUEST); /* no version: HTTP/0.9 */
+		return h1_bad(c, REASON_CLIENT_BAD_REQUEST); /* no version: HTTP/0.9 */
 	if (*c->p != ' ')
-		return bad(c, REASON_CLIENT_BAD_PATH);
+		return h1_bad(c, REASON_CLIENT_BAD_PATH);
 	h->path = (struct str){from, (size_t)(c->p - from)};
 	c->p++;
 	r = take_version(c, REASON_CLIENT_BAD_REQUEST, &h->version);
 	if (r == H1_COMPLETE)
-		r = take_crlf(c, REASON_CLIENT_BAD_REQUEST);
+		r = h1_take_crlf(c, REASON_CLIENT_BAD_REQUEST);
 	if (r == H1_COMPLETE && h->version == HTTP_NONE)
-		r = bad(c, REASON_CLIENT_BAD_VERSION);
+		r = h1_bad(c, REASON_CLIENT_BAD_VERSION);
 	return r;
 }
 
 /* RFC 9112 3.2: origin-form, "*" for OPTIONS, absolute-form. */
-static enum h1_result sort_target(struct cursor *c, struct head *h, struct facts *k)
+static enum h1_result sort_target(struct h1_cursor *c, struct head *h, struct h1_facts *k)
 {
 	struct str t = h->path, rest;
 	size_t scheme;
 
 	if (h->method_id == METHOD_CONNECT)
-		return bad(c, REASON_CLIENT_CONNECT);
+		return h1_bad(c, REASON_CLIENT_CONNECT);
 	if (t.p[0] == '/')
 		return H1_COMPLETE;
 	if (t.n == 1 && t.p[0] == '*')
-		return h->method_id == METHOD_OPTIONS ? H1_COMPLETE : bad(c, REASON_CLIENT_BAD_PATH);
+		return h->method_id == METHOD_OPTIONS ? H1_COMPLETE : h1_bad(c, REASON_CLIENT_BAD_PATH);
 	if (str_case_eq(str_head(t, 7), STR("http://")))
 		scheme = 7;
 	else if (str_case_eq(str_head(t, 8), STR("https://")))
 		scheme = 8;
 	else
-		return bad(c, REASON_CLIENT_BAD_PATH);
+		return h1_bad(c, REASON_CLIENT_BAD_PATH);
 	rest = str_skip(t, scheme);
 	for (t.n = 0; t.n < rest.n && rest.p[t.n] != '/' && rest.p[t.n] != '?'; t.n++)
 		;
 	k->uri_authority = (struct str){rest.p, t.n};
 	if (!authority_is_valid(k->uri_authority))
-		return bad(c, REASON_CLIENT_BAD_HOST);
+		return h1_bad(c, REASON_CLIENT_BAD_HOST);
 	h->path = str_skip(rest, t.n);
 	k->empty_path = h->path.n == 0 || h->path.p[0] == '?';
 	return H1_COMPLETE;
@@ -312,7 +134,7 @@ static enum h1_result sort_target(struct cursor *c, struct head *h, struct facts
 
 /* Puts the host in lower case where it lies, and a '/' before a query that has no path: the authority moves one byte to the left for
  * it, over a byte of "://". Only done to a complete head, which nobody parses again. */
-static void settle_target(struct head *h, const struct facts *k)
+static void settle_target(struct head *h, const struct h1_facts *k)
 {
 	struct str a = k->uri_authority.n ? k->uri_authority : k->host;
 	char *p = (char *)(uintptr_t)a.p;
@@ -329,27 +151,27 @@ static void settle_target(struct head *h, const struct facts *k)
 	h->authority = (struct str){p, a.n};
 }
 
-static enum h1_result request_framing(struct cursor *c, struct h1_message *m, const struct facts *k)
+static enum h1_result request_framing(struct h1_cursor *c, struct h1_message *m, const struct h1_facts *k)
 {
 	struct head *h = &m->head;
 
 	if (k->codings) {
 		/* RFC 9112 6.1, 6.3: two lengths, or a coding that HTTP/1.0 does not have, are how requests are smuggled. */
 		if (k->lengths || k->codings > 1 || h->version == HTTP_1_0)
-			return bad(c, REASON_CLIENT_BAD_FRAMING);
+			return h1_bad(c, REASON_CLIENT_BAD_FRAMING);
 		switch (coding_of(k->coding)) {
 		case CODING_CHUNKED:
 			m->chunked = true;
 			h->body = BODY_STREAM;
 			break;
 		case CODING_UNKNOWN_BEFORE_CHUNKED:
-			return bad(c, REASON_CLIENT_BAD_CODING);
+			return h1_bad(c, REASON_CLIENT_BAD_CODING);
 		case CODING_UNCLEAR:
-			return bad(c, REASON_CLIENT_BAD_FRAMING);
+			return h1_bad(c, REASON_CLIENT_BAD_FRAMING);
 		}
 	} else if (k->lengths) {
 		if (!length_of(k, &h->length))
-			return bad(c, REASON_CLIENT_BAD_FRAMING);
+			return h1_bad(c, REASON_CLIENT_BAD_FRAMING);
 		h->has_length = true;
 		h->body = h->length ? BODY_LENGTH : BODY_NONE;
 	}
@@ -372,7 +194,7 @@ static bool websocket_key_is_valid(struct str key)
 }
 
 /* A WebSocket handshake becomes extended CONNECT (RFC 8441). Other upgrades, and one that carries a body, are plain requests. */
-static enum h1_result request_upgrade(struct cursor *c, struct h1_message *m, const struct facts *k)
+static enum h1_result request_upgrade(struct h1_cursor *c, struct h1_message *m, const struct h1_facts *k)
 {
 	struct head *h = &m->head;
 
@@ -380,7 +202,7 @@ static enum h1_result request_upgrade(struct cursor *c, struct h1_message *m, co
 		h->body != BODY_NONE)
 		return H1_COMPLETE;
 	if (k->keys != 1 || !websocket_key_is_valid(k->key))
-		return bad(c, REASON_CLIENT_BAD_UPGRADE);
+		return h1_bad(c, REASON_CLIENT_BAD_UPGRADE);
 	m->websocket_key = k->key;
 	h->method = STR("CONNECT");
 	h->method_id = METHOD_CONNECT;
@@ -390,22 +212,22 @@ static enum h1_result request_upgrade(struct cursor *c, struct h1_message *m, co
 	return H1_COMPLETE;
 }
 
-static enum h1_result parse_request(struct cursor *c, struct h1_message *m, const struct http_limits *lim)
+static enum h1_result parse_request(struct h1_cursor *c, struct h1_message *m, const struct http_limits *lim)
 {
 	struct head *h = &m->head;
-	struct facts k = {0};
+	struct h1_facts k = {0};
 	enum h1_result r = take_request_line(c, m);
 
 	h->scheme = lim->tls ? STR("https") : STR("http");
 	if (r == H1_COMPLETE)
 		r = sort_target(c, h, &k);
 	if (r == H1_COMPLETE)
-		r = take_fields(c, h, &k, lim, REASON_CLIENT_BAD_HEADER, REASON_CLIENT_HEADERS_TOO_LARGE);
+		r = h1_take_fields(c, h, &k, lim, REASON_CLIENT_BAD_HEADER, REASON_CLIENT_HEADERS_TOO_LARGE);
 	if (r != H1_COMPLETE)
 		return r;
 	/* RFC 9112 3.2: one Host, also when the URI names the authority and wins. HTTP/1.0 without one could not be routed. */
 	if (k.hosts != 1 || !authority_is_valid(k.host))
-		return bad(c, REASON_CLIENT_BAD_HOST);
+		return h1_bad(c, REASON_CLIENT_BAD_HOST);
 	settle_target(h, &k);
 	drop_named(&h->fields, &k);
 	r = request_framing(c, m, &k);
@@ -417,7 +239,7 @@ static enum h1_result parse_request(struct cursor *c, struct h1_message *m, cons
 
 /* -- responses -- */
 
-static enum h1_result take_status_line(struct cursor *c, struct h1_message *m)
+static enum h1_result take_status_line(struct h1_cursor *c, struct h1_message *m)
 {
 	struct head *h = &m->head;
 	enum h1_result r = take_version(c, REASON_UPSTREAM_BAD_RESPONSE, &h->version);
@@ -425,26 +247,26 @@ static enum h1_result take_status_line(struct cursor *c, struct h1_message *m)
 	if (r != H1_COMPLETE)
 		return r;
 	if (h->version == HTTP_NONE)
-		return bad(c, REASON_UPSTREAM_BAD_RESPONSE);
+		return h1_bad(c, REASON_UPSTREAM_BAD_RESPONSE);
 	for (int i = 0; i < 4; i++, c->p++) {
 		if (c->p == c->end)
 			return H1_PARTIAL;
 		if (i == 0 ? *c->p != ' ' : *c->p < '0' || *c->p > '9')
-			return bad(c, REASON_UPSTREAM_BAD_RESPONSE);
+			return h1_bad(c, REASON_UPSTREAM_BAD_RESPONSE);
 		if (i > 0)
 			h->status = (uint16_t)(h->status * 10 + (*c->p - '0'));
 	}
 	if (h->status < 100 || h->status > 599)
-		return bad(c, REASON_UPSTREAM_BAD_RESPONSE);
+		return h1_bad(c, REASON_UPSTREAM_BAD_RESPONSE);
 	/* The reason phrase is not passed on; some servers leave out its space too. */
 	if (c->p < c->end && *c->p == ' ')
 		c->p = h1_skip_value(c->p, c->end);
-	return take_crlf(c, REASON_UPSTREAM_BAD_RESPONSE);
+	return h1_take_crlf(c, REASON_UPSTREAM_BAD_RESPONSE);
 }
 
 /* RFC 9112 6.3 */
 static enum h1_result response_framing(
-	struct cursor *c, struct h1_message *m, const struct facts *k, const struct h1_asked *asked)
+	struct h1_cursor *c, struct h1_message *m, const struct h1_facts *k, const struct h1_asked *asked)
 {
 	struct head *h = &m->head;
 	bool empty =
@@ -452,7 +274,7 @@ static enum h1_result response_framing(
 
 	if (k->lengths) {
 		if (!length_of(k, &h->length))
-			return bad(c, REASON_UPSTREAM_BAD_FRAMING);
+			return h1_bad(c, REASON_UPSTREAM_BAD_FRAMING);
 		h->has_length = !k->codings && h->status >= 200 && h->status != 204;
 	}
 	if (k->codings) {
@@ -462,7 +284,7 @@ static enum h1_result response_framing(
 		if (empty)
 			return H1_COMPLETE;
 		if (k->codings > 1 || h->version == HTTP_1_0 || coding_of(k->coding) != CODING_CHUNKED)
-			return bad(c, REASON_UPSTREAM_BAD_FRAMING);
+			return h1_bad(c, REASON_UPSTREAM_BAD_FRAMING);
 		m->chunked = true;
 		h->body = BODY_STREAM;
 	} else if (empty) {
@@ -479,15 +301,15 @@ static enum h1_result response_framing(
 	return H1_COMPLETE;
 }
 
-static enum h1_result parse_response(
-	struct cursor *c, struct h1_message *m, const struct http_limits *lim, const struct h1_asked *asked)
+static enum h1_result parse_response(struct h1_cursor *c, struct h1_message *m, const struct http_limits *lim,
+	const struct h1_asked *asked)
 {
 	struct head *h = &m->head;
-	struct facts k = {0};
+	struct h1_facts k = {0};
 	enum h1_result r = take_status_line(c, m);
 
 	if (r == H1_COMPLETE)
-		r = take_fields(
+		r = h1_take_fields(
 			c, h, &k, lim, REASON_UPSTREAM_BAD_RESPONSE, REASON_UPSTREAM_HEADERS_TOO_LARGE);
 	if (r != H1_COMPLETE)
 		return r;
@@ -497,7 +319,7 @@ static enum h1_result parse_response(
 	if (h->status != 101)
 		return response_framing(c, m, &k, asked);
 	if (!asked->tunnel || h->version != HTTP_1_1 || !k.upgrade || !k.websocket || k.accepts != 1)
-		return bad(c, REASON_UPSTREAM_BAD_UPGRADE);
+		return h1_bad(c, REASON_UPSTREAM_BAD_UPGRADE);
 	m->websocket_accept = k.accept;
 	h->status = 200;
 	h->body = BODY_TUNNEL;
@@ -532,16 +354,16 @@ static bool worth_parsing(struct h1_progress *g, const char *p, size_t n)
 	return worth;
 }
 
-static void begin(struct h1_message *m, struct cursor *c, char *p, size_t n)
+static void begin(struct h1_message *m, struct h1_cursor *c, char *p, size_t n)
 {
 	struct fields fs = {m->head.fields.v, 0, m->head.fields.cap};
 
 	*m = (struct h1_message){.head.fields = fs};
-	*c = (struct cursor){p, p + n, REASON_NONE};
+	*c = (struct h1_cursor){p, p + n, REASON_NONE};
 }
 
 /* Closes a parse: the size limit, and what the caller is told. */
-static enum h1_result finish(struct h1_message *m, const struct cursor *c, enum h1_result r, char *p,
+static enum h1_result finish(struct h1_message *m, const struct h1_cursor *c, enum h1_result r, char *p,
 	size_t n, const struct http_limits *lim, enum reason too_large)
 {
 	m->why = c->why;
@@ -556,7 +378,7 @@ static enum h1_result finish(struct h1_message *m, const struct cursor *c, enum 
 enum h1_result h1_parse_request(
 	struct h1_message *m, struct h1_progress *g, char *p, size_t n, const struct http_limits *lim)
 {
-	struct cursor c;
+	struct h1_cursor c;
 	enum h1_result r = H1_PARTIAL;
 	const char *lf;
 
@@ -576,7 +398,7 @@ enum h1_result h1_parse_request(
 enum h1_result h1_parse_response(struct h1_message *m, struct h1_progress *g, char *p, size_t n,
 	const struct http_limits *lim, const struct h1_asked *asked)
 {
-	struct cursor c;
+	struct h1_cursor c;
 
 	if (!worth_parsing(g, p, n) && n < bytes_max(lim))
 		return H1_PARTIAL;
@@ -587,12 +409,12 @@ enum h1_result h1_parse_response(struct h1_message *m, struct h1_progress *g, ch
 enum h1_result h1_parse_trailers(
 	struct h1_message *m, struct h1_progress *g, char *p, size_t n, const struct http_limits *lim)
 {
-	struct cursor c;
+	struct h1_cursor c;
 	enum h1_result r;
 
 	if (!worth_parsing(g, p, n) && n < bytes_max(lim))
 		return H1_PARTIAL;
 	begin(m, &c, p, n);
-	r = take_fields(&c, &m->head, NULL, lim, REASON_CLIENT_BAD_CHUNK, REASON_CLIENT_HEADERS_TOO_LARGE);
+	r = h1_take_fields(&c, &m->head, NULL, lim, REASON_CLIENT_BAD_CHUNK, REASON_CLIENT_HEADERS_TOO_LARGE);
 	return finish(m, &c, r, p, n, lim, REASON_CLIENT_HEADERS_TOO_LARGE);
 }

@@ -390,8 +390,10 @@ static bool step(struct h1_conn *c)
 
 void h1_receive(struct h1_conn *c)
 {
+	c->receiving = true;
 	while (step(c))
 		;
+	c->receiving = false;
 	if (c->fresh) {
 		c->fresh = false;
 		chain_settle(h1_mem(c), &c->in);

@@ -21,8 +21,6 @@ static void count_sent(struct h1_conn *c)
 	s->queued = left;
 	if (chain_empty(&c->out) && s->tx == TX_DONE)
 		s->base.sent_all = true;
-	if (s->sent || (s->base.sent_all && !s->sent_told))
-		h1_wake(c);
 }
 
 static void all_written(struct h1_conn *c)
@@ -196,8 +194,9 @@ void h1_credit(struct stream *stream, size_t n)
 	if (s->told || c->state != H1_OPEN)
 		return;
 	s->credit += n;
-	if (!chain_empty(&c->in) || c->base.transport->readable || c->eof || c->base.transport->peer_closed ||
-		c->base.limits->body_ms)
+	/* From below h1_receive() it is seen when that goes on. */
+	if (!c->receiving && (!chain_empty(&c->in) || c->base.transport->readable || c->eof ||
+				     c->base.transport->peer_closed || c->base.limits->body_ms))
 		h1_wake(c);
 }
 

@@ -2,23 +2,25 @@
 #include "base/obj.h"
 #include "http/h1/chars.h"
 
-/* Room for the status line and every line that is not a field. */
-#define LINES_MAX 512
+/* Of an average field, and of the lines that are none: what is larger goes on in another block. */
+#define FIELD_GUESS 48
+#define LINES_GUESS 256
 
-/* Writes into the end of a chain: one reservation that is normally large enough for all of it. */
+/* Writes into the end of a chain: into one block, which nearly always has room for all of it. */
 struct sink {
 	struct mem *mem;
 	struct chain *out;
 	char *from, *at, *end;
 };
 
+/* n is a guess: all that the block has is used. */
 static void sink_open(struct sink *s, struct mem *m, struct chain *out, size_t n)
 {
 	n = MIN(n, mem_block_max());
 	s->mem = m;
 	s->out = out;
 	s->from = s->at = chain_reserve(m, out, n);
-	s->end = s->at + n;
+	s->end = out->last->block->data + out->last->block->size;
 }
 
 static void sink_close(struct sink *s)
@@ -26,12 +28,12 @@ static void sink_close(struct sink *s)
 	chain_commit(s->mem, s->out, (size_t)(s->at - s->from));
 }
 
-/* A head larger than any block: goes on in further ones. */
+/* A head larger than was guessed, or than any block: goes on in further ones. */
 static void put_beyond(struct sink *s, const char *p, size_t n)
 {
 	sink_close(s);
 	chain_add_copy(s->mem, s->out, p, n);
-	sink_open(s, s->mem, s->out, LINES_MAX);
+	sink_open(s, s->mem, s->out, LINES_GUESS);
 }
 
 /* Inline, so that a literal is two or three stores: called, a head's lines cost 1,100 instructions. */
@@ -64,13 +66,9 @@ static void put_number(struct sink *s, uint64_t v)
 	put(s, digits + at, sizeof(digits) - at);
 }
 
-static size_t fields_size(const struct fields *fs)
+static size_t fields_guess(const struct fields *fs)
 {
-	size_t n = 0;
-
-	for (unsigned i = 0; i < fs->n; i++)
-		n += (size_t)fs->v[i].name_len + fs->v[i].value_len + 4;
-	return n;
+	return fs->n * (size_t)FIELD_GUESS + LINES_GUESS;
 }
 
 /* Fields of other origin than an HTTP/1 line: from HTTP/2, or made here. What frames a message is written from the head's members
@@ -132,9 +130,9 @@ bool h1_write_request(struct mem *m, struct chain *out, const struct head *h, co
 {
 	struct sink s;
 
-	if (!h1_all(h->method, H1_TOKEN) || !h1_all(h->path, H1_TARGET) || !h1_all(h->authority, H1_TARGET))
+	if (!h1_all(h->method, H1_TOKEN) || !h1_is_target(h->path) || !h1_is_target(h->authority))
 		return false;
-	sink_open(&s, m, out, h->method.n + h->path.n + h->authority.n + fields_size(&h->fields) + LINES_MAX);
+	sink_open(&s, m, out, h->method.n + h->path.n + h->authority.n + fields_guess(&h->fields));
 	if (l->websocket.n)
 		PUT(&s, "GET");
 	else
@@ -171,7 +169,7 @@ void h1_write_response(struct mem *m, struct chain *out, const struct head *h, c
 	struct sink s;
 
 	MUST(status >= 100 && status <= 999);
-	sink_open(&s, m, out, fields_size(&h->fields) + LINES_MAX);
+	sink_open(&s, m, out, fields_guess(&h->fields));
 	PUT(&s, "HTTP/1.1 ");
 	put(&s, digits, sizeof(digits));
 	put_str(&s, status_phrase(status));
@@ -213,7 +211,7 @@ void h1_write_last_chunk(struct mem *m, struct chain *out, const struct fields *
 		chain_add_static(m, out, STR("0\r\n\r\n"));
 		return;
 	}
-	sink_open(&s, m, out, fields_size(trailers) + LINES_MAX);
+	sink_open(&s, m, out, fields_guess(trailers));
 	PUT(&s, "0\r\n");
 	put_fields(&s, trailers);
 	PUT(&s, "\r\n");

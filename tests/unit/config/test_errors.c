@@ -1,4 +1,5 @@
 /* Every kind of mistake, with its message to the letter. */
+#include "base/obj.h"
 #include "conf_text.h"
 
 static void unknown_keys_get_the_nearest_one_suggested(void **state)
@@ -169,6 +170,25 @@ static void listeners_must_make_sense(void **state)
 		"c.yaml:1:13: the name of a listener must be up to 63 letters, digits, '.', '_' and '-', "
 		"beginning with a letter "
 		"or digit, not \"a b\"\n");
+}
+
+static void judges_are_told_by_scheme_host_and_port_alone(void **state)
+{
+	static const char *const wrong[] = {"http://judge/verdicts", "http://judge/", "ftp://judge", "judge",
+		"http://", "http://somebody@judge", "http://judge?x", "http://a b"};
+	char text[256], says_so[256];
+
+	(void)state;
+	says(LISTEN "admin: {judges: [\"http://judge:8080\", \"https://judge.internal\"]}\n", "");
+	for (size_t i = 0; i < COUNT_OF(wrong); i++) {
+		snprintf(text, sizeof(text), LISTEN "admin: {judges: [\"%s\"]}\n", wrong[i]);
+		snprintf(says_so, sizeof(says_so),
+			"c.yaml:2:18: an element of \"judges\" must be a URL without a path, such as "
+			"http://judge.internal:8080, not "
+			"\"%s\"\n",
+			wrong[i]);
+		says(text, says_so);
+	}
 }
 
 static void admin_stays_at_home_without_tls_and_tokens(void **state)
@@ -372,6 +392,7 @@ int main(void)
 		cmocka_unit_test(words_of_a_set_are_listed_and_the_nearest_is_suggested),
 		cmocka_unit_test(addresses_are_numbers_unless_they_say_dns),
 		cmocka_unit_test(listeners_must_make_sense),
+		cmocka_unit_test(judges_are_told_by_scheme_host_and_port_alone),
 		cmocka_unit_test(admin_stays_at_home_without_tls_and_tokens),
 		cmocka_unit_test(a_cookie_secret_is_long_enough_and_is_not_told),
 		cmocka_unit_test(a_host_of_a_pool_is_the_tenants_and_stands_for_it_alone),

@@ -167,6 +167,71 @@ static void later_checks_report_at_a_place_too(void **state)
 	loaded_free(&l);
 }
 
+#define TENANT "  acme: {hosts: acme.test}\n"
+
+/* Whether tenants were left out is told by how many there are. */
+static void root_has(const char *text, uint32_t tenants, uint32_t workers)
+{
+	struct loaded l;
+
+	put("root.yaml", text);
+	l.conf = conf_load_root("root.yaml", &l.report);
+	l.said = conf_report_text(&l.report);
+	assert_string_equal(l.said, "");
+	assert_non_null(l.conf);
+	assert_int_equal(l.conf->tenant_n, tenants);
+	assert_int_equal(l.conf->workers, workers);
+	assert_int_equal(l.conf->listener_n, 1);
+	loaded_free(&l);
+}
+
+static void the_root_alone_is_read_where_tenants_come_last(void **state)
+{
+	(void)state;
+	root_has(LISTEN "workers: 3\ntenants:\n" TENANT, 0, 3);
+	root_has(LISTEN "workers: 3\ntenants:\n\n# all of them\n" TENANT "    # and none\n\n", 0, 3);
+	root_has(LISTEN "workers: 3\ntenants:\n  acme: {hosts: acme.test}", 0, 3);
+	/* What is wrong with them, or with files that hold only tenants, is for others to find. */
+	root_has(LISTEN "workers: 3\ninclude: [none.yaml]\ntenants:\n  acme: {hots: acme.test}\n", 0, 3);
+	root_has(LISTEN "workers: 3\ntenants:\n  acme: \"\n", 0, 3);
+}
+
+static void the_whole_is_read_where_the_root_may_go_on(void **state)
+{
+	(void)state;
+	root_has("tenants:\n" TENANT LISTEN "workers: 3\n", 1, 3);
+	root_has(LISTEN "tenants:\n" TENANT "workers: 3\n", 1, 3);
+	root_has(LISTEN "tenants:\n" TENANT "\"workers\": 3\n", 1, 3);
+	root_has(LISTEN "tenants:\n" TENANT "? workers\n: 3\n", 1, 3);
+	root_has(LISTEN "tenants: {acme: {hosts: acme.test}}\nworkers: 3\n", 1, 3);
+	root_has("{listeners: {http: {address: \"127.0.0.1:8080\"}},\ntenants:\n {acme: {hosts: acme.test}}, "
+		 "workers: 3}\n",
+		1, 3);
+	/* Breaks of lines that are none to C: carriage return, NEL, LS. */
+	root_has(LISTEN "tenants:\n" TENANT "  \rworkers: 3\n", 1, 3);
+	root_has(LISTEN "tenants:\n" TENANT "  \xc2\x85workers: 3\n", 1, 3);
+	root_has(LISTEN "tenants:\n" TENANT "  \xe2\x80\xa8workers: 3\n", 1, 3);
+	/* The line stands in a text. */
+	root_has("zone: 'a\ntenants:\n b'\n" LISTEN "workers: 3\n", 0, 3);
+	root_has("zone: 'a\ntenants:\n b'\nworkers: 3\n" LISTEN "tenants:\n" TENANT, 1, 3);
+}
+
+static void errors_of_the_root_are_told_with_all_others(void **state)
+{
+	struct conf_report report;
+	char *said;
+
+	(void)state;
+	put("root.yaml", LISTEN "worker: 3\ntenants:\n  acme: {hots: acme.test}\n");
+	assert_null(conf_load_root("root.yaml", &report));
+	said = conf_report_text(&report);
+	assert_int_equal(report.errors, 3);
+	assert_non_null(strstr(said, "root.yaml:2:1: "));
+	assert_non_null(strstr(said, "root.yaml:4:10: ")); /* and hosts are missing */
+	free(said);
+	conf_report_free(&report);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -177,6 +242,9 @@ int main(void)
 		cmocka_unit_test(includes_are_relative_to_the_main_file),
 		cmocka_unit_test(paths_are_relative_to_the_file_that_they_are_written_in),
 		cmocka_unit_test(later_checks_report_at_a_place_too),
+		cmocka_unit_test(the_root_alone_is_read_where_tenants_come_last),
+		cmocka_unit_test(the_whole_is_read_where_the_root_may_go_on),
+		cmocka_unit_test(errors_of_the_root_are_told_with_all_others),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

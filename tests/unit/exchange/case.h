@@ -81,11 +81,14 @@ static inline bool case_resets(const struct test_case *c)
 static inline void stage_listen(struct stage *st, char *address, size_t n)
 {
 	struct sockaddr_un un = {.sun_family = AF_UNIX};
-	unsigned port;
+	struct sockaddr_in at;
+	struct addr addr;
+	char text[ADDR_TEXT_MAX];
 
 	if (case_resets(st->c)) {
-		st->listener = house_listen(&port);
-		snprintf(address, n, "127.0.0.1:%u", port);
+		st->listener = house_listen(&at);
+		addr_from_sockaddr(&addr, (struct sockaddr *)&at, sizeof(at));
+		snprintf(address, n, "%s", addr_text(&addr, text).p);
 		return;
 	}
 	snprintf(st->path, sizeof(st->path), "%s/origin.sock", st->tls->dir);

@@ -78,18 +78,19 @@ static inline void house_small_buffers(int fd)
 	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
 }
 
-/* Listens on a port of the kernel's choice. */
-static inline int house_listen(unsigned *port)
+/* Listens on a port of the kernel's choice, at a loopback address of this process alone: on 127.0.0.1 somebody may still ask for
+ * whoever had the port before. */
+static inline int house_listen(struct sockaddr_in *at)
 {
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
-	socklen_t n = sizeof(a);
+	socklen_t n = sizeof(*at);
 
-	MUST(fd >= 0 && bind(fd, (struct sockaddr *)&a, n) == 0 &&
-		getsockname(fd, (struct sockaddr *)&a, &n) == 0);
+	*at = (struct sockaddr_in){
+		.sin_family = AF_INET, .sin_addr = {htonl(0x7f400000u | ((uint32_t)getpid() & 0x3fffff))}};
+	MUST(fd >= 0 && bind(fd, (struct sockaddr *)at, n) == 0 &&
+		getsockname(fd, (struct sockaddr *)at, &n) == 0);
 	house_small_buffers(fd);
 	MUST(listen(fd, 16) == 0);
-	*port = ntohs(a.sin_port);
 	return fd;
 }
 
@@ -105,11 +106,8 @@ static inline int house_accept(int listener)
 
 static inline void house_tcp_pair(int fds[2])
 {
-	unsigned port;
-	int listener = house_listen(&port), on = 1;
-	struct sockaddr_in to = {.sin_family = AF_INET,
-		.sin_port = htons((uint16_t)port),
-		.sin_addr = {htonl(INADDR_LOOPBACK)}};
+	struct sockaddr_in to;
+	int listener = house_listen(&to), on = 1;
 	struct pollfd ready = {.fd = listener, .events = POLLIN};
 
 	fds[0] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -170,8 +168,8 @@ static inline void house_install(struct house *h, const struct house_tls *tls)
 {
 	const struct conf *conf = h->snapshot->conf;
 	struct worker_install *order = calloc(1, sizeof(*order));
-	unsigned port;
-	int fd = house_listen(&port);
+	struct sockaddr_in at;
+	int fd = house_listen(&at);
 
 	MUST(order);
 	order->snapshot = h->snapshot;
@@ -219,7 +217,7 @@ static inline void house_init(struct house *h, const char *text, const struct ho
 		free(said);
 	}
 	assert_non_null(conf);
-	modules = module_set_build(conf, NULL, &report);
+	modules = module_set_build(conf, NULL, NULL, &report);
 	assert_int_equal(report.errors, 0);
 	conf_report_free(&report);
 	h->snapshot = snapshot_build(&conf, &(struct snapshot_parts){.generation = 7,

@@ -50,12 +50,28 @@ static void without_time_all_go_at_once(void **state)
 	assert_int_equal(hold_share(UINT32_MAX, 1), UINT32_MAX);
 }
 
+static void at_a_rate_so_many_go_whatever_the_ticks_are(void **state)
+{
+	uint64_t credit = 0;
+	uint32_t n = 0;
+
+	(void)state;
+	for (int i = 0; i < 600; i++)
+		n += hold_paced(&credit, 500, 100); /* one in two seconds, for a minute */
+	assert_int_equal(n, 30);
+	assert_int_equal(hold_paced(&credit, 1000 * 1000, 1000), 1000);
+	assert_int_equal(hold_paced(&credit, 1, 999999), 0);
+	assert_int_equal(hold_paced(&credit, 1, 1), 1);
+	assert_int_equal(hold_paced(&credit, UINT32_MAX, UINT32_MAX), UINT32_MAX);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(they_go_on_evenly_and_in_time),
 		cmocka_unit_test(few_take_no_longer_than_they_need),
 		cmocka_unit_test(without_time_all_go_at_once),
+		cmocka_unit_test(at_a_rate_so_many_go_whatever_the_ticks_are),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

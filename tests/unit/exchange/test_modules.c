@@ -382,7 +382,7 @@ static struct module_set *set_of(
 		"tenants: {acme: {hosts: [a.test], routes: [{redirect: {to: /x}, modules: {%s}}]}}\n",
 		modules);
 	*conf = conf_load_text("m.yaml", str_of(text), &report);
-	set = *conf ? module_set_build(*conf, running, &report) : NULL;
+	set = *conf ? module_set_build(*conf, running, NULL, &report) : NULL;
 	*said = conf_report_text(&report);
 	conf_report_free(&report);
 	return set;

@@ -148,8 +148,8 @@ static void a_slow_reader_bounds_what_is_held(void **state)
 	for (int i = 0; i < 20; i++)
 		pair_turn(p);
 	assert_true(p->c.out_n > 0);
-	/* One block of ciphertext at the writer, none at the reader, who never asked. */
-	assert_true(p->loop.mem.in_use <= 65536);
+	/* One block of ciphertext at the writer; at the reader, who never asked, the ticket that waits for his answer. */
+	assert_true(p->loop.mem.in_use <= 65536 + 1024);
 	p->s.paused = false;
 	end_on_event(p->s.t);
 	assert_true(PAIR_UNTIL(p, p->s.got_n == sizeof(big)));
@@ -224,6 +224,68 @@ static void closing_says_goodbye(void **state)
 	both_open(p, "shop.test");
 	transport_close(&p->s.t);
 	assert_true(PAIR_UNTIL(p, p->c.eof));
+	assert_false(p->c.dead);
+}
+
+static void the_ticket_goes_with_what_is_written_first(void **state)
+{
+	struct tls_pair *p = *state;
+	const struct tls_transport *server;
+
+	pair_open_contexts(p);
+	both_open(p, "shop.test");
+	server = (struct tls_transport *)p->s.t;
+	assert_true(server->ticket_waits);
+	assert_false(p->s.t->unsent);
+	assert_true(p->s.t->writable);
+	assert_false(SSL_SESSION_has_ticket(SSL_get_session(ssl_of(&p->c))));
+	pair_write(&p->c, "a question", 10);
+	assert_true(PAIR_UNTIL(p, p->s.got_n == 10));
+	assert_true(server->ticket_waits);
+	pair_write(&p->s, big, sizeof(big));
+	assert_false(server->ticket_waits);
+	assert_true(PAIR_UNTIL(p, p->c.got_n == sizeof(big)));
+	assert_memory_equal(p->c.got, big, sizeof(big));
+	assert_true(SSL_SESSION_has_ticket(SSL_get_session(ssl_of(&p->c))));
+}
+
+static void a_connection_of_tls_1_2_waits_for_no_answer_to_be_complete(void **state)
+{
+	struct tls_pair *p = *state;
+
+	p->max_version = TLS1_2_VERSION;
+	pair_open_contexts(p);
+	both_open(p, "shop.test");
+	assert_false(((struct tls_transport *)p->s.t)->ticket_waits);
+	assert_true(SSL_SESSION_has_ticket(SSL_get_session(ssl_of(&p->c))));
+}
+
+static void who_took_leave_and_went_hears_no_goodbye(void **state)
+{
+	struct tls_pair *p = *state;
+	char left;
+
+	pair_open_contexts(p);
+	both_open(p, "shop.test");
+	exchange(p);
+	transport_shutdown(p->c.t); /* with FIN */
+	assert_true(PAIR_UNTIL(p, p->s.eof && p->s.t->peer_closed));
+	transport_close(&p->s.t);
+	assert_int_equal(recv(p->c.t->fd, &left, 1, MSG_PEEK), 0);
+}
+
+static void who_took_leave_but_was_answered_since_hears_a_goodbye(void **state)
+{
+	struct tls_pair *p = *state;
+
+	pair_open_contexts(p);
+	both_open(p, "shop.test");
+	transport_shutdown(p->c.t);
+	assert_true(PAIR_UNTIL(p, p->s.eof && p->s.t->peer_closed));
+	pair_write(&p->s, "an answer", 9);
+	transport_close(&p->s.t);
+	assert_true(PAIR_UNTIL(p, p->c.eof));
+	assert_int_equal(p->c.got_n, 9);
 	assert_false(p->c.dead);
 }
 
@@ -463,6 +525,10 @@ int main(void)
 		T(an_aborted_connection_never_looks_complete),
 		T(what_came_before_a_failed_write_can_still_be_read),
 		T(closing_says_goodbye),
+		T(the_ticket_goes_with_what_is_written_first),
+		T(a_connection_of_tls_1_2_waits_for_no_answer_to_be_complete),
+		T(who_took_leave_and_went_hears_no_goodbye),
+		T(who_took_leave_but_was_answered_since_hears_a_goodbye),
 		T(alpn_picks_h2_where_both_have_it),
 		T(alpn_falls_back_to_http1_where_the_client_may),
 		T(alpn_without_overlap_is_an_alert),

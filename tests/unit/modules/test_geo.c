@@ -171,7 +171,7 @@ static struct module_set *set_of(
 		"tenants: {acme: {hosts: [a.test], modules: {geo: %s}, routes: [{redirect: {to: /x}}]}}\n",
 		file, tenant);
 	*conf = conf_load_text("m.yaml", str_of(text), &report);
-	set = *conf ? module_set_build(*conf, running, &report) : NULL;
+	set = *conf ? module_set_build(*conf, running, NULL, &report) : NULL;
 	*said = conf_report_text(&report);
 	conf_report_free(&report);
 	return set;
@@ -191,17 +191,17 @@ static void tenants_share_a_database_and_a_refresh_builds_only_what_changed(void
 	assert_string_equal(said, "");
 	assert_int_equal(set->n, 2);
 	assert_ptr_equal(set->places[0]->built, set->places[1]->built);
-	same = module_set_refresh(conf, set, &report);
+	same = module_set_refresh(conf, set, NULL, &report);
 	assert_true(module_set_same(same, set));
 	write_database(RECORD, 32);
-	other = module_set_refresh(conf, set, &report);
+	other = module_set_refresh(conf, set, NULL, &report);
 	assert_int_equal(report.errors, 0);
 	assert_false(module_set_same(other, set));
 	assert_ptr_equal(other->places[0]->built, other->places[1]->built);
 	module_set_unref(set);
 	module_set_unref(same);
 	assert_int_equal(truncate(file, 10), 0);
-	same = module_set_refresh(conf, other, &report);
+	same = module_set_refresh(conf, other, NULL, &report);
 	assert_int_equal(report.errors, 2);
 	assert_true(module_set_same(same, other));
 	module_set_unref(same);

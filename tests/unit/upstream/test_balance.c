@@ -168,6 +168,47 @@ static void many_workers_together_come_within_a_percent_too(void **state)
 	}
 }
 
+/* Requests that take their time, and all the same: so many under way, the oldest ends when the next one comes. */
+static void least_request_comes_within_a_percent_however_many_are_under_way(void **state)
+{
+	static const uint32_t under_way[] = {1, 2, 3, 5, 10, 25, 50, 200};
+
+	(void)state;
+	for (size_t w = 0; w < COUNT_OF(under_way); w++) {
+		struct balance_state memory = {0};
+		uint32_t got[BACKENDS] = {0}, at[200];
+
+		memset(load, 0, sizeof(load));
+		for (uint32_t i = 0; i < PICKS; i++) {
+			uint32_t *slot = &at[i % under_way[w]];
+
+			if (i >= under_way[w])
+				load[*slot]--;
+			*slot = balance_least_request.pick(&memory, next_request());
+			load[*slot]++;
+			got[*slot]++;
+		}
+		assert_by_weight(got, 5, 1, 2);
+		balance_state_free(&memory);
+	}
+}
+
+static void least_request_owes_little_to_who_was_away(void **state)
+{
+	struct balance_state memory = {0};
+	uint32_t got[BACKENDS] = {0};
+
+	(void)state;
+	down[0] = true;
+	for (int i = 0; i < 10000; i++)
+		balance_least_request.pick(&memory, next_request());
+	down[0] = false;
+	for (int i = 0; i < 1000; i++)
+		got[balance_least_request.pick(&memory, next_request())]++;
+	assert_in_range(got[0], 600, 700); /* 625, and what it was owed */
+	balance_state_free(&memory);
+}
+
 static void least_request_shuns_the_busy(void **state)
 {
 	uint32_t got[BACKENDS];
@@ -537,6 +578,9 @@ int main(void)
 			every_balancer_comes_within_a_percent_of_the_weights, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			many_workers_together_come_within_a_percent_too, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			least_request_comes_within_a_percent_however_many_are_under_way, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(least_request_owes_little_to_who_was_away, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(least_request_shuns_the_busy, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			who_is_down_is_never_picked_and_all_down_is_nobody, set_up, tear_down),

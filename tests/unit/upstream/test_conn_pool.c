@@ -1,5 +1,6 @@
 /* upstream/conn_pool.h: who gets which connection, who waits, and who is told that it was in vain. */
 #include "unit.h"
+#include <errno.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -14,10 +15,12 @@
 struct user {
 	struct conn_waiter waiter;
 	struct bench *bench;
+	struct addr name;
 	struct http_conn *conn; /* that it got */
 	struct stream *stream;
 	enum reason why; /* it was told */
 	unsigned answers;
+	bool leaves_it; /* does not use the connection that it gets */
 };
 
 struct bench {
@@ -108,7 +111,6 @@ static void use(struct user *u, struct http_conn *c)
 		.authority = STR("a.test"),
 		.path = STR("/")};
 
-	u->conn = c;
 	u->stream = conn_pool_open(u->bench->pool, c, &user_ops, u);
 	assert_non_null(u->stream);
 	stream_send_head(u->stream, &head, true);
@@ -116,7 +118,11 @@ static void use(struct user *u, struct http_conn *c)
 
 static void on_ready(struct conn_waiter *w, struct http_conn *c)
 {
-	use(CONTAINER(w, struct user, waiter), c);
+	struct user *u = CONTAINER(w, struct user, waiter);
+
+	u->conn = c;
+	if (!u->leaves_it)
+		use(u, c);
 }
 
 static void on_failed(struct conn_waiter *w, enum reason why)
@@ -139,6 +145,17 @@ static void answer(struct bench *b, unsigned n)
 	static const char text[] = "HTTP/1.1 204 No Content\r\n\r\n";
 
 	assert_int_equal(send(b->accepted[n], text, sizeof(text) - 1, MSG_NOSIGNAL), sizeof(text) - 1);
+}
+
+/* The backend sees that weir has closed the connection that it accepted as the nth. */
+static bool has_ended(struct bench *b, unsigned n)
+{
+	char request[256];
+	ssize_t got;
+
+	while ((got = recv(b->accepted[n], request, sizeof(request), MSG_DONTWAIT)) > 0)
+		;
+	return got == 0;
 }
 
 /* A user gets a connection of its own. */
@@ -301,8 +318,104 @@ static void a_backend_that_is_taken_away_lets_everybody_finish(void **state)
 	assert_int_equal(b->pool->waiting_n, 0);
 	answer(b, 1);
 	UNTIL(b, b->user[1].answers == 1);
-	loop_run_tasks(&b->loop);
+	UNTIL(b, has_ended(b, 1));
 	b->pool = NULL; /* it has freed itself with its last connection */
+}
+
+static void a_connection_that_nobody_waits_for_any_more_goes_with_its_backend(void **state)
+{
+	struct bench *b = *state;
+	struct conn_pool *p = b->pool;
+
+	assert_int_equal(wait_for_one(&b->user[0]), REASON_NONE);
+	b->user[0].leaves_it = true;
+	conn_pool_retire(&p);
+	UNTIL(b, b->accepted_n == 1 && has_ended(b, 0));
+	assert_non_null(b->user[0].conn);
+	b->pool = NULL;
+}
+
+/* From here on the backend is told who asks: each user has an address of its own. */
+static void name_users(struct bench *b)
+{
+	for (unsigned i = 0; i < USERS; i++) {
+		struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)(1000 + i))};
+
+		a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+		addr_from_sockaddr(&b->user[i].name, (struct sockaddr *)&a, sizeof(a));
+		b->user[i].waiter.client = b->user[i].waiter.client_local = &b->user[i].name;
+	}
+	b->settings.proxy_protocol = 1;
+	conn_pool_configure(b->pool, &b->settings);
+}
+
+/* Which user the PROXY header on the nth connection names; USERS: it ended before a byte was sent on it. */
+static unsigned named(struct bench *b, unsigned n)
+{
+	char text[512];
+	ssize_t got;
+	unsigned from = 0;
+
+	UNTIL(b, recv(b->accepted[n], text, 1, MSG_PEEK | MSG_DONTWAIT) >= 0 || errno != EAGAIN);
+	got = recv(b->accepted[n], text, sizeof(text) - 1, MSG_DONTWAIT);
+	if (got <= 0)
+		return USERS;
+	text[got] = '\0';
+	assert_int_equal(sscanf(text, "PROXY TCP4 127.0.0.1 127.0.0.1 %u ", &from), 1);
+	return from - 1000;
+}
+
+static void nobody_asks_in_the_name_of_another_who_waits(void **state)
+{
+	struct bench *b = *state;
+
+	name_users(b);
+	assert_int_equal(wait_for_one(&b->user[0]), REASON_NONE);
+	assert_int_equal(wait_for_one(&b->user[1]), REASON_NONE);
+	assert_int_equal(wait_for_one(&b->user[2]), REASON_NONE);
+	conn_waiter_cancel(&b->user[0].waiter);
+	UNTIL(b, b->user[1].stream && b->user[2].stream && b->accepted_n >= 2);
+	assert_null(b->user[0].conn);
+	for (unsigned n = 0, seen = 0; n < b->accepted_n; n++) {
+		unsigned who = named(b, n);
+
+		if (who == USERS) /* of the one who has left */
+			continue;
+		assert_true(who == 1 || who == 2);
+		assert_false(seen & 1u << who);
+		seen |= 1u << who;
+		/* The other end of this connection is that user's. */
+		answer(b, n);
+		UNTIL(b, b->user[who].answers == 1);
+	}
+	assert_int_equal(b->user[1].answers + b->user[2].answers, 2);
+	UNTIL(b, b->pool->conns == 0);
+}
+
+static void who_leaves_makes_room_for_another_name(void **state)
+{
+	struct bench *b = *state;
+
+	b->settings.max_conns = 1;
+	name_users(b);
+	assert_int_equal(wait_for_one(&b->user[0]), REASON_NONE);
+	assert_int_equal(wait_for_one(&b->user[1]), REASON_NONE);
+	assert_int_equal(b->pool->opening_n, 1);
+	conn_waiter_cancel(&b->user[0].waiter);
+	assert_int_equal(b->pool->opening_n, 1);
+	UNTIL(b, b->user[1].stream);
+	assert_null(b->user[0].conn);
+}
+
+static void a_connection_begun_under_other_settings_is_not_used(void **state)
+{
+	struct bench *b = *state;
+
+	assert_int_equal(wait_for_one(&b->user[0]), REASON_NONE);
+	name_users(b);
+	UNTIL(b, b->user[0].stream && b->accepted_n == 2);
+	assert_true(has_ended(b, 0));
+	assert_int_equal(named(b, 1), 0);
 }
 
 static void connections_that_speak_otherwise_take_no_new_requests(void **state)
@@ -426,6 +539,10 @@ int main(void)
 		TEST(a_refused_connection_fails_all_who_wait),
 		TEST(without_its_tls_nobody_is_connected_to),
 		TEST(a_backend_that_is_taken_away_lets_everybody_finish),
+		TEST(a_connection_that_nobody_waits_for_any_more_goes_with_its_backend),
+		TEST(nobody_asks_in_the_name_of_another_who_waits),
+		TEST(who_leaves_makes_room_for_another_name),
+		TEST(a_connection_begun_under_other_settings_is_not_used),
 		TEST(connections_that_speak_otherwise_take_no_new_requests),
 		TEST(a_backend_that_drains_keeps_no_connection_and_cuts_none),
 		TEST(a_connection_that_closes_idle_is_forgotten),

@@ -133,6 +133,35 @@ static void a_page_of_another_site_is_foreign(void **state)
 	arena_free(&a);
 }
 
+static void a_link_on_another_page_leads_here_but_a_form_or_a_frame_does_not(void **state)
+{
+	static const struct {
+		enum method method;
+		const char *mode, *dest;
+		bool ours;
+	} cases[] = {
+		{METHOD_GET, "navigate", "document", true},
+		{METHOD_POST, "navigate", "document", false},
+		{METHOD_GET, "navigate", "iframe", false},
+		{METHOD_GET, "no-cors", "script", false},
+		{METHOD_GET, "cors", "empty", false},
+		{METHOD_GET, "navigate", "", false},
+	};
+	struct arena a;
+
+	(void)state;
+	arena_init(&a, NULL);
+	for (size_t i = 0; i < COUNT_OF(cases); i++) {
+		struct head h = head_with(&a, "sec-fetch-site", "cross-site");
+
+		h.method_id = (uint8_t)cases[i].method;
+		fields_add(&a, &h.fields, FIELD_OTHER, STR("sec-fetch-mode"), str_of(cases[i].mode));
+		fields_add(&a, &h.fields, FIELD_OTHER, STR("sec-fetch-dest"), str_of(cases[i].dest));
+		assert_int_equal(auth_origin_is_ours(&h, false), cases[i].ours);
+	}
+	arena_free(&a);
+}
+
 static void a_rate_gives_its_burst_then_its_pace(void **state)
 {
 	struct auth_rate r = {0};
@@ -158,6 +187,7 @@ int main(void)
 		cmocka_unit_test(bearer_tokens_are_read),
 		cmocka_unit_test(a_name_that_is_not_ours_is_foreign),
 		cmocka_unit_test(a_page_of_another_site_is_foreign),
+		cmocka_unit_test(a_link_on_another_page_leads_here_but_a_form_or_a_frame_does_not),
 		cmocka_unit_test(a_rate_gives_its_burst_then_its_pace),
 	};
 
