@@ -153,6 +153,9 @@ static void on_changed(void *ctx, const struct runtime_result *r)
 	p->deploy->jobs--;
 	if (pending_is_due(p))
 		p->changed(p->deploy, r);
+	else
+		admin_topic_wake(
+			&p->deploy->engine->control->shifts.changed); /* for who waits until it is quiet */
 	pending_free(p);
 }
 

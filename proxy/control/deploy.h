@@ -55,6 +55,8 @@ void deploy_load(struct deploy_engine *e);
 void deploy_stop(struct deploy_engine *e);
 void deploy_free(struct deploy_engine *e);
 
+/* The last one has ended, but a change that it asked for is still on its way: no other begins until control->shifts.changed is woken. */
+bool deploy_is_unwinding(struct deploy_engine *e, struct str service);
 /* Begins one, or joins the same one that is under way or done: then *joined, and done is not called. Otherwise as shift_begin(). */
 void deploy_begin(struct deploy_engine *e, struct str service, const struct deploy_wish *wish,
 	struct shift_answer *answer, bool *joined, void (*done)(void *ctx, const char *error), void *ctx);

@@ -268,7 +268,7 @@ void deploy_begin(struct deploy_engine *e, struct str service, const struct depl
 	if (*joined)
 		return;
 	if (deploy_holds(e, service, NULL, answer->text) ||
-		shift_holds(&e->control->shifts, service, answer->text) || (d && d->jobs)) {
+		shift_holds(&e->control->shifts, service, answer->text)) {
 		answer->outcome = SHIFT_HELD;
 		return;
 	}
@@ -283,6 +283,13 @@ void deploy_begin(struct deploy_engine *e, struct str service, const struct depl
 	d->begun = done;
 	d->begun_ctx = ctx;
 	deploy_move(d, DEPLOY_BEGINNING, "is being stored", on_begun);
+}
+
+bool deploy_is_unwinding(struct deploy_engine *e, struct str service)
+{
+	const struct deploy *d = deploy_find(e, service);
+
+	return d && deploy_has_ended(d->state) && d->jobs;
 }
 
 void deploy_forget(struct deploy_engine *e, struct str service, void *ctx)

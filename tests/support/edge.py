@@ -246,11 +246,11 @@ class Edge:
         while todo:
             pid = todo.pop()
             found.append(pid)
-            for task in Path(f"/proc/{pid}/task").glob("*/children"):
-                try:
+            try:
+                for task in Path(f"/proc/{pid}/task").glob("*/children"):
                     todo += map(int, task.read_text().split())
-                except OSError:
-                    pass
+            except OSError:
+                pass  # it has gone, or one of its threads has
         return found
 
     def descriptors(self):

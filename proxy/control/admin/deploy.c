@@ -62,6 +62,10 @@ static void post(struct admin_request *rq)
 
 	if (!s || !judges_allowed(rq, json_object_get(rq->body, "shift")))
 		return;
+	if (deploy_is_unwinding(&rq->control->deploys, s->slot->key)) {
+		admin_wait_on(rq, &rq->control->shifts.changed);
+		return;
+	}
 	wish.author = change.author;
 	wish.reason = change.reason;
 	rq->gone = on_gone;
