@@ -7,7 +7,6 @@ import pytest
 
 from support.answers import reply
 from support.config import pool, site
-from support.edge import SANITIZED
 from support.process_origin import ProcessOrigin
 from support.prometheus import scrape
 from support.wire import eventually
@@ -44,7 +43,6 @@ def test_shares_are_the_weights(edge, three, balance, slack):
     assert got == pytest.approx({"a": 0.5, "b": 0.3, "c": 0.2}, abs=slack)
 
 
-@pytest.mark.skipif(SANITIZED, reason="a matter of numbers, and it would take minutes")
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("balance, clients", [
