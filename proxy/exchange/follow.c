@@ -41,12 +41,12 @@ uint64_t exchange_generation(const struct exchange *x)
 /* What a route or a module has put into the head may be text of the configuration. */
 static void keep_head(struct exchange *x)
 {
+	const struct conf_headers *edits = x->route ? &x->route->conf->request_headers : NULL;
 	struct arena *a = &x->arena;
 	struct fields fields = {0};
 
 	x->request.authority = arena_str(a, x->request.authority);
-	if (!x->modules && !(x->route && (x->route->conf->request_headers.set_n ||
-						 x->route->conf->request_headers.add_n)))
+	if (!x->modules && !(edits && (edits->rename_n || edits->set_n || edits->add_n)))
 		return;
 	fields_copy(a, &fields, &x->request.fields);
 	x->request.fields = fields;

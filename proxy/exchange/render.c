@@ -116,15 +116,15 @@ static struct str of_place(const struct exchange *x, enum variable v)
 	case VARIABLE_LISTENER:
 		return x->entry->conf.name;
 	case VARIABLE_TENANT:
-		return x->tenant ? x->tenant->conf->name : STR_NONE;
+		return exchange_tenant(x);
 	case VARIABLE_SERVICE:
-		return x->service ? x->service->conf->name : STR_NONE;
+		return exchange_service(x);
 	case VARIABLE_POOL:
-		return x->pool ? x->pool->conf->name : STR_NONE;
+		return exchange_pool(x);
 	case VARIABLE_BACKEND:
-		return x->backend ? x->backend->address : STR_NONE;
+		return exchange_backend(x);
 	default:
-		return x->route ? x->route->conf->path : STR_NONE;
+		return exchange_route_path(x);
 	}
 }
 
