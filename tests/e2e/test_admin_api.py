@@ -121,7 +121,9 @@ def test_a_reader_that_does_not_read_is_cut_off_and_told_so(edge, shop):
     for _ in range(4):  # each event lists a thousand errors: a quarter of a megabyte
         proxy.configure("".join(f"nope{n:060}: 1\n" for n in range(1000)))
         assert proxy.admin("POST", "/v1/reload").status == 422
-    seen = [stream.next() for _ in range(1)]
+    # Before the reader begins: events are written first, and told then.
+    eventually(lambda: len(proxy.admin("GET", "/v1/events?name=reload").json()["events"]) == 4, "all to have been told")
+    seen = [stream.next()]
     while seen[-1][1] != "cut":
         seen.append(stream.next())
     assert seen[-1][2] == {"reason": "slow_reader"} and len(seen) < 4
