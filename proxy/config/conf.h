@@ -33,12 +33,8 @@ struct conf_pair {
 	struct str name, value;
 };
 
-struct conf_rename {
-	struct str from, to;
-};
-
 struct conf_headers { /* request_headers, response_headers */
-	struct conf_rename *rename;
+	struct conf_pair *rename; /* a name, and the one that it becomes */
 	struct conf_header *set, *add;
 	uint32_t rename_n, set_n, add_n;
 	struct conf_strs remove;

@@ -38,7 +38,8 @@ struct config_field {
 	const char *text; /* the default of texts, and of types of their own, as written in a file */
 	const char *const *names; /* ENUM: the value is the index. Ends with NULL */
 	const struct config_object *object; /* OBJECT, LIST_OF, MAP_OF, EMBED, CHOICE */
-	const struct config_type *element; /* of lists of texts; of the keys of MAP_OF */
+	const struct config_type
+		*element; /* of lists of texts; of the keys of MAP_OF; of the values of PAIRS */
 	void (*inherit)(void *element, const void *parent); /* MAP_OF: after the defaults, before the keys */
 	uint32_t choice; /* CHOICE: the value */
 	bool required, nullable;
@@ -81,6 +82,9 @@ struct config_field {
 #define OBJECT(k, s, m, o, d, ...) CUSTOM(k, type_object, s, m, d, .object = &o, ##__VA_ARGS__)
 #define LIST_OF(k, s, m, c, o, d, ...) \
 	CUSTOM(k, type_list, s, m, d, .count_offset = offsetof(s, c), .object = &o, ##__VA_ARGS__)
+/* Keys are names of headers, values texts of type t. */
+#define PAIRS(k, s, m, c, t, d, ...) \
+	CUSTOM(k, type_pairs, s, m, d, .count_offset = offsetof(s, c), .element = &t, ##__VA_ARGS__)
 /* Keys are names of the user's choice, in o's `name`. */
 #define MAP_OF(k, s, m, c, o, d, ...) \
 	CUSTOM(k, type_map, s, m, d, .count_offset = offsetof(s, c), .object = &o, .element = &type_name, \

@@ -84,26 +84,40 @@ static bool parse_name(struct parse *p, const struct config_field *f, const stru
 
 /* -- maps of them -- */
 
-static void parse_header_map(struct parse *p, const struct config_field *f, const struct node *v, void *obj)
+/* The elements are `size` bytes each and begin with their names; value() reads what is said of one, and tells what is wrong with it. */
+static void parse_map(struct parse *p, const struct config_field *f, const struct node *v, void *obj,
+	size_t size,
+	bool (*value)(struct parse *p, const struct config_field *named, const struct node *v, void *element))
 {
-	struct conf_header *all;
+	char *all;
 	uint32_t n = 0;
 
 	if (v->kind != NODE_MAP) {
 		parse_bad(p, f, v, f->type->expects);
 		return;
 	}
-	all = arena_array(&p->conf->arena, struct conf_header, v->n);
+	all = arena_alloc(&p->conf->arena, size * v->n);
 	for (const struct node *k = v->first; k; k = k->next->next) {
-		struct config_field named = {.choice = f->choice};
+		struct str *name = (struct str *)(void *)(all + n * size);
+		struct config_field named = {.choice = f->choice, .element = f->element};
 
-		if (!parse_name(p, f, k, all, sizeof(*all), n, &all[n].name))
+		if (!parse_name(p, f, k, all, size, n, name))
 			continue;
-		named.key = all[n].name.p;
-		n += parse_value(p, &named, &type_header_value, k->next, &all[n].value);
+		named.key = name->p;
+		n += value(p, &named, k->next, name);
 	}
-	*(struct conf_header **)field_member(f, obj) = all;
+	*(void **)field_member(f, obj) = all;
 	*field_count(f, obj) = n;
+}
+
+static bool header_value(struct parse *p, const struct config_field *f, const struct node *v, void *element)
+{
+	return parse_value(p, f, &type_header_value, v, &((struct conf_header *)element)->value);
+}
+
+static void parse_header_map(struct parse *p, const struct config_field *f, const struct node *v, void *obj)
+{
+	parse_map(p, f, v, obj, sizeof(struct conf_header), header_value);
 }
 
 static const struct config_type type_header_map = {
@@ -114,70 +128,28 @@ static const struct config_type type_header_map = {
 	.parse = parse_header_map,
 };
 
+static bool pair_value(struct parse *p, const struct config_field *f, const struct node *v, void *element)
+{
+	return parse_text(p, f, f->element, v, &((struct conf_pair *)element)->value);
+}
+
 static void parse_pairs(struct parse *p, const struct config_field *f, const struct node *v, void *obj)
 {
-	struct conf_pair *all;
-	uint32_t n = 0;
-
-	if (v->kind != NODE_MAP) {
-		parse_bad(p, f, v, f->type->expects);
-		return;
-	}
-	all = arena_array(&p->conf->arena, struct conf_pair, v->n);
-	for (const struct node *k = v->first; k; k = k->next->next) {
-		struct config_field named;
-
-		if (!parse_name(p, f, k, all, sizeof(*all), n, &all[n].name))
-			continue;
-		named = (struct config_field){.key = all[n].name.p};
-		n += parse_text(p, &named, &type_header_value, k->next, &all[n].value);
-	}
-	*(struct conf_pair **)field_member(f, obj) = all;
-	*field_count(f, obj) = n;
+	parse_map(p, f, v, obj, sizeof(struct conf_pair), pair_value);
 }
 
 const struct config_type type_pairs = {
-	.name = "mapping of names to values",
-	.expects = "a mapping of names to values",
+	.name = "mapping of header names to texts",
+	.expects = "a mapping of header names to texts",
 	.schema = "{\"type\": \"object\", \"additionalProperties\": {\"type\": [\"string\", \"number\", "
 		  "\"boolean\"]}}",
 	.parse = parse_pairs,
 };
 
-static void parse_renames(struct parse *p, const struct config_field *f, const struct node *v, void *obj)
-{
-	struct conf_rename *all;
-	uint32_t n = 0;
-
-	if (v->kind != NODE_MAP) {
-		parse_bad(p, f, v, f->type->expects);
-		return;
-	}
-	all = arena_array(&p->conf->arena, struct conf_rename, v->n);
-	for (const struct node *k = v->first; k; k = k->next->next) {
-		struct config_field named;
-
-		if (!parse_name(p, f, k, all, sizeof(*all), n, &all[n].from))
-			continue;
-		named = (struct config_field){.key = all[n].from.p};
-		n += parse_text(p, &named, &type_header_name, k->next, &all[n].to);
-	}
-	*(struct conf_rename **)field_member(f, obj) = all;
-	*field_count(f, obj) = n;
-}
-
-static const struct config_type type_renames = {
-	.name = "mapping of header names to others",
-	.expects = "a mapping of header names to others",
-	.schema = "{\"type\": \"object\", \"additionalProperties\": {\"type\": \"string\"}}",
-	.parse = parse_renames,
-};
-
 #define HEADERS_FIELDS(when) \
 	STRINGS("remove", struct conf_headers, remove, type_header_name, "names that are taken out"), \
-		CUSTOM("rename", type_renames, struct conf_headers, rename, \
-			"names that become others; what stood under those before goes", \
-			.count_offset = offsetof(struct conf_headers, rename_n)), \
+		PAIRS("rename", struct conf_headers, rename, rename_n, type_header_name, \
+			"names that become others; what stood under those before goes"), \
 		CUSTOM("set", type_header_map, struct conf_headers, set, \
 			"in place of what is there; with [$(variables)](#variables)", \
 			.count_offset = offsetof(struct conf_headers, set_n), .choice = (when)), \

@@ -4,21 +4,21 @@
 #include "exchange/exchange.h"
 #include "exchange/render.h"
 
-static void rename_header(struct fields *fs, const struct conf_rename *r)
+static void rename_header(struct fields *fs, const struct conf_pair *r)
 {
 	uint16_t kept = 0;
 
-	if (!fields_find_name(fs, r->from))
+	if (!fields_find_name(fs, r->name))
 		return;
 	for (uint16_t i = 0; i < fs->n; i++) {
 		struct field f = fs->v[i];
 
-		if (str_case_eq(field_name(&f), r->from)) {
-			f.name = r->to.p;
-			f.name_len = (uint16_t)r->to.n;
-			f.id = (uint8_t)field_id_of(r->to);
+		if (str_case_eq(field_name(&f), r->name)) {
+			f.name = r->value.p;
+			f.name_len = (uint16_t)r->value.n;
+			f.id = (uint8_t)field_id_of(r->value);
 			f.raw = false;
-		} else if (str_case_eq(field_name(&f), r->to)) {
+		} else if (str_case_eq(field_name(&f), r->value)) {
 			continue;
 		}
 		fs->v[kept++] = f;
