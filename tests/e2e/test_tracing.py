@@ -311,7 +311,7 @@ def test_an_upgrade_loses_no_trace(edge, origin, collector):
     proxy.get("/before")
     assert proxy.cli("upgrade").code == 0
     proxy.get("/after")
-    assert [s["url.path"] for s in collector.wait()] == ["/before"]
+    assert collector.wait()[0]["url.path"] == "/before"  # the old process told it; it may have served the next as well
     proxy.stop()
     assert [s["url.path"] for s in collector.wait(2)] == ["/before", "/after"]
 
