@@ -78,6 +78,23 @@ void text_json(struct text *t, struct str s, size_t max)
 		text_put(t, STR("..."));
 }
 
+void text_utf8(struct text *t, struct str s, size_t max)
+{
+	size_t n;
+
+	s = str_head_utf8(s, max);
+	for (size_t i = 0; i < s.n; i += n) {
+		unsigned char c = (unsigned char)s.p[i];
+
+		n = c < 0x20 || c == 0x7f ? 0 : utf8_length(str_skip(s, i));
+		if (n)
+			text_put(t, (struct str){s.p + i, n});
+		else
+			text_char(t, '?');
+		n = n ? n : 1;
+	}
+}
+
 void text_combined(struct text *t, struct str s, size_t max)
 {
 	bool cut = s.n > max;

@@ -7,6 +7,8 @@
 /* Appends at most `max` bytes of s; what is longer ends with "...". Without the surrounding quotes. */
 /* RFC 8259 7; bytes that are not UTF-8 become \u00XX. */
 void text_json(struct text *t, struct str s, size_t max);
+/* As it is, in whole characters; control characters and bytes that are not UTF-8 become "?". Nothing tells that more was there. */
+void text_utf8(struct text *t, struct str s, size_t max);
 /* Inside double quotes of a combined log: ", \ and what is not printable ASCII become \xHH, as nginx and Apache do. */
 void text_combined(struct text *t, struct str s, size_t max);
 /* A logfmt value, quoted if it needs to be. */

@@ -39,6 +39,14 @@ bool str_case_eq(struct str a, struct str b)
 	return true;
 }
 
+struct str str_head_utf8(struct str s, size_t n)
+{
+	/* RFC 3629 3: what goes on a character begins with the bits 10. */
+	while (n && n < s.n && ((unsigned char)s.p[n] & 0xc0) == 0x80)
+		n--;
+	return str_head(s, n);
+}
+
 int str_cmp(struct str a, struct str b)
 {
 	size_t n = a.n < b.n ? a.n : b.n;

@@ -65,6 +65,8 @@ struct str str_trim(struct str s);
 /* Takes the next element of a comma separated list (RFC 9110 5.6.1), trimmed; empty elements are passed over.
  * False at the end. */
 bool str_next_element(struct str *list, struct str *element);
+/* Of s, which is UTF-8, n bytes at most that end where a character does. */
+struct str str_head_utf8(struct str s, size_t n);
 /* Digits only, no sign, no space, at least one, no overflow. */
 bool str_to_u64(struct str s, uint64_t *out);
 

@@ -235,6 +235,8 @@ static bool check_members(const struct deploy_wish *wish, struct shift_answer *a
 	const char *name;
 	json_t *value;
 
+	if (!json_is_object(wish->body))
+		return shift_refuse(a, SHIFT_BAD, "which pool shall be deployed? {\"pool\": \"green\"}");
 	json_object_foreach((json_t *)wish->body, name, value)
 	{
 		bool known = false;
@@ -312,8 +314,9 @@ void deploy_abort(struct deploy_engine *e, struct str service, const char *autho
 			STR_ARG(service));
 		return;
 	}
-	snprintf(why, sizeof(why), "aborted by %.200s%s%.600s", author ? author : "somebody",
-		reason ? ": " : "", reason ? reason : "");
+	snprintf(why, sizeof(why), "aborted by " STR_FMT "%s" STR_FMT,
+		STR_ARG(str_head_utf8(author ? str_of(author) : STR("somebody"), 200)), reason ? ": " : "",
+		STR_ARG(str_head_utf8(str_of(reason), 600)));
 	if (d->state == DEPLOY_SHIFTING)
 		shift_act(&e->control->shifts, service, SHIFT_ABORT, author, reason, answer);
 	else if (d->state == DEPLOY_BEGINNING || d->loaded)

@@ -210,8 +210,8 @@ void shift_change(struct shift *s, json_t *weights, json_t *states, bool must,
 	char reason[256];
 
 	MUST(c);
-	snprintf(reason, sizeof(reason), "shift to %s, %s: %.150s", s->plan.pool, shift_state_names[s->state],
-		shift_text(s, "why"));
+	snprintf(reason, sizeof(reason), "shift to %s, %s: " STR_FMT, s->plan.pool,
+		shift_state_names[s->state], STR_ARG(str_head_utf8(str_of(shift_text(s, "why")), 150)));
 	wanted.reason = reason;
 	wanted.author = shift_text(s, "author");
 	*c = (struct changing){{0}, s, s->turn, then};

@@ -2,6 +2,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include "base/escape.h"
 #include "base/obj.h"
 #include "control/control.h"
 #include "control/shift_run.h"
@@ -66,9 +67,10 @@ static const char *judge_result(
 			return "its value is no number";
 		if (outside) {
 			*fail = true;
-			snprintf(why, n, "Prometheus: %g is %s %g (%.100s)", v,
+			snprintf(why, n, "Prometheus: %g is %s %g (" STR_FMT ")", v,
 				j->has_max && v > j->max ? "above" : "below",
-				j->has_max && v > j->max ? j->max : j->min, j->query);
+				j->has_max && v > j->max ? j->max : j->min,
+				STR_ARG(str_head_utf8(str_of(j->query), 100)));
 			return why;
 		}
 	}
@@ -154,17 +156,19 @@ static void ask_prometheus(struct shift *s)
 static void on_hook(void *ctx, const struct fetcher_answer *a)
 {
 	struct shift *s = ctx;
-	char why[SHIFT_TEXT];
+	char why[SHIFT_TEXT], bytes[SAID_MAX];
+	struct text said = text_in(bytes, sizeof(bytes));
 
 	s->question = NULL;
 	if (!control_may_change(s->engine->control))
 		return;
+	text_utf8(&said, a->body, SAID_MAX);
 	if (a->why == REASON_NONE && a->status >= 200 && a->status < 300) {
 		s->asked_hook = true;
 		shift_ask(s);
 	} else if (a->why == REASON_NONE && a->status >= 400 && a->status < 500) {
-		snprintf(why, sizeof(why), "the hook says no: %u %.*s", a->status,
-			(int)MIN(a->body.n, (size_t)SAID_MAX), a->body.p);
+		snprintf(why, sizeof(why), "the hook says no: %u " STR_FMT, a->status,
+			STR_ARG(text_str(&said)));
 		shift_return(s, SHIFT_ROLLED_BACK, why);
 	} else {
 		failed(s, a, "the hook");

@@ -205,8 +205,9 @@ void shift_act(struct shift_engine *e, struct str service, enum shift_action act
 			shift_state_names[s->state], done[action]);
 		return;
 	}
-	snprintf(why, sizeof(why), "%s by %.200s%s%.600s", done[action], author ? author : "somebody",
-		reason ? ": " : "", reason ? reason : "");
+	snprintf(why, sizeof(why), "%s by " STR_FMT "%s" STR_FMT, done[action],
+		STR_ARG(str_head_utf8(author ? str_of(author) : STR("somebody"), 200)), reason ? ": " : "",
+		STR_ARG(str_head_utf8(str_of(reason), 600)));
 	if (action == SHIFT_ABORT)
 		shift_return(s, SHIFT_ABORTED, why);
 	else if (action == SHIFT_PROMOTE)

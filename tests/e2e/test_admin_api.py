@@ -227,6 +227,35 @@ def test_a_body_that_is_not_understood_changes_nothing(edge, shop, body):
     assert proxy.admin("GET", "/v1/status").json()["state"] == "serving"
 
 
+CHANGES = {  # a body that each takes
+    ("POST", "/v1/services/acme/shop/deploy"): {"pool": "green"},
+    ("POST", "/v1/services/acme/shop/shift"): {"pool": "green", "steps": [100]},
+    ("PATCH", "/v1/services/acme/shop/shift"): {"action": "abort"},
+    ("PUT", "/v1/services/acme/shop/weights"): {"weights": {"green": 1}},
+    ("POST", "/v1/services/acme/shop/hold"): {"for": "1s"},
+    ("PUT", "/v1/pools/acme/shop/green/state"): {"state": "open"},
+    ("PUT", "/v1/pools/acme/shop/green/backends"): {"backends": ["127.0.0.1:1"]},
+    ("POST", "/v1/pools/acme/shop/green/drain"): {},
+}
+
+
+@pytest.mark.parametrize("method, path", CHANGES)
+def test_no_body_takes_weir_down(edge, shop, method, path):
+    proxy = edge(site(pools={"blue": pool(shop, weight=100), "green": pool(shop, weight=0)}))
+    good, wide = CHANGES[method, path], "x" + "\u00e9" * 90  # longer than an author is told, and cut within a character
+    before = proxy.admin("GET", "/v1/status").json()["pid"]
+    for body in (None, b"", b"null", b"[]", b"1", b'"x"', {wide: 1}, {**good, "reason": 1}, {**good, "reason": "\u20ac" * 500}):
+        r = proxy.admin(method, path, body)
+        assert r.status in (200, 201, 400, 404, 409), (body, r.status)
+    assert r.status == 400 and r.json()["reason"] == "bad_value"  # too long a reason
+    for body in ({**good, "author": wide, "reason": wide * 3}, {**good, **{name: wide for name in good}}):
+        proxy.admin(method, path, body)
+        proxy.admin("DELETE", "/v1/services/acme/shop/deploy", {"author": wide, "reason": wide * 5})
+        proxy.admin("DELETE", "/v1/services/acme/shop/shift", {"author": wide, "reason": wide * 5})
+    assert proxy.admin("GET", "/v1/status").json()["pid"] == before and not proxy.events("worker_died")
+    assert all(change["author"] for change in proxy.admin("GET", "/v1/services/acme/shop/history").json()["history"])
+
+
 def test_bodies_have_a_size_a_type_and_a_pace(edge, shop):
     proxy = edge(site(shop))
     with Client(f"unix:{proxy.dir}/admin.sock") as c:

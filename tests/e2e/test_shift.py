@@ -339,9 +339,10 @@ def test_a_judge_outside_is_sent_the_evidence_and_has_the_last_word(shop, origin
     assert "it answered 503" in wait_state(proxy, "inconclusive")["why"]
     judge.always(reply(204))
     eventually(lambda: shift(proxy)["step"] == 2, "the last step")
-    judge.always(reply(409, "sales have dropped"))
+    judge.always(reply(409, b"sales have dropped\xff" + "\u00e9".encode() * 200))
     ended = wait_state(proxy, "rolled_back", "done")
-    assert ended["state"] == "rolled_back" and "409 sales have dropped" in ended["why"]
+    assert ended["state"] == "rolled_back" and "409 sales have dropped?\u00e9" in ended["why"]
+    assert ended["why"] in [e["text"] for e in proxy.events("shift")]
     assert weights(proxy) == {"blue": 100, "green": 0}
 
 

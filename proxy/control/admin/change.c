@@ -71,6 +71,10 @@ bool change_read(struct admin_request *rq, const char *const *own, struct servic
 	if (!check_members(rq, own) || !read_text(rq, "reason", &change->reason) ||
 		!read_text(rq, "author", &author))
 		return false;
+	if (change->reason && strlen(change->reason) > REASON_MAX) {
+		admin_problem(rq, 400, "bad_value", "the reason is longer than %d bytes", REASON_MAX);
+		return false;
+	}
 	force = json_object_get(rq->body, "force");
 	if (force && !json_is_boolean(force)) {
 		admin_problem(rq, 400, "bad_member", "\"force\" must be true or false");
@@ -79,8 +83,8 @@ bool change_read(struct admin_request *rq, const char *const *own, struct servic
 	change->force = json_is_true(force);
 	/* Whatever somebody calls himself, who he is stands beside it. */
 	if (author && *author)
-		change->author = arena_fmt(
-			&rq->arena, "%.*s (" STR_FMT ")", AUTHOR_MAX / 2, author, STR_ARG(rq->caller.name))
+		change->author = arena_fmt(&rq->arena, STR_FMT " (" STR_FMT ")",
+			STR_ARG(str_head_utf8(str_of(author), AUTHOR_MAX / 2)), STR_ARG(rq->caller.name))
 					 .p;
 	else
 		change->author = arena_str(&rq->arena, rq->caller.name).p;

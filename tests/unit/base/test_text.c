@@ -47,6 +47,22 @@ static void text_that_does_not_fit_is_cut_and_says_so(void **state)
 	assert_str(text_str(&t), "abc");
 }
 
+static void a_text_is_cut_between_characters(void **state)
+{
+	char buf[16];
+	struct text t = text_in(buf, sizeof(buf));
+
+	(void)state;
+	assert_str(str_head_utf8(STR("a\u20acb"), 5), "a\u20acb");
+	assert_str(str_head_utf8(STR("a\u20acb"), 4), "a\u20ac");
+	assert_str(str_head_utf8(STR("a\u20acb"), 3), "a");
+	assert_str(str_head_utf8(STR("\u20ac"), 1), "");
+	assert_str(str_head_utf8(STR("abc"), 2), "ab");
+	assert_true(str_head_utf8(STR_NONE, 5).n == 0);
+	text_utf8(&t, STR("n\xe9\n\u20ac\u20ac"), 7);
+	assert_str(text_str(&t), "n??\u20ac");
+}
+
 static struct str escaped(
 	void (*f)(struct text *, struct str, size_t), const char *in, size_t n, char *buf, size_t cap)
 {
@@ -165,6 +181,7 @@ int main(void)
 		cmocka_unit_test(addresses_are_written_as_they_are_read),
 		cmocka_unit_test(a_network_has_its_addresses_and_no_others),
 		cmocka_unit_test(every_reason_is_found_by_the_name_that_users_see),
+		cmocka_unit_test(a_text_is_cut_between_characters),
 		cmocka_unit_test(sixteen_digits_are_the_number),
 	};
 
