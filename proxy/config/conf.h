@@ -123,6 +123,8 @@ enum conf_check { CONF_CHECK_NONE, CONF_CHECK_HTTP, CONF_CHECK_TCP, CONF_CHECK_T
 struct conf_health {
 	uint8_t kind; /* enum conf_check; NONE: always healthy */
 	struct str path, host, method, body, grpc_service;
+	struct conf_pair *headers; /* of an http check */
+	uint32_t header_n;
 	struct {
 		uint16_t from, to;
 	} * status;

@@ -240,6 +240,8 @@ static struct str check_key(const struct conf_backend *b, const struct conf_poli
 
 	for (size_t i = 0; i < COUNT_OF(parts); i++)
 		cap += parts[i].n + 24;
+	for (uint32_t i = 0; i < h->header_n; i++)
+		cap += h->headers[i].name.n + h->headers[i].value.n + 48;
 	t = text_in(malloc(cap), cap);
 	MUST(t.p);
 	text_fmt(&t, "%u|%u|%u|%u|%d%d", h->kind, policy->protocol, policy->proxy_protocol, h->timeout,
@@ -248,6 +250,10 @@ static struct str check_key(const struct conf_backend *b, const struct conf_poli
 		put_part(&t, parts[i]);
 	for (uint32_t i = 0; i < h->status_n; i++)
 		text_fmt(&t, "|%u-%u", h->status[i].from, h->status[i].to);
+	for (uint32_t i = 0; i < h->header_n; i++) {
+		put_part(&t, h->headers[i].name);
+		put_part(&t, h->headers[i].value);
+	}
 	MUST(!t.cut);
 	return text_str(&t);
 }

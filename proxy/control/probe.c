@@ -312,8 +312,12 @@ static void send_http(struct probe *p, bool tls)
 		.path = h->path,
 	};
 
-	fields_add(&p->arena, &head.fields, FIELD_USER_AGENT, STR("user-agent"),
-		STR("weir-health/" WEIR_VERSION));
+	for (uint32_t i = 0; i < h->header_n; i++)
+		fields_add(&p->arena, &head.fields, field_id_of(h->headers[i].name), h->headers[i].name,
+			h->headers[i].value);
+	if (!fields_find(&head.fields, FIELD_USER_AGENT))
+		fields_add(&p->arena, &head.fields, FIELD_USER_AGENT, STR("user-agent"),
+			STR("weir-health/" WEIR_VERSION));
 	stream_send_head(p->stream, &head, true);
 }
 

@@ -152,7 +152,8 @@ def test_a_worker_that_is_late_with_everything_sheds_requests_until_it_is_not(ed
         with starved(proxy):
             refused = eventually(lambda: (r := c.get("/")).status == 503 and r, "a request to be refused")
             assert refused.header("x-weir-reason") == "loop_lag" and refused.header("retry-after") == "1"
-            # The checks are none of the worker's work: nobody is taken for down.
+            # Checks and the admin interface are none of the worker's work: both go on, nobody is taken for down.
+            assert proxy.admin("GET", "/readyz").status == proxy.admin("GET", "/v1/status").status == 200
             probes = sum(r.target == "/healthz" for r in shop.requests)
             eventually(lambda: sum(r.target == "/healthz" for r in shop.requests) > probes, "checks to go on")
         eventually(lambda: c.get("/").status == 200, "requests to be served again")

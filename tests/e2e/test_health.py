@@ -63,6 +63,16 @@ def test_an_http_check_asks_what_it_was_told_to(edge, shop):
     assert asked.header("user-agent").startswith("weir-health/")
 
 
+@pytest.mark.parametrize("protocol", ["http1", "h2c"])
+def test_an_http_check_sends_the_headers_that_it_was_told_to(edge, origin, protocol):
+    shop = origin("shop", protocol=protocol)
+    headers = {"Authorization": "Bearer c2VjcmV0", "X-Check": "edge", "User-Agent": "watchman"}
+    proxy = edge(checked(shop, check={"http": {"path": "/healthz", "headers": headers}}, service={"protocol": protocol}))
+    wait_state(proxy, shop, "up")
+    asked = shop.requests[0]
+    assert [asked.header(n) for n in ("authorization", "x-check", "user-agent")] == list(headers.values())
+
+
 def test_without_a_host_it_names_the_address(edge, shop):
     wait_state(edge(checked(shop)), shop, "up")
     assert shop.requests[0].header("host") == str(shop)
@@ -403,6 +413,14 @@ def test_pools_that_check_alike_ask_an_address_once(edge, shop):
     for name in pools:
         wait_state(proxy, shop, "up", pool_name=name)
     assert shop.count == 1
+
+
+def test_pools_that_send_other_headers_ask_for_themselves(edge, shop):
+    pools = {n: pool(shop, weight=1, health={"http": {"headers": {"X-Check": n}}}) for n in ("blue", "green")}
+    proxy = edge(checked(pools=pools, interval="2s"))
+    for name in pools:
+        wait_state(proxy, shop, "up", pool_name=name)
+    assert {r.header("x-check") for r in shop.requests} == {"blue", "green"}
 
 
 def test_when_most_of_a_pool_is_down_all_are_tried(edge, origin):

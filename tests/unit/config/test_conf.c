@@ -222,10 +222,11 @@ static void breakers_learn_or_not_and_pools_stick_or_not(void **state)
 	loaded_free(&l);
 }
 
-static void health_takes_ranges_and_lists_of_statuses(void **state)
+static void health_takes_headers_and_ranges_and_lists_of_statuses(void **state)
 {
 	struct loaded l =
-		good(SERVICE("health: {http: {path: /up, status: [200-204, \"301,302\", 418], method: HEAD}},"
+		good(SERVICE("health: {http: {path: /up, status: [200-204, \"301,302\", 418], method: HEAD,"
+			     "headers: {X-Key: a, accept: 7}}},"
 			     "pools: {blue: {health: {interval: 5s}}}"));
 	const struct conf_health *h = &shop(&l)->pools[0].policy.health;
 
@@ -238,6 +239,9 @@ static void health_takes_ranges_and_lists_of_statuses(void **state)
 	assert_int_equal(h->status[0].to, 204);
 	assert_int_equal(h->status[2].from, 302);
 	assert_int_equal(h->status[3].to, 418);
+	assert_int_equal(h->header_n, 2);
+	assert_string_equal(h->headers[0].name.p, "X-Key");
+	assert_string_equal(h->headers[1].value.p, "7");
 	loaded_free(&l);
 }
 
@@ -410,7 +414,7 @@ int main(void)
 		cmocka_unit_test(backends_are_written_short_or_long),
 		cmocka_unit_test(balance_and_sticky_can_name_a_header),
 		cmocka_unit_test(breakers_learn_or_not_and_pools_stick_or_not),
-		cmocka_unit_test(health_takes_ranges_and_lists_of_statuses),
+		cmocka_unit_test(health_takes_headers_and_ranges_and_lists_of_statuses),
 		cmocka_unit_test(one_service_without_routes_gets_everything),
 		cmocka_unit_test(routes_hold_their_conditions_and_changes),
 		cmocka_unit_test(hosts_are_lower_case_and_lead_to_their_tenant),

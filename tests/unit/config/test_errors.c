@@ -285,6 +285,10 @@ static void what_policies_say_must_fit_together(void **state)
 		"already\n");
 	says(SERVICE("health: {http: {status: 399-200}}, " POOLS),
 		"c.yaml:3:25: \"status\" must be statuses such as 200-399 or 200,204, not \"399-200\"\n");
+	says(SERVICE("health: {http: {headers: {Host: a.test}}}, " POOLS),
+		"c.yaml:3:27: a name in \"headers\" must be a header name, and none that weir writes itself "
+		"(Host, "
+		"Content-Length, Connection and the like), not \"Host\"\n");
 }
 
 static void routes_lead_somewhere(void **state)
