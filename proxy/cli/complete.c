@@ -221,6 +221,22 @@ static void offer_parts(const struct line *l, const char *suffix, bool backends)
 	json_decref(answer);
 }
 
+static void offer_listeners(const struct line *l)
+{
+	json_t *answer = ask(l, "/v1/listeners");
+	const json_t *all = json_object_get(answer, "listeners");
+
+	for (size_t i = 0; i < json_array_size(all); i++) {
+		const json_t *one = json_array_get(all, i);
+		bool drains = json_is_true(json_object_get(one, "draining"));
+		char doc[160];
+
+		snprintf(doc, sizeof(doc), "%s%s", text(one, "address"), drains ? ", drains" : "");
+		offer(l, str_of(text(one, "listener")), doc);
+	}
+	json_decref(answer);
+}
+
 /* -- candidates -- */
 
 static void offer_commands(const struct line *l)
@@ -269,6 +285,8 @@ static void offer_one(const struct line *l, struct str spec)
 		offer_parts(l, strchr(name, '=') ? "=" : "", false);
 	else if (strncmp(name, "ADDRESS:PORT", 12) == 0)
 		offer_parts(l, "", true);
+	else if (strcmp(name, "LISTENER") == 0)
+		offer_listeners(l);
 	else if (strcmp(name, "FILE") == 0 || strcmp(name, "PATH") == 0)
 		puts(":files");
 	else if (strcmp(name, "COMMAND") == 0)

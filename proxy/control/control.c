@@ -518,6 +518,8 @@ static bool begin(struct control *c)
 	runtime_init(&c->runtime, c);
 	drains_init(&c->drains, c);
 	drains_load(&c->drains);
+	listener_drains_init(&c->listener_drains, c);
+	listener_drains_load(&c->listener_drains);
 	holds_init(&c->holds, c);
 	holds_load(&c->holds);
 	shift_init(&c->shifts, c);
@@ -567,6 +569,7 @@ static void tear_down(struct control *c)
 	mailbox_deliver(&c->box, c); /* what the store answered at the end */
 	runtime_free(&c->runtime);
 	drains_free(&c->drains);
+	listener_drains_free(&c->listener_drains);
 	deploy_free(&c->deploys);
 	shift_free(&c->shifts);
 	store_free(&c->store);

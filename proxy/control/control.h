@@ -9,6 +9,7 @@
 #include "control/deploy.h"
 #include "control/discovery.h"
 #include "control/drain.h"
+#include "control/listener_drain.h"
 #include "control/events.h"
 #include "control/health.h"
 #include "control/hold.h"
@@ -59,6 +60,7 @@ struct control {
 	struct store store;
 	struct runtime runtime;
 	struct drains drains;
+	struct listener_drains listener_drains;
 	struct hold_engine holds;
 	struct shift_engine shifts;
 	struct deploy_engine deploys;

@@ -30,6 +30,8 @@ static void order_install(struct control *c, struct worker *w, bool members_only
 		order->listeners[i].conf = &conf->listeners[i];
 		order->listeners[i].socket =
 			listener_sockets_find(&c->sockets, conf->listeners[i].socket_key);
+		order->listeners[i].shut =
+			listener_drain_document(&c->listener_drains, conf->listeners[i].name);
 		order->listeners[i].store = c->stores.v[i] ? cert_store_ref(c->stores.v[i]) : NULL;
 	}
 	order->keys = ticket_keys_ref(c->keys);
@@ -72,6 +74,7 @@ void install_begin(struct control *c, struct conf **conf, struct module_set *mod
 	c->orders.state = NULL;
 	capacity_follow(&c->capacity, c->snapshot);
 	drains_follow(&c->drains, c->snapshot);
+	listener_drains_follow(&c->listener_drains, c->snapshot->conf);
 	holds_follow(&c->holds, c->snapshot);
 	c->workers_waited_for = c->worker_n;
 	for (uint32_t i = 0; i < c->worker_n; i++)

@@ -249,6 +249,7 @@ static void take_over(struct runtime *rt)
 	bool elsewhere = c->store.elsewhere;
 
 	drains_load(&c->drains);
+	listener_drains_load(&c->listener_drains);
 	holds_load(&c->holds);
 	if (elsewhere)
 		drop_missing(rt);

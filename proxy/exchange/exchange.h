@@ -257,6 +257,8 @@ bool tunnel_is_closing(const struct exchange *x);
 bool tunnel_has_closed(const struct exchange *x);
 /* Something drains: looks soon which of them have to go. */
 void tunnels_look(struct edge *e);
+/* How many came in by that listener. */
+uint32_t tunnels_of_listener(const struct edge *e, struct str socket_key);
 
 /* traffic.c */
 /* Why not one more request may go to x->pool now, or REASON_NONE. */

@@ -204,6 +204,16 @@ static void on_look(struct deadline *d)
 		deadline_arm(e->loop, &e->tunnels_look, MIN(LOOK_MS, MAX(ms / 4, LOOP_TICK_MS)));
 }
 
+uint32_t tunnels_of_listener(const struct edge *e, struct str socket_key)
+{
+	uint32_t n = 0;
+
+	list_each (link, &e->tunnels)
+		n += str_eq(
+			CONTAINER(link, struct tunnel, link)->exchange->entry->conf.socket_key, socket_key);
+	return n;
+}
+
 void tunnels_look(struct edge *e)
 {
 	if (!list_empty(&e->tunnels))

@@ -140,7 +140,7 @@ static void on_accept(struct acceptor *a, int fd, const struct addr *peer, const
 	struct worker *w = g->worker;
 
 	counter_add(&w->edge.tally.accepted, 1);
-	if (!has_room(w)) {
+	if (g->shut || !has_room(w)) {
 		counter_add(&w->edge.tally.refused, 1);
 		close(fd);
 		return;
@@ -254,6 +254,62 @@ static void accept_no_more(struct gate *g)
 		acceptor_stop(&g->acceptors[i]);
 }
 
+/* -- shut by an operator -- */
+
+static void set_draining(struct gate *g, bool on)
+{
+	g->entry->draining = on;
+	list_each (link, &g->worker->conns) {
+		struct entry *e = CONTAINER(link, struct http_conn, link)->owner;
+
+		if (str_eq(e->conf.socket_key, g->entry->conf.socket_key))
+			e->draining = on;
+	}
+}
+
+/* Whoever has been told already goes all the same. A listener that stays shut may have got another entry by a reload. */
+static void set_shut(struct gate *g, bool shut, const struct conf_timeouts *timeouts)
+{
+	if (shut)
+		g->entry->draining = true;
+	if (shut == g->shut)
+		return;
+	g->shut = shut;
+	set_draining(g, shut);
+	drain_end(&g->clients);
+	if (shut)
+		drain_begin(&g->clients, g->worker, str_of(g->socket->key), timeouts->drain_spread,
+			DRAIN_REST_MS);
+}
+
+static void count_open(const struct gate *g, struct gate_sums *sums)
+{
+	struct str key = g->entry->conf.socket_key;
+
+	sums->connections = g->pending;
+	sums->websockets = tunnels_of_listener(&g->worker->edge, key);
+	list_each (link, &g->worker->conns) {
+		const struct http_conn *c = CONTAINER(link, struct http_conn, link);
+		const struct entry *e = c->owner;
+
+		if (!str_eq(e->conf.socket_key, key))
+			continue;
+		sums->connections++;
+		sums->requests += c->streams;
+	}
+}
+
+void gate_follow(struct worker *w, struct worker_gate *order)
+{
+	struct gate *g = find(w, str_of(order->socket_key));
+
+	if (!g)
+		return;
+	if (order->wish != GATE_COUNT && !w->draining)
+		set_shut(g, order->wish == GATE_SHUT, &w->edge.use->snapshot->conf->timeouts);
+	count_open(g, &order->sums);
+}
+
 void gate_open(struct worker *w, const struct worker_listener *l, const struct conf *conf,
 	struct ticket_keys *keys, uint64_t generation, uint32_t workers)
 {
@@ -277,10 +333,12 @@ void gate_open(struct worker *w, const struct worker_listener *l, const struct c
 		list_push_back(&w->gates, &g->link);
 	}
 	g->generation = generation;
+	g->socket = l->socket;
 	g->entry = e;
 	set_inbound(g, conf);
 	if (old && old != e)
 		entry_unref(&old);
+	set_shut(g, l->shut, &conf->timeouts);
 	if (!g->acceptors)
 		accept_on(g, l->socket, workers);
 }
@@ -321,6 +379,7 @@ static void gate_free(struct gate *g)
 static void gate_close(struct gate *g, const struct conf_timeouts *timeouts)
 {
 	accept_no_more(g);
+	drain_end(&g->clients);
 	g->closed = true;
 	g->drain.fire = on_drained;
 	g->entry->draining = true;

@@ -232,6 +232,28 @@ void worker_set_hold(struct worker *w, struct worker_hold *order)
 	mailbox_send(&w->box, &order->mail);
 }
 
+static void deliver_gate(struct mail *m, void *receiver)
+{
+	struct worker_gate *order = CONTAINER(m, struct worker_gate, mail);
+	struct worker *w = receiver;
+
+	/* One that has ended has nothing open. */
+	if (!w->loop.stop)
+		gate_follow(w, order);
+	if (!order->followed) {
+		free(order);
+		return;
+	}
+	order->mail.deliver = order->followed;
+	mailbox_send(w->owner.box, &order->mail);
+}
+
+void worker_set_gate(struct worker *w, struct worker_gate *order)
+{
+	order->mail.deliver = deliver_gate;
+	mailbox_send(&w->box, &order->mail);
+}
+
 void worker_ask_causes(struct worker *w, struct worker_causes *order)
 {
 	order->mail.deliver = deliver_cause_order;

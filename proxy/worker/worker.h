@@ -72,8 +72,10 @@ struct gate {
 	struct entry *entry; /* for new connections */
 	struct inbound_conf inbound;
 	uint64_t generation; /* that last named it */
+	const struct listener_socket *socket; /* control's; outlives the gate */
+	bool shut; /* an operator has drained it: who comes is closed at once, who is there is told to go */
 	bool closed; /* waits for its pending handshakes and its connections */
-	struct drain clients; /* are told, once it is closed */
+	struct drain clients; /* are told, once it is shut or closed */
 	struct deadline drain; /* timeouts.drain: then what is still open is cut */
 	uint32_t pending;
 };
@@ -115,6 +117,7 @@ struct worker_listener {
 	const struct conf_listener *conf; /* the snapshot's */
 	const struct listener_socket *socket; /* control's; outlives the gate */
 	struct cert_store *store; /* a reference for this worker; NULL if plain */
+	bool shut; /* drained by an operator */
 };
 
 /* The order to serve a new snapshot. malloc'ed, as is listeners; the worker frees both. */
@@ -152,6 +155,24 @@ struct worker_hold {
 	void *ctx;
 };
 
+/* What is open on a listener; on one that is shut nothing is added to it, but by handshakes that are under way: they count. */
+struct gate_sums {
+	uint64_t connections, requests, websockets; /* of requests: websockets */
+};
+
+enum gate_wish { GATE_COUNT, GATE_SHUT, GATE_OPEN };
+
+/* A listener is shut, opened again, or only counted. The same mail comes back with what is open on it. malloc'ed; who is answered frees
+ * it. */
+struct worker_gate {
+	struct mail mail;
+	enum gate_wish wish;
+	struct gate_sums sums;
+	void (*followed)(struct mail *m, void *control); /* NULL: nobody asks; the worker frees it */
+	void *ctx;
+	char socket_key[]; /* of the listener */
+};
+
 /* A question about requests that failed; the same mail comes back with the answer. malloc'ed; who is answered frees it, and what was
  * found. */
 struct worker_causes {
@@ -173,6 +194,7 @@ void worker_set_pools(struct worker *w, struct worker_pools *pools);
 /* From control: backends have come up or gone down; requests that waited for that are looked at again. */
 void worker_health_changed(struct worker *w);
 void worker_set_hold(struct worker *w, struct worker_hold *order);
+void worker_set_gate(struct worker *w, struct worker_gate *order);
 void worker_ask_causes(struct worker *w, struct worker_causes *order);
 /* From control, whose clock says now_us: the worker notes in its tally how late it hears of it, and what memory it uses. */
 void worker_measure(struct worker *w, uint64_t now_us);
@@ -209,6 +231,8 @@ void gate_open(struct worker *w, const struct worker_listener *l, const struct c
 	struct ticket_keys *keys, uint64_t generation, uint32_t workers);
 /* Closes the gates that generation does not name: their connections are drained, and cut after timeouts->drain. */
 void gates_sweep(struct worker *w, uint64_t generation, const struct conf_timeouts *timeouts);
+/* Does what the order wishes, and fills its sums. */
+void gate_follow(struct worker *w, struct worker_gate *order);
 void gates_stop(struct worker *w);
 void gates_set_keys(struct worker *w, struct ticket_keys *keys);
 void gates_close_conns(struct worker *w, enum reason why);

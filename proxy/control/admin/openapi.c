@@ -157,7 +157,8 @@ static const char *path_parameter_doc(const char *name)
 {
 	static const struct {
 		const char *name, *doc;
-	} docs[] = {{"t", "the tenant"}, {"s", "the service"}, {"p", "the pool"}, {"id", "the request's id"}};
+	} docs[] = {{"t", "the tenant"}, {"s", "the service"}, {"p", "the pool"}, {"id", "the request's id"},
+		{"l", "the listener"}};
 
 	for (size_t i = 0; i < COUNT_OF(docs); i++)
 		if (strcmp(name, docs[i].name) == 0)

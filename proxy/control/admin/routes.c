@@ -13,6 +13,7 @@ const struct admin_route *const admin_tables[] = {
 	service_routes,
 	status_routes,
 	drain_routes,
+	listener_routes,
 	history_routes,
 	hold_routes,
 	pool_routes,

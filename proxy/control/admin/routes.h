@@ -8,8 +8,8 @@
 extern const struct admin_route dashboard_routes[], event_routes[], explain_routes[], life_routes[],
 	metrics_routes[], openapi_routes[], process_routes[], requests_routes[], service_routes[],
 	status_routes[];
-extern const struct admin_route drain_routes[], history_routes[], hold_routes[], pool_routes[],
-	weights_routes[];
+extern const struct admin_route drain_routes[], listener_routes[], history_routes[], hold_routes[],
+	pool_routes[], weights_routes[];
 extern const struct admin_route deploy_routes[], shift_routes[];
 
 #endif
