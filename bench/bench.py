@@ -232,19 +232,20 @@ class Bench:
         if weir is None:
             return table
         chosen, without_row, not_there = modules.rows(weir, self.a.modules)
-        values = modules.things(self.site)
         if without_row:
             say(f"  no row of the bench: {', '.join(without_row)}")
         if not_there:
             say(f"  not in this weir: {', '.join(not_there)}")
-        for row in (modules.NONE, modules.ELSEWHERE, *chosen):
-            name = getattr(row, "name", row)
-            try:
-                cell = measure.cell([modules.run(weir, self.site, row, chosen, values)])
-            except PROBLEMS as e:
-                cell = measure.failed(e)
-            table[name] = {"weir": cell}
-            say(f"  {modules.TITLES[name]}: {report.show(cell, form=',.0f')}")
+        with modules.redis(self.site) as redis:
+            values = {**modules.things(self.site), "redis": redis}
+            for row in (modules.NONE, modules.ELSEWHERE, *chosen):
+                name = getattr(row, "name", row)
+                try:
+                    cell = measure.cell([modules.run(weir, self.site, row, chosen, values)])
+                except PROBLEMS as e:
+                    cell = measure.failed(e)
+                table[name] = {"weir": cell}
+                say(f"  {modules.TITLES[name]}: {report.show(cell, form=',.0f')}{'; ' + cell['failed'] if 'failed' in cell else ''}")
         return table
 
 

@@ -6,7 +6,8 @@
 One tenant, quiet, is asked at a fixed rate by bench/paced (latency counts from when a request was due). Another, loud, has a limit, and a
 hundred times as much comes for it: h2load paces the requests, or as many connections as that ask at once. Rounds with and without it take
 turns, and medians are compared: what else the machine does then hits both. With fewer than four cores the flood's own client takes
-processor time from everybody, which the ratio counts against weir."""
+processor time from everybody, which the ratio counts against weir; what that does alone, a third kind of round shows, in which the same
+flood goes to the origin, past weir."""
 import argparse
 import json
 import re
@@ -60,8 +61,8 @@ def ask(args, port):
     return json.loads(out)
 
 
-def beside(args, port):
-    loud = flood(args, port)
+def beside(args, port, flooded):
+    loud = flood(args, flooded)
     try:
         found = ask(args, port)
     finally:
@@ -73,17 +74,19 @@ def beside(args, port):
     return found, served / (args.seconds + 2), refused / (args.seconds + 2)
 
 
-def measure(args, port):
-    alone, loud = [], []
+def measure(args, port, origin):
+    alone, loud, past = [], [], []
     ask(args, port)  # what is done once
     for _ in range(args.rounds):
         alone.append(ask(args, port))
-        loud.append(beside(args, port))
+        loud.append(beside(args, port, port))
+        past.append(beside(args, port, origin))
     print(f"the loud tenant: {statistics.median(l[1] for l in loud):.0f} answered and {statistics.median(l[2] for l in loud):.0f} refused a second, "
           f"{args.limit} {LIMITS[args.limit]}")
     for q in "p50", "p99":
-        before, after = (statistics.median(r[q] for r in rounds) for rounds in (alone, [l[0] for l in loud]))
-        print(f"{q} of the quiet one: {before:8.1f} us alone, {after:8.1f} us beside it, ratio {after / before:.2f}"
+        before, after, client = (statistics.median(r[q] for r in rounds) for rounds in (alone, [l[0] for l in loud], [p[0] for p in past]))
+        print(f"{q} of the quiet one: {before:8.1f} us alone, {after:8.1f} us beside it, ratio {after / before:.2f}, "
+              f"with the flood past weir {client:8.1f} us, ratio {client / before:.2f}"
               + (f" (goal {GOAL}: {'reached' if after / before <= GOAL else 'missed'})" if q == "p99" else ""))
 
 
@@ -98,10 +101,11 @@ def main():
     args = parser.parse_args()
     origin = subprocess.Popen([f"{args.build}/bench/origin", "0"], stdout=subprocess.PIPE, text=True)
     with tempfile.TemporaryDirectory(prefix="weir-bench-") as directory:
-        Path(directory, "weir.yaml").write_text(json.dumps(configuration(directory, args, int(re.search(r"\d+", origin.stdout.readline())[0]))))
+        backend = int(re.search(r"\d+", origin.stdout.readline())[0])
+        Path(directory, "weir.yaml").write_text(json.dumps(configuration(directory, args, backend)))
         weir = subprocess.Popen([f"{args.build}/weir", "run", "-c", f"{directory}/weir.yaml"])
         try:
-            measure(args, port_of(weir, directory))
+            measure(args, port_of(weir, directory), backend)
         finally:
             weir.terminate()
             weir.wait()

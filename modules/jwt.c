@@ -1,6 +1,7 @@
 /* modules/jwt.c - bearer tokens (RFC 6750, RFC 7519): signed by a known key, for us, at this time, with the claims that are asked for. */
 #include <jansson.h>
 #include <openssl/sha.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include "auth.h"
@@ -8,6 +9,7 @@
 #include "jws.h"
 #include "key_source.h"
 #include "modules.h"
+#include "verified.h"
 
 #define FILE_MAX (256u * 1024)
 
@@ -121,6 +123,15 @@ struct trusted {
 	char *url; /* of a key set to fetch; empty: none */
 	uint32_t refresh;
 	uint8_t digest[SHA256_DIGEST_LENGTH]; /* of the texts they came from */
+	_Atomic uint64_t signatures, spared; /* looked at; known to be good from before */
+};
+
+/* What a worker has. The keys of `data` stay the same as long as it does. */
+struct keeper {
+	struct key_source source;
+	bool fetches; /* otherwise source is not there */
+	struct verified verified; /* by the keys there were after that many fetches: */
+	uint32_t takes;
 };
 
 static void release(void *data)
@@ -176,24 +187,27 @@ static void *build(struct module_build *b, const void *values)
 static void *worker_begin(struct loop *l, void *data, uint32_t worker, uint32_t workers)
 {
 	const struct trusted *t = data;
-	struct key_source *s;
+	struct keeper *k = calloc(1, sizeof(*k));
 
 	(void)worker;
 	(void)workers;
-	if (!t->url[0])
-		return NULL;
-	s = calloc(1, sizeof(*s));
-	MUST(s);
-	key_source_init(s, l, str_of(t->url), t->refresh);
-	return s;
+	MUST(k);
+	verified_init(&k->verified);
+	k->fetches = t->url[0];
+	if (k->fetches)
+		key_source_init(&k->source, l, str_of(t->url), t->refresh);
+	return k;
 }
 
 static void worker_end(void *state, void *data)
 {
+	struct keeper *k = state;
+
 	(void)data;
-	if (state)
-		key_source_free(state);
-	free(state);
+	if (k->fetches)
+		key_source_free(&k->source);
+	verified_free(&k->verified);
+	free(k);
 }
 
 /* -- the token -- */
@@ -403,11 +417,12 @@ static void on_keys(struct key_wait *w)
 static int wait_for_keys(struct module_call *c)
 {
 	struct key_wait *w = arena_new(c->arena, struct key_wait);
+	struct keeper *k = c->worker;
 
 	w->call = *c;
 	w->go_on = on_keys;
 	*c->slot = w;
-	if (key_source_wait(c->worker, w))
+	if (key_source_wait(&k->source, w))
 		return MODULE_HOLD;
 	*c->slot = NULL;
 	return MODULE_PASS;
@@ -421,18 +436,42 @@ static void cancel(struct module_call *c)
 	*c->slot = NULL;
 }
 
+/* A token whose signature was good with these keys needs no second look at it; what it says is judged every time. */
+static enum jws_error check_signature(struct trusted *t, struct keeper *k, const struct key_source *source,
+	struct str token, json_t **claims)
+{
+	const struct jwks *sets[2] = {&t->keys, source ? &source->keys : NULL};
+	uint8_t digest[VERIFIED_DIGEST];
+	enum jws_error e;
+
+	if (token.n > JWS_MAX)
+		return JWS_MALFORMED;
+	if (k->takes != k->source.takes)
+		verified_forget(&k->verified);
+	k->takes = k->source.takes;
+	verified_digest(&k->verified, token, digest);
+	if (verified_has(&k->verified, digest)) {
+		atomic_fetch_add_explicit(&t->spared, 1, memory_order_relaxed);
+		return jws_claims(token, claims);
+	}
+	e = jws_verify(token, sets, source ? 2 : 1, claims);
+	atomic_fetch_add_explicit(&t->signatures, 1, memory_order_relaxed);
+	if (e == JWS_GOOD)
+		verified_add(&k->verified, digest);
+	return e;
+}
+
 static int verify(struct module_call *c, struct str token, bool may_wait)
 {
 	const struct jwt *j = c->values;
-	const struct trusted *t = c->data;
-	const struct key_source *source = c->worker;
-	const struct jwks *sets[2] = {&t->keys, source ? &source->keys : NULL};
+	struct keeper *k = c->worker;
+	const struct key_source *source = k->fetches ? &k->source : NULL;
 	struct str wrong;
 	enum jws_error e;
 	json_t *claims;
 	int verdict;
 
-	e = jws_verify(token, sets, source ? 2 : 1, &claims);
+	e = check_signature(c->data, k, source, token, &claims);
 	if (e == JWS_UNKNOWN_KEY && source && may_wait && wait_for_keys(c) == MODULE_HOLD)
 		return MODULE_HOLD;
 	if (e == JWS_UNKNOWN_KEY && source && !source->fetched) {
@@ -475,6 +514,15 @@ static void explain(const void *values, void *data, const struct head *request, 
 		token_of(j, request).n ? "a token" : "no token");
 }
 
+static void counts(const void *values, void *data, struct module_counts *out)
+{
+	struct trusted *t = data;
+
+	(void)values;
+	module_count(out, STR("signatures"), STR("verified"), atomic_load(&t->signatures));
+	module_count(out, STR("signatures"), STR("known"), atomic_load(&t->spared));
+}
+
 static const char *const any_claim[] = {"*", NULL};
 
 const struct module jwt_module = {
@@ -491,4 +539,5 @@ const struct module jwt_module = {
 	.cancel = cancel,
 	.value = value,
 	.explain = explain,
+	.counts = counts,
 };

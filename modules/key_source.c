@@ -27,6 +27,7 @@ static void take(struct key_source *s, struct str text)
 		jwks_free(&s->keys);
 		s->keys = *fresh;
 		s->fetched = true;
+		s->takes++;
 	}
 	free(fresh);
 }

@@ -15,6 +15,7 @@ struct key_source {
 	bool fetched; /* keys are there */
 	uint64_t asked_ms; /* on the loop's clock; when it was last begun */
 	struct jwks keys;
+	uint32_t takes; /* how often the keys were replaced */
 	struct list waiting; /* struct key_wait */
 };
 

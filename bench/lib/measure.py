@@ -103,7 +103,7 @@ def _difference(site, peer, workload, counts, wrap, result, single=False, start=
     return totals, counts[1] - counts[0]
 
 
-def instructions(site, peer, workload, start=peers.start):
+def instructions(site, peer, workload, start=peers.start, counts=(512, 2560)):
     """User instructions per request, from callgrind."""
     if not shutil.which("valgrind"):
         raise peers.Failed("valgrind is not installed")
@@ -119,7 +119,7 @@ def instructions(site, peer, workload, start=peers.start):
 
     wrap = ["valgrind", "--tool=callgrind", "--trace-children=yes", "--quiet",
             f"--callgrind-out-file={site.dir}/count.%p"]
-    (short, long), more = _difference(site, peer, workload, (512, 2560), wrap, total, single=True, start=start)
+    (short, long), more = _difference(site, peer, workload, counts, wrap, total, single=True, start=start)
     if not short or long <= short:
         raise peers.Failed("callgrind wrote nothing")
     return (long - short) / more

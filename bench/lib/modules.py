@@ -1,8 +1,10 @@
 """What modules cost: instructions per request with none, with all of them at somebody else, and with each in its usual
 form. A module is a row of ROWS."""
 import base64
+import contextlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -13,6 +15,7 @@ from .workloads import BY_NAME
 SUPPORT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "tests", "support")
 NONE, ELSEWHERE = "none", "elsewhere"
 PASSWORD = "weir"
+COUNTS = 256, 1536  # requests of the two runs whose difference it is
 
 
 class Row:
@@ -30,25 +33,47 @@ ROWS = [
     Row("cors", '{origins: ["https://app.test", "https://*.preview.test"], credentials: true}', "a request across origins",
         headers=("origin: https://app.test",)),
     Row("access", '{allow: [127.0.0.0/8, 10.0.0.0/8, "2001:db8::/32"], deny: [127.9.0.0/16]}', "four networks"),
-    Row("jwt", "{keys_file: %(dir)s/jwt.pem, audience: [bench]}", "an EdDSA token, verified",
+    Row("jwt", "{keys_file: %(dir)s/jwt.pem, audience: [bench]}", "a token that was verified before",
         headers=("authorization: Bearer %(token)s",)),
     Row("basic_auth", '{users: ["anna:%(hash)s"]}', "a password that was right before",
         headers=("authorization: Basic %(basic)s",)),
     Row("forward_auth", '{url: "http://127.0.0.1:%(origin)s/1k"}', "another server is asked each time"),
     Row("ratelimit", "{rules: {client: {rate: 1000000, by: [address]}}}", "one bucket by address"),
+    Row("ratelimit-fleet", '{redis: {address: "%(redis)s"}, rules: {client: {rate: 100000, by: [address], fleet: true}}}',
+        "the same, counted in Redis", module="ratelimit"),
     Row("fault", "{delay: {share: 0.01%%, for: 1ms}}", "lots are drawn, one in 10,000 waits"),
+    Row("errors", "{pages: {5xx: %(dir)s/sorry.html}, intercept: [502, 503, 504]}", "pages that this answer does not need"),
     Row("compress", "on", "a client that takes no coding"),
     Row("compress-gzip", "{types: [application/octet-stream], codings: [gzip]}", "1 KiB compressed with gzip",
         module="compress", headers=("accept-encoding: gzip",), size=0),
     Row("respond", '{status: 200, body: "%(kib)s"}', "1 KiB from weir, no backend"),
+    Row("rewrite", '{rules: [{prefix: /v1, to: /}], query: {remove: ["utm_*"]}}', "another prefix for the backend", path="/v1/1k",
+        size=1024),
     Row("headers", "{response: {set: {X-Frame-Options: DENY}}}", "one field set in the answer"),
-    Row("tracing", "on", "a trace that is passed on"),
+    Row("tracing", '{endpoint: "http://127.0.0.1:%(origin)s/1k", sample: 1%%}', "a trace begun and passed on, one in a hundred told"),
 ]
 TITLES = {NONE: "no module", ELSEWHERE: "all modules, at another tenant", **{r.name: f"{r.name}: {r.what}" for r in ROWS}}
 
 
+@contextlib.contextmanager
+def redis(site):
+    """Its address; of nobody where it is not installed, and the row that needs it fails."""
+    path = os.path.join(site.dir, "redis.sock")
+    if not shutil.which("redis-server"):
+        yield f"unix:{path}"
+        return
+    with subprocess.Popen(["redis-server", "--port", "0", "--unixsocket", path, "--save", "", "--dir", site.dir],
+                          stdout=subprocess.DEVNULL) as process:
+        try:
+            while process.poll() is None and not os.path.exists(path):
+                time.sleep(0.01)
+            yield f"unix:{path}"
+        finally:
+            process.terminate()
+
+
 def things(site):
-    """What the rows' configurations and headers name."""
+    """What the rows' configurations and headers name; but for "redis", redis()'s address."""
     sys.path.insert(0, SUPPORT)
     try:
         import mmdb
@@ -60,6 +85,8 @@ def things(site):
         subprocess.run(["openssl", *command], check=True, capture_output=True)
     shadow = subprocess.run(["openssl", "passwd", "-6", "-salt", "bench", PASSWORD], check=True, capture_output=True,
                             text=True).stdout.strip()
+    with open(os.path.join(site.dir, "sorry.html"), "w", encoding="ascii") as f:
+        f.write("<h1>$(phrase)</h1>\n")
     return {"dir": site.dir, "origin": site.origin.ports["plain"], "token": _token(site, key), "hash": shadow, "kib": "x" * 1024,
             "basic": base64.b64encode(f"anna:{PASSWORD}".encode()).decode()}
 
@@ -122,7 +149,9 @@ def _config(site, ports, values, mine, others):
 def run(peer, site, row, chosen, values):
     """Instructions per request. row: a Row, NONE or ELSEWHERE; chosen: all rows that there are."""
     mine, others = ([], chosen) if row == ELSEWHERE else ([], []) if row == NONE else ([row], [])
-    others = list({r.module: r for r in others}.values())  # one row of each module
+    others = list({r.module: r for r in reversed(others)}.values())  # the first row of each module
+    if mine and "%(redis)s" in row.config and not shutil.which("redis-server"):
+        raise peers.Failed("redis-server is not installed")
     workload = BY_NAME["h1-1k"]
     if mine:
         workload = workload.but(path=row.path, headers=[h % values for h in row.headers], body=row.size)
@@ -132,4 +161,4 @@ def run(peer, site, row, chosen, values):
         path = _config(site, ports, values, mine, others)
         return peers.launch(peer, site, [*wrap, *peer.single, path], ports, probe="plain", patience=60, expect=b"HTTP/1.1 ")
 
-    return measure.instructions(site, peer, workload, start=start)
+    return measure.instructions(site, peer, workload, start=start, counts=COUNTS)

@@ -10,6 +10,7 @@ from support.answers import reply
 from support.config import http, https, site
 from support.edge import run
 from support.http1 import build
+from support.prometheus import scrape
 from support.tokens import Key, confused, key_set, unsigned
 from support.wire import eventually
 
@@ -211,7 +212,74 @@ def test_keys_are_replaced_by_a_reload(edge, origin, tmp_path):
     assert proxy.get("/", headers=bearer(new.token(claims()))).status == 200
 
 
+def signatures(proxy):
+    """How many were verified, and how many were known to be good."""
+    page = scrape(proxy)
+    return tuple(sum(v for _, v in page.all("weir_module_events_total", module="jwt", what="signatures", event=event)) for event in ("verified", "known"))
+
+
+def test_a_signature_is_verified_once(edge, origin, tmp_path):
+    """What is remembered is that it was good: claims are judged each time, failures and other tokens anew."""
+    blue, old, new, file = origin(), Key("ES256"), Key("ES256"), tmp_path / "keys.pem"
+    file.write_text(old.pem())
+    conf = site(blue, modules={"jwt": {"keys_file": str(file), "claims": {"sub": "X-User"}}},
+                routes=[{"path": "/", "service": "shop"}])
+    proxy = edge(conf, workers=1)
+    token = old.token(claims())
+    for _ in range(3):
+        assert proxy.get("/", headers={**bearer(token), "X-User": "root"}).status == 200
+        assert blue.last.header("x-user") == "u-17"
+    assert signatures(proxy) == (1, 2)
+    head, payload, signature = token.split(".")
+    forged = base64.urlsafe_b64encode(b'{"sub": "root", "exp": 9999999999}').rstrip(b"=").decode()
+    for other in (f"{head}.{forged}.{signature}", f"{head}.{payload}.{signature[:-4]}AAAA", new.token(claims())):
+        for _ in range(2):
+            assert proxy.get("/", headers=bearer(other)).status == 401
+    assert signatures(proxy) == (7, 2)
+    assert proxy.get("/", headers=bearer(token)).status == 200
+    file.write_text(new.pem())
+    proxy.reload()
+    assert proxy.get("/", headers=bearer(token)).status == 401
+    assert proxy.logged(status=401)["jwt"] == "signature"
+
+
+def test_a_token_that_is_known_expires_all_the_same(edge, origin):
+    key = Key("EdDSA")
+    proxy = edge(site(origin(), modules={"jwt": {"keys": key.pem(), "leeway": "0s"}}), workers=1)
+    for life in (2, 8, 32):
+        token = key.token(claims(exp=int(time.time()) + life))
+        if proxy.get("/", headers=bearer(token)).status == 200:
+            break
+    eventually(lambda: proxy.get("/", headers=bearer(token)).status == 401, "the token to be over", patience=60)
+    assert proxy.logged(status=401)["jwt"] == "expired"
+
+
+def test_a_known_token_is_judged_by_each_route(edge, origin):
+    key = Key("EdDSA")
+    jwt = {"keys": key.pem()}
+    proxy = edge(site(origin(), modules={"jwt": jwt}, routes=[
+        {"path": "/", "service": "shop"}, {"path": "/them", "service": "shop", "modules": {"jwt": {**jwt, "audience": ["them"]}}},
+        {"path": "/boss", "service": "shop", "modules": {"jwt": {**jwt, "require": {"role": "boss"}}}}]), workers=1)
+    token = key.token(claims())
+    for _ in range(2):
+        assert [proxy.get(path, headers=bearer(token)).status for path in ("/", "/them", "/boss")] == [200, 401, 403]
+
+
 # -- keys that are fetched --
+
+def test_a_known_token_goes_with_its_key(edge, origin):
+    issuer, old, new = origin("issuer"), Key("ES256", "old"), Key("ES256", "new")
+    issuer.on("/keys", reply(200, key_set(old)))
+    proxy = edge(site(origin("blue"), modules={"jwt": {"jwks_url": f"http://{issuer}/keys", "refresh": "10s"}}), workers=1)
+    gone = old.token(claims(exp=int(time.time()) + 3600))
+    for _ in range(2):
+        assert proxy.get("/", headers=bearer(gone)).status == 200
+    issuer.on("/keys", reply(200, key_set(new)))
+    fresh = new.token(claims(exp=int(time.time()) + 3600))
+    eventually(lambda: proxy.get("/", headers=bearer(fresh)).status == 200, "the new keys", patience=60)
+    assert proxy.get("/", headers=bearer(gone)).status == 401
+    assert proxy.logged(status=401, jwt="unknown_key")
+
 
 def test_keys_are_fetched_and_again_for_one_that_is_new(edge, origin):
     issuer, old, new = origin("issuer"), Key("ES256", "old"), Key("ES256", "new")
