@@ -1,7 +1,7 @@
 """Mirroring: a copy of requests goes to another pool, and nobody notices."""
 import time
 
-from support.answers import Gate
+from support.answers import Gate, big
 from support.config import pool, site
 from support.http1 import build
 from support.wire import eventually
@@ -75,6 +75,26 @@ def test_large_bodies_and_what_breaks_off_are_not_copied(edge, origin):
     assert proxy.get("/whole").body == b"shop"
     shadow.wait_count(1)
     assert [r.target for r in shadow.requests] == ["/whole"]
+
+
+def test_when_memory_is_short_copies_are_what_is_left_out(edge, origin):
+    """Readers who are far behind take up more and more of what weir may use: who asks now is served, and not copied."""
+    shop, shadow = origin("shop"), origin("shadow")
+    shop.on("/big", big(8_000_000))  # more than all sockets on the way hold
+    proxy = edge(site(**mirrored(shop, shadow), limits={"memory": "2MiB"}), workers=1)
+    slow = []
+    try:
+        while not outcomes(proxy)["dropped"]:
+            assert len(slow) < 60
+            slow.append(proxy.connect())
+            slow[-1].send(build("GET", "/big"))
+            slow[-1].head()  # and does not read on
+            assert proxy.get("/").body == b"shop"
+    finally:
+        for c in slow:
+            c.close()
+    before = shadow.count
+    eventually(lambda: proxy.get("/").body == b"shop" and shadow.count > before, "copies again")
 
 
 def test_a_share_is_copied(edge, origin):

@@ -1,5 +1,6 @@
 """Three backends under steady load, and one of them breaks: what do the clients see? Judged by the access log, which has every request."""
 import datetime
+import os
 import subprocess
 import time
 
@@ -11,7 +12,7 @@ from support.process_origin import ProcessOrigin
 from support.switch_origin import SwitchOrigin
 from support.wire import PATIENCE, eventually
 
-RATE = 1000  # requests a second
+RATE = int(os.environ.get("WEIR_RATE", "1000"))  # requests a second; the soak has 2000
 CLIENTS = 20
 RAMP = 2  # seconds
 # Times that a backend which is well, on a machine that is busy, does not need.
