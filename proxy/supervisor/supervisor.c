@@ -224,7 +224,8 @@ static void on_death(struct supervisor *s, struct process *p, int status)
 
 	channel_read(&p->channel); /* what it has said last */
 	if (s->state == SUPERVISOR_STOPPING) {
-		if (!in_order)
+		/* One that was only starting is ended by force, and that is no failure. */
+		if (!in_order && p->ready)
 			s->code = 1;
 	} else if (p == s->upgrade.next) {
 		upgrade_died(s, p, status);

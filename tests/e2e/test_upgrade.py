@@ -295,6 +295,17 @@ def test_sigterm_during_an_upgrade_stops_everything(edge, shop, program):
     assert proxy.wait_exit() == 0
 
 
+def test_sigterm_while_the_new_process_starts_is_no_failure(edge, shop, program, tmp_path):
+    proxy = edge(site(shop), program=program)
+    slow = tmp_path / "slow"  # it never gets as far as to serve
+    subprocess.run(["cc", "-x", "c", "-o", slow, "-"], input=b"int pause(void); int main(void) { return pause(); }", check=True)
+    replace(program, slow.read_bytes())
+    proxy.signal(signal.SIGUSR2)
+    eventually(lambda: len(proxy.pids()) == 3, "the new process")
+    proxy.signal(signal.SIGTERM)
+    assert proxy.wait_exit() == 0
+
+
 def test_many_at_once_become_one_or_are_refused(edge, shop, program):
     proxy = edge(site(shop), program=program)
     with Load(proxy.address(), h1=1, h2=1) as load:
