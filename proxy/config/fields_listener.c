@@ -200,6 +200,11 @@ static const struct config_type type_http2 = {
 
 /* -- listeners -- */
 
+static const char *const underscores_names[] = {[CONF_UNDERSCORES_DROP] = "drop",
+	[CONF_UNDERSCORES_PASS] = "pass",
+	[CONF_UNDERSCORES_REFUSE] = "refuse",
+	NULL};
+
 static const struct config_field listener_fields[] = {
 	CUSTOM("address", type_address, struct conf_listener, address,
 		"where to listen: `0.0.0.0:8080`, `[::]:8443`, `unix:/run/weir/http.sock`; port 0: any free "
@@ -226,6 +231,10 @@ static const struct config_field listener_fields[] = {
 		"require PROXY protocol v1 or v2, and only from `trusted_proxies`", .dflt = false),
 	NETWORKS("trusted_proxies", struct conf_listener, trusted, trusted_n,
 		"whose X-Forwarded-* and PROXY protocol are believed; a unix socket's peers always are"),
+	ENUM("underscore_headers", struct conf_listener, underscores, underscores_names,
+		"what becomes of request headers with an underscore in their names: CGI, WSGI, PHP and the "
+		"like take `X_Real_IP` for `X-Real-IP`, which clients could so forge",
+		.dflt = CONF_UNDERSCORES_DROP),
 	COUNT("backlog", struct conf_listener, backlog,
 		"connections that the kernel keeps before they are accepted", .dflt = 4096, .min = 1,
 		.max = 65535),

@@ -348,6 +348,7 @@ void exchange_follow_members(struct exchange *x)
 static void client_on_head(struct stream *s, const struct head *head, bool last)
 {
 	struct exchange *x = s->owner;
+	enum reason why = (enum reason)head->reject;
 
 	OBJ_CHECK(x, EXCHANGE_MAGIC);
 	head_copy(&x->arena, &x->request, head);
@@ -355,8 +356,10 @@ static void client_on_head(struct stream *s, const struct head *head, bool last)
 	x->path = x->request.path;
 	x->request_last = last;
 	forward_identify(x);
-	if (head->reject != REASON_NONE) {
-		exchange_fail(x, (enum reason)head->reject);
+	if (why == REASON_NONE)
+		why = forward_screen(x, &x->request.fields);
+	if (why != REASON_NONE) {
+		exchange_fail(x, why);
 		return;
 	}
 	if (x->edge->memory_max && x->edge->loop->mem.in_use > x->edge->memory_max) {
@@ -441,6 +444,8 @@ static void client_on_body(struct stream *s, struct chain *chain, bool last)
 static void client_on_trailers(struct stream *s, const struct fields *trailers)
 {
 	struct exchange *x = s->owner;
+	struct fields *kept;
+	enum reason why;
 
 	OBJ_CHECK(x, EXCHANGE_MAGIC);
 	x->request_last = true;
@@ -457,10 +462,15 @@ static void client_on_trailers(struct stream *s, const struct fields *trailers)
 	}
 	if (x->mirror)
 		mirror_body(x, &(struct chain){0}, true);
-	if (trailers->n) {
-		x->request_trailers = arena_new(&x->arena, struct fields);
-		fields_copy(&x->arena, x->request_trailers, trailers);
+	kept = arena_new(&x->arena, struct fields);
+	fields_copy(&x->arena, kept, trailers);
+	why = forward_screen(x, kept);
+	if (why != REASON_NONE) {
+		exchange_fail(x, why);
+		return;
 	}
+	if (kept->n)
+		x->request_trailers = kept;
 	exchange_pump_request(x);
 }
 

@@ -297,6 +297,9 @@ void outcome_of_end(struct exchange *x);
 /* forward.c */
 /* Reads what must be known before routing: the client's true address and the request's id. */
 void forward_identify(struct exchange *x);
+/* Does with fields of the client's, which the exchange owns, what the listener says of underscores in their names; the reason when it
+ * says to refuse them. Origins that turn names into variables (RFC 3875 4.1.18) cannot tell `X_Real_IP` from `X-Real-IP`. */
+enum reason forward_screen(struct exchange *x, struct fields *fs);
 /* Has the request come through a weir too often already (its Via says so)? */
 bool forward_loops(const struct exchange *x);
 /* Makes x->request what the backend gets. Once per exchange. False: a module would not have it, and it has failed. */

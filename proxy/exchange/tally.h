@@ -47,6 +47,7 @@ struct worker_tally {
 	_Atomic uint64_t connections; /* open now */
 	_Atomic uint64_t exchanges, tunnels; /* requests, and WebSockets of them, now */
 	/* Copies of requests: answered, failed, and those that were not made or not completed. */
+	_Atomic uint64_t headers_dropped; /* of requests: names with an underscore */
 	_Atomic uint64_t mirrors_answered, mirrors_failed, mirrors_dropped;
 	_Atomic uint64_t accepted, refused;
 	_Atomic uint64_t closed[REASONS]; /* connections that ended, by reason */

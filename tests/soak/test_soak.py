@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -228,6 +229,16 @@ def test_1_000_000_orders_while_backends_break_in_every_phase(edge, started, pro
     say(f"{n} POSTs over {protocol} in {time.monotonic() - began:.0f} s: {done['run']} run, {len(done['twice'])} of them twice; {done['declined']} times "
         f"a backend declined; answers {dict(outcomes)}; faults {sum(done['faults'].values())}")
     assert done["twice"] == [] and sum(outcomes.values()) == n and outcomes["200"] <= done["run"] <= n
+
+
+def test_nothing_is_smuggled_in_10_000_000_messages_that_are_nearly_right():
+    """The unit test, with another seed each time."""
+    each, seed = max(1000, int(10_000_000 / 3 * SCALE)), int(time.time())
+    program = Path(edge_module.WEIR).parent / "tests/unit/exchange/test_smuggling"
+    done = subprocess.run([program], env={**os.environ, "WEIR_MUTATIONS": str(each), "WEIR_SEED": str(seed)}, capture_output=True)
+    found = re.findall(r"\d+ mutations, \d+ requests at the origin", done.stdout.decode(errors="replace"))
+    say(f"seed {seed}: {found}")
+    assert done.returncode == 0 and len(found) == 3, done.stderr[-4000:]
 
 
 def test_dns_gone_for_minutes(edge, origin, started):
