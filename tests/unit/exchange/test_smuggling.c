@@ -30,6 +30,7 @@ struct alley {
 	uint64_t moved;
 	struct mutant mutant; /* the one at hand */
 	bool answers; /* it is what the origin answers, once */
+	bool breaks_off; /* ... and then closes */
 };
 
 /* -- the origin: answers with the target that it has read -- */
@@ -73,7 +74,7 @@ static void answer(struct alley *a, struct origin_conn *c)
 		a->answers = false;
 		c->wrong = true;
 		MUST(write(c->fd, a->mutant.p, a->mutant.n) == (ssize_t)a->mutant.n);
-		if (mutant_random(&a->mutant, 4) == 0)
+		if (a->breaks_off || mutant_random(&a->mutant, 4) == 0)
 			shutdown(c->fd, SHUT_WR);
 		return;
 	}
@@ -412,6 +413,31 @@ static void receive(struct alley *a, struct client *c)
 		show(a, "the wrong answer to a second request", c->p, c->n);
 }
 
+/* A good answer that breaks off somewhere: what the client gets is cut too, weir's own, or that of a second attempt. */
+static void receive_part(struct alley *a, struct client *c)
+{
+	static const char ask[] = "GET /cut HTTP/1.1\r\nHost: shop.test\r\n\r\n";
+	struct mutant *m = &a->mutant;
+	size_t body = mutant_random(m, MUTANT_MAX - 256);
+	bool chunked = mutant_random(m, 2);
+	int head = snprintf(m->p, sizeof(m->p),
+		chunked ? "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%zx\r\n"
+			: "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n",
+		body + 1);
+
+	m->n = (size_t)head + body + 1;
+	memset(m->p + head, 'x', body + 1);
+	if (chunked)
+		mutant_put(m, m->n, "\r\n0\r\n\r\n", 7);
+	m->n = mutant_random(m, m->n);
+	a->answers = a->breaks_off = true;
+	say(a, c, ask, sizeof(ask) - 1);
+	a->answers = a->breaks_off = false;
+	c->p[c->n] = '\0';
+	if (count_answers(a, c) > 0 && !strstr(c->p, "x-weir-reason: ") && !strstr(c->p, "\r\n\r\n/cut"))
+		show(a, "a whole answer out of a part", c->p, c->n);
+}
+
 /* -- the house, and the table -- */
 
 static void alley_open(struct alley *a)
@@ -496,6 +522,12 @@ static void answers_that_are_nearly_right_smuggle_nothing(void **state)
 	nothing_is_smuggled(receive);
 }
 
+static void a_part_of_an_answer_is_never_a_whole_one(void **state)
+{
+	(void)state;
+	nothing_is_smuggled(receive_part);
+}
+
 /* A test of the test: what is known to be ambiguous is noticed. */
 static void the_readers_differ_where_origins_have_differed(void **state)
 {
@@ -524,6 +556,7 @@ int main(void)
 		cmocka_unit_test(http1_requests_that_are_nearly_right_smuggle_nothing),
 		cmocka_unit_test(http2_requests_that_are_nearly_right_smuggle_nothing),
 		cmocka_unit_test(answers_that_are_nearly_right_smuggle_nothing),
+		cmocka_unit_test(a_part_of_an_answer_is_never_a_whole_one),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
