@@ -47,7 +47,7 @@ static inline uint32_t mutant_random(struct mutant *m, size_t below)
 
 static inline void mutant_put(struct mutant *m, size_t at, const char *p, size_t n)
 {
-	if (n > MUTANT_MAX - m->n)
+	if (n == 0 || n > MUTANT_MAX - m->n)
 		return;
 	memmove(m->p + at + n, m->p + at, m->n - at);
 	memcpy(m->p + at, p, n);

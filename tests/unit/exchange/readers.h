@@ -14,35 +14,6 @@
 /* How many of the n bytes at p the first request takes; 0: it is not whole yet; READER_BAD: it is none. */
 typedef size_t reader(const char *p, size_t n);
 
-/* -- the strict one -- */
-
-static inline int strict_pause(http_parser *hp)
-{
-	*(bool *)hp->data = true;
-	http_parser_pause(hp, 1);
-	return 0;
-}
-
-static inline size_t read_strictly(const char *p, size_t n)
-{
-	static const http_parser_settings settings = {.on_message_complete = strict_pause};
-	const char *space = memchr(p, ' ', n);
-	bool complete = false;
-	http_parser hp;
-	size_t taken;
-
-	if (!space)
-		return 0;
-	http_parser_init(&hp, HTTP_REQUEST);
-	hp.data = &complete;
-	/* It knows few methods; for framing, all of them are one. */
-	http_parser_execute(&hp, &settings, "POST", 4);
-	taken = http_parser_execute(&hp, &settings, space, n - (size_t)(space - p));
-	if (HTTP_PARSER_ERRNO(&hp) != HPE_OK && !complete)
-		return READER_BAD;
-	return complete ? (size_t)(space - p) + taken : 0;
-}
-
 /* -- lax ones -- */
 
 struct lax_head {
@@ -163,6 +134,38 @@ static inline size_t read_any_base(const char *p, size_t n)
 	struct lax_head h = lax_read_head(p, n, false);
 
 	return h.n && h.chunked ? lax_chunks(p, n, h.n) : lax_by_length(&h, h.any_base, n);
+}
+
+/* -- the strict one -- */
+
+static inline int strict_pause(http_parser *hp)
+{
+	*(bool *)hp->data = true;
+	http_parser_pause(hp, 1);
+	return 0;
+}
+
+static inline size_t read_strictly(const char *p, size_t n)
+{
+	static const http_parser_settings settings = {.on_message_complete = strict_pause};
+	const char *space = memchr(p, ' ', n);
+	bool complete = false;
+	http_parser hp;
+	size_t taken;
+
+	if (!space)
+		return 0;
+	http_parser_init(&hp, HTTP_REQUEST);
+	hp.data = &complete;
+	/* It knows few methods; for framing, all of them are one. */
+	http_parser_execute(&hp, &settings, "POST", 4);
+	taken = http_parser_execute(&hp, &settings, space, n - (size_t)(space - p));
+	/* To 2.9.4 "Transfer-Encoding0" beside a length is a coding beside a length, and refused: the others say how it is. */
+	if (HTTP_PARSER_ERRNO(&hp) == HPE_UNEXPECTED_CONTENT_LENGTH)
+		return read_length_first(p, n);
+	if (HTTP_PARSER_ERRNO(&hp) != HPE_OK && !complete)
+		return READER_BAD;
+	return complete ? (size_t)(space - p) + taken : 0;
 }
 
 static const struct {
