@@ -204,11 +204,9 @@ static bool is_misdirected(const struct exchange *x)
 /* What came while modules held the request has not passed the filters that they added. */
 static bool filter_early_body(struct exchange *x)
 {
-	bool last = x->request_last && !x->request_trailers;
-
-	if (!filters_any(&x->filters_up) || (x->request_body.n == 0 && !last))
+	if (!filters_any(&x->filters_up) || (x->request_body.n == 0 && !x->request_last))
 		return true;
-	return filters_pass(&x->filters_up, &x->edge->loop->mem, &x->request_body, last);
+	return filters_pass(&x->filters_up, &x->edge->loop->mem, &x->request_body, x->request_last);
 }
 
 void exchange_serve(struct exchange *x)
@@ -381,10 +379,12 @@ static void client_on_head(struct stream *s, const struct head *head, bool last)
 void exchange_pump_request(struct exchange *x)
 {
 	struct mem *mem = &x->edge->loop->mem;
-	bool last = x->request_last && !x->request_trailers;
+	bool last;
 
 	if (!x->upstream || x->request_given)
 		return;
+	trailers_trim(x);
+	last = x->request_last && !x->request_trailers;
 	if (x->request_body.n || last) {
 		if (x->replayable && x->replay.n + x->request_body.n <= x->pool->conf->policy.retries.body) {
 			chain_share(mem, &x->replay, &x->request_body);
@@ -640,18 +640,22 @@ static void upstream_on_body(struct stream *s, struct chain *chain, bool last)
 static void upstream_on_trailers(struct stream *s, const struct fields *trailers)
 {
 	struct exchange *x = s->owner;
+	struct fields left = *trailers;
+	struct chain rest = {0};
 
 	OBJ_CHECK(x, EXCHANGE_MAGIC);
 	x->response_last = true;
 	outcome_of_end(x);
 	if (filters_any(&x->filters_down)) {
-		struct chain rest = {0};
-
 		if (!filter_response(x, &rest, true))
 			return;
-		stream_send_body(x->client, &rest, false);
+		fields_copy(&x->arena, &left, trailers);
+		filters_trailers(&x->filters_down, &left);
 	}
-	stream_send_trailers(x->client, trailers);
+	if (rest.n || left.n == 0)
+		stream_send_body(x->client, &rest, left.n == 0);
+	if (left.n)
+		stream_send_trailers(x->client, &left);
 	arm_stall(x);
 }
 

@@ -117,7 +117,8 @@ struct exchange {
 	bool upstream_tls, upstream_reused;
 	struct chain request_body; /* has come, but there is no upstream yet */
 	struct chain replay; /* what was given to the upstream, kept for another attempt */
-	struct fields *request_trailers; /* have come, but there is no upstream yet */
+	struct fields *request_trailers; /* have come; NULL: none have, or none of them go on */
+	struct claim *claims; /* names that are weir's in these trailers too */
 	struct module_run *modules; /* NULL: it has met none */
 	struct mirror *mirror; /* its copy, as long as it is not complete; NULL: none */
 	struct tunnel *websocket; /* what is known of its tunnel; NULL: it is none */
@@ -306,6 +307,15 @@ bool forward_loops(const struct exchange *x);
 bool forward_request(struct exchange *x);
 /* The answer's head as the client gets it; bytes in x->arena. */
 void forward_response(struct exchange *x, struct head *to, const struct head *from);
+
+/* claim.c */
+/* What the backend believes under this name comes from weir alone: takes it out of the request's head, and of its trailers when they come.
+ * "_" is "-" there: CGI, and what came after it, cannot tell them apart. A name that ends with "-" is all that begin so. */
+void claim_header(struct exchange *x, struct str name);
+/* The same for the trailers alone, and for exactly this name. */
+void claim_trailer(struct exchange *x, struct str name);
+/* x->request_trailers are about to go on: what was claimed is taken out of them, and what filters have made untrue. */
+void trailers_trim(struct exchange *x);
 
 /* reply.c */
 /* How much the client likes a media type, in thousandths: 0 not at all (RFC 9110 12.4.2). */

@@ -317,6 +317,7 @@ bool forward_request(struct exchange *x)
 	struct provenance p = take_provenance(x);
 	enum reason why;
 
+	claim_trailer(x, subject_header(x));
 	add_provenance(x, &p);
 	add_via(&x->arena, &x->request.fields, x->request.version);
 	if (route->strip_prefix)

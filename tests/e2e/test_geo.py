@@ -105,6 +105,18 @@ def test_what_a_client_says_of_where_it_is_never_reaches_a_backend(edge, origin,
     assert country(blue) == (where if trusted else None)
 
 
+def test_nor_does_what_it_says_in_trailers(edge, origin, places):
+    blue = origin("blue")
+    proxy = edge(site(blue, listeners=TRUSTING, modules={"geo": str(places)}))
+    said = [("x-geo-country", "US"), ("x_geo_city", "Springfield"), ("x-sum", "1")]
+    with proxy.connect() as c:
+        c.send(build("POST", "/", from_(BERLIN), b"hello", chunked=True, trailers=said))
+        assert c.response().status == 200
+    with proxy.connect2() as c:
+        assert c.request("POST", "/", headers=from_(BERLIN), body=b"hello", trailers=said).status == 200
+    assert [(r.body, geo_headers(r)["x-geo-country"], [n for n, _ in r.trailers]) for r in blue.requests] == [(b"hello", "DE", ["x-sum"])] * 2
+
+
 def test_cities_are_named_in_the_language_that_is_asked_for(edge, origin, places):
     blue = origin("blue")
     proxy = edge(site(blue, listeners=TRUSTING, modules={"geo": {"database": str(places), "language": "fr"}}))
