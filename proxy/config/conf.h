@@ -95,7 +95,7 @@ struct conf_listener {
 struct conf_timeouts { /* ms; 0: none */
 	uint32_t client_header, client_body, client_idle, connect, response, upstream_idle, drain, upgrade,
 		shutdown;
-	uint32_t readiness, drain_spread, tunnel_drain;
+	uint32_t readiness, drain_spread, tunnel_drain, stream_drain;
 };
 
 struct conf_limits {

@@ -31,6 +31,11 @@ static const struct config_field timeouts_fields[] = {
 	DURATION("tunnel_drain", struct conf_timeouts, tunnel_drain,
 		"that a WebSocket is given when something drains; then it is closed with 1001",
 		.dflt = 30000),
+	DURATION("stream_drain", struct conf_timeouts, stream_drain,
+		"that an event stream or a gRPC call is given when something drains; then it is ended so "
+		"that "
+		"the client comes back",
+		.dflt = 30000),
 	DURATION("readiness", struct conf_timeouts, readiness,
 		"that /readyz fails before a stopping weir accepts no more: as long as the balancer in front "
 		"needs to notice",

@@ -108,6 +108,7 @@ void exchange_end(struct exchange *x)
 	if (x->modules)
 		modules_end(x);
 	tunnel_end(x);
+	lasting_end(x);
 	mirror_abandon(x);
 	count_end(x);
 	if (x->reason != REASON_NONE || x->status >= 500)
@@ -245,6 +246,8 @@ void exchange_proceed(struct exchange *x)
 		return;
 	}
 	deadline_arm(x->edge->loop, &x->total, x->route->conf->timeout);
+	if (!x->request_last && !x->tunnel)
+		lasting_request(x);
 	attempt_begin(x);
 }
 
@@ -601,6 +604,7 @@ static void upstream_on_head(struct stream *s, const struct head *head, bool las
 	if (last) {
 		outcome_of_end(x);
 	} else {
+		lasting_answer(x, &answer);
 		credit_backend(x, EXCHANGE_WINDOW_DOWN);
 	}
 	exchange_follow(x);

@@ -8,8 +8,8 @@
  *   REPLYING    weir itself answers: an error, a redirect
  *   ENDED       logged and freed
  *
- * exchange.c moves between them and relays; attempt.c chooses backends and asks them; queue.c and hold.c let wait, tunnel.c ends
- * WebSockets, traffic.c counts; retry.c asks again; tenancy.c keeps within the tenant's limits; forward.c edits heads, edit.c and
+ * exchange.c moves between them and relays; attempt.c chooses backends and asks them; queue.c and hold.c let wait, lasting.c
+ * and tunnel.c end what does not end by itself, traffic.c counts; retry.c asks again; tenancy.c keeps within the tenant's limits; forward.c edits heads, edit.c and
  * render.c as the file says; reply.c answers; access_log.c tells of it; modules.c calls the modules that it meets. An exchange belongs to
  * one worker and owns both streams. It holds the snapshot that it began under until its answer begins; follow.c lets it go on with
  * later ones. */
@@ -19,6 +19,7 @@
 #include "exchange/edge.h"
 #include "exchange/entry.h"
 #include "exchange/filter.h"
+#include "exchange/lasting.h"
 #include "exchange/mirror.h"
 #include "exchange/modules.h"
 
@@ -122,6 +123,7 @@ struct exchange {
 	struct module_run *modules; /* NULL: it has met none */
 	struct mirror *mirror; /* its copy, as long as it is not complete; NULL: none */
 	struct tunnel *websocket; /* what is known of its tunnel; NULL: it is none */
+	struct lasting *lasting; /* NULL: it ends by itself, as far as is known */
 	struct filters filters_up, filters_down; /* of the request's body, and of the answer's */
 	struct quota *quota; /* of the tenant whose limits it is counted under; NULL: it has none */
 	uint64_t credit_down; /* response body that the backend's codec may still deliver */
@@ -256,10 +258,8 @@ bool tunnel_down(struct exchange *x, struct chain *c, bool last);
 bool tunnel_is_closing(const struct exchange *x);
 /* ... both? */
 bool tunnel_has_closed(const struct exchange *x);
-/* Something drains: looks soon which of them have to go. */
-void tunnels_look(struct edge *e);
-/* How many came in by that listener. */
-uint32_t tunnels_of_listener(const struct edge *e, struct str socket_key);
+/* Closes it in order, if it has been agreed on; one that has not is answered like any request. */
+void tunnel_close(struct exchange *x);
 
 /* traffic.c */
 /* Why not one more request may go to x->pool now, or REASON_NONE. */
@@ -318,6 +318,10 @@ void claim_trailer(struct exchange *x, struct str name);
 void trailers_trim(struct exchange *x);
 
 /* reply.c */
+/* Is it a gRPC call, whose client reads grpc-status instead of the HTTP status? */
+bool reply_is_grpc(const struct exchange *x);
+/* How such a call ends: in a trailers-only head, or in the trailers. */
+void reply_grpc_status(struct exchange *x, struct fields *to, enum reason why);
 /* How much the client likes a media type, in thousandths: 0 not at all (RFC 9110 12.4.2). */
 unsigned reply_accepts(const struct exchange *x, struct str type);
 /* An answer of weir's own for a failure: in the form that the client accepts, or a module's page. */

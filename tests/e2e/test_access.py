@@ -309,7 +309,7 @@ def test_without_keys_nobody_is_judged(edge, origin):
 def test_another_server_decides(edge, origin):
     blue, judge = origin("blue"), origin("judge")
     judge.on("/check", reply(200, b"fine", {"X-User": "anna", "X-Other": "no"}))
-    proxy = edge(site(blue, modules={"forward_auth": {"url": f"http://{judge}/check?a=b", "send": ["cookie", "x-key"], "copy": ["X-User", "X-Role"]}}), workers=1)
+    proxy = edge(site(blue, listeners={"http": http(underscore_headers="pass")}, modules={"forward_auth": {"url": f"http://{judge}/check?a=b", "send": ["cookie", "x-key"], "copy": ["X-User", "X-Role"]}}), workers=1)
     r = proxy.request("POST", "/deep?x=1", headers={"X-User": "root", "X_User": "root", "X-Role": "admin", "Cookie": "s=1", "X-Key": "k", "Authorization": "no"}, body=b"hello")
     assert r.status == 200 and blue.last.body == b"hello"
     assert blue.last.header("x-user") == "anna" and blue.last.header("x-role") is None and blue.last.header("x-other") is None

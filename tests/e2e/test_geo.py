@@ -21,7 +21,7 @@ PLACES = {
     "2001:db8::/32": mmdb.place("SE"),
 }
 NETWORKS = {"192.0.2.0/24": mmdb.place(asn=64496, org="Example Net"), "2001:db8::/32": mmdb.place(asn=4200000001)}
-TRUSTING = {"http": http(trusted_proxies=["127.0.0.0/8"])}
+TRUSTING = {"http": http(underscore_headers="pass", trusted_proxies=["127.0.0.0/8"])}
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ SPOOFS = [("X-Geo-Country", "US"), ("x-geo-country", "US"), ("X_Geo_Country", "U
 @pytest.mark.parametrize("address, where", [(BERLIN, "DE"), (NOWHERE, None)])
 def test_what_a_client_says_of_where_it_is_never_reaches_a_backend(edge, origin, places, trusted, address, where):
     blue = origin("blue")
-    proxy = edge(site(blue, listeners=TRUSTING if trusted else {"http": http()}, modules={"geo": str(places)}))
+    proxy = edge(site(blue, listeners=TRUSTING if trusted else {"http": http(underscore_headers="pass")}, modules={"geo": str(places)}))
     assert proxy.get("/", headers=from_(address, *SPOOFS)).status == 200
     told = geo_headers(blue.requests[-1])
     assert told.get("x-geo-country") == (where if trusted else None)

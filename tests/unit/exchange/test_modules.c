@@ -313,6 +313,7 @@ static const struct test_case table[] = {
 	{.name = "what a module claims, clients say in no spelling and in no trailer",
 		.split = true,
 		.top = "modules: {fake: {claim: x-who}}\n",
+		.listener = ", underscore_headers: pass",
 		.client = "POST / stream [x-who: me] [x_who: me] [x-who-else: me]; say a; trailers "
 			  "[x-who: me] [x_who: me] [x-whom: me]",
 		.origin = "wait end; 200 end",
@@ -320,6 +321,7 @@ static const struct test_case table[] = {
 		.asked = "POST / [x-who-else: me]\nbody a\ntrailers [x-whom: me]\nend\n"},
 	{.name = "all names that begin so can be claimed, and trailers that come before the module does",
 		.route = ", modules: {fake: {claim: x-who-}, second: {routed: hold, claim: x-sum}}",
+		.listener = ", underscore_headers: pass",
 		.client = "POST / stream [x_who_else: me]; say a; trailers [x-who_else: me] [x-sum: 1]",
 		.origin = "wait end; 200 end",
 		.answer = "200 [x-theirs: second]\nend\n",
