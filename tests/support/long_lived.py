@@ -14,7 +14,7 @@ from pathlib import Path
 
 from support.answers import pattern
 
-SIZE, PARTS, SECONDS = 100_000, 20, 20
+SIZE, PARTS, SECONDS = 100_000, 20, 10
 BODY = pattern(SIZE)
 ACCEPT = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: %s\r\n\r\n"
 UPGRADE = (b"GET /ws HTTP/1.1\r\nHost: acme.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
