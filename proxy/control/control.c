@@ -15,7 +15,7 @@
 #include "control/roster.h"
 
 #define SETTLE_MS 300
-#define TIDY_MS	  1000
+#define TIDY_MS   1000
 /* When all else has ended: with who has come to the admin API and says nothing yet; with what modules have still to send. */
 #define PATIENCE_MS 1000
 #define FAREWELL_MS 3000

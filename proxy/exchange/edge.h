@@ -39,7 +39,8 @@ struct pool_traffic {
 	uint32_t requests_free; /* that this worker may have without asking what the others have */
 	uint32_t pending_max; /* of breaker.pending; 0: no limit */
 	struct adaptive adaptive;
-	struct tls_client *tls; /* what its backends are spoken to with; NULL: plain, or it could not be had */
+	struct tls_client
+		*tls; /* what its backends are spoken to with; NULL: plain, or it could not be had */
 	struct queue *queue; /* who waits for the pool; NULL: nobody ever has */
 	struct retry_budget retries;
 };
@@ -50,8 +51,8 @@ struct edge {
 	struct loop *loop;
 	uint32_t worker; /* its number, from 0 */
 	struct snapshot_use *use; /* of the current snapshot */
-	struct conn_pool **
-		backends; /* by backend slot; NULL where this worker has none, or has not needed it yet */
+	struct conn_pool *
+		*backends; /* by backend slot; NULL where this worker has none, or has not needed it yet */
 	uint32_t backend_n;
 	struct balance_state *balance; /* by pool slot */
 	uint32_t balance_n;

@@ -142,8 +142,8 @@ void install_drains(struct worker *w)
 		struct membership at = snapshot_member(s, i);
 
 		if (at.pool && w->edge.backends[i])
-			conn_pool_set_draining(w->edge.backends[i],
-				drains(w, at.pool, at.pool->backends[at.index]));
+			conn_pool_set_draining(
+				w->edge.backends[i], drains(w, at.pool, at.pool->backends[at.index]));
 	}
 }
 
