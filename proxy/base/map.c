@@ -4,7 +4,7 @@
 #include <xxhash.h>
 #include "base/obj.h"
 
-#define FIRST_CAP 16
+#define FIRST_CAP 4 /* of the many there are most hold one entry: a tenant's routes by path */
 
 uint64_t hash_bytes(const void *p, size_t n, uint64_t seed)
 {

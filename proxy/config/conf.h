@@ -433,6 +433,9 @@ struct conf *conf_load(const char *path, struct conf_report *report);
 /* For those who need what stands beside the tenants only: they may be missing, and what is wrong with them is then not found. The
  * rest is as conf_load() has it, whose errors these are if there are any. */
 struct conf *conf_load_root(const char *path, struct conf_report *report);
+/* The same with all texts, and so with the fingerprint that conf_load() gives: for those who keep a configuration that others have found
+ * good. Without tenants' errors to tell, NULL is all that is said of them. */
+struct conf *conf_load_texts(const char *path, struct conf_report *report);
 /* The same as conf_load() with the main file's text given; name is shown in messages, and relative paths start from its directory. */
 struct conf *conf_load_text(const char *name, struct str text, struct conf_report *report);
 /* The same as conf_load_text() from texts that were kept instead of the files: v[0] is the main one, named as it was given; includes are

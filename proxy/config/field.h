@@ -226,6 +226,7 @@ struct parse {
 	uint32_t include_n;
 	const struct conf_kept *kept; /* read instead of files; NULL: files are */
 	uint32_t kept_n;
+	bool root_only; /* of what is included the texts alone are wanted */
 };
 
 /* Parsing one object in pieces, for the root, which is read key by key. */

@@ -169,11 +169,13 @@ static void include_file(struct parse *p, const struct include *from, struct str
 
 	if (c->file_n == FILES_MAX)
 		conf_report_add(p->report, c, from->place, false, "more than %d files", FILES_MAX);
-	else if (fetch_text(p, name, &text, &why))
-		read_text(p, &included_object, c, add_file(c, name, text), text);
-	else
+	else if (!fetch_text(p, name, &text, &why))
 		conf_report_add(
 			p->report, c, from->place, false, "cannot read " STR_FMT ": %s", STR_ARG(name), why);
+	else if (p->root_only)
+		add_file(c, name, text);
+	else
+		read_text(p, &included_object, c, add_file(c, name, text), text);
 }
 
 static void include_all(struct parse *p, const struct include *from, const char *pattern)
@@ -315,24 +317,43 @@ static bool cut_tenants(struct str text, struct str *root)
 	return true;
 }
 
+/* Included files hold nothing but tenants. */
+static struct conf *load_beside_tenants(const char *path, bool texts, struct conf_report *report)
+{
+	struct parse p;
+	struct conf *c = begin(&p, report);
+	struct str text, root;
+	const char *why;
+	uint16_t file;
+
+	p.root_only = true;
+	if (load_file(&c->bytes, path, CONFIG_MAX, &text, &why)) {
+		file = add_file(c, str_of(path), text);
+		read_text(&p, &root_object, c, file, cut_tenants(text, &root) ? root : text);
+		for (uint32_t i = 0; texts && i < p.include_n; i++)
+			include(&p, &p.includes[i]);
+	} else {
+		add_file(c, str_of(path), STR_NONE);
+		conf_report_add(report, c, (struct conf_place){0}, false, "cannot be read: %s", why);
+	}
+	return finish(&p);
+}
+
 struct conf *conf_load_root(const char *path, struct conf_report *report)
 {
-	struct arena bytes;
-	struct str text, root;
-	struct parse p;
-	struct conf *c = NULL;
-	const char *why;
+	struct conf *c = load_beside_tenants(path, false, report);
 
-	arena_init(&bytes, NULL);
-	if (load_file(&bytes, path, CONFIG_MAX, &text, &why) && cut_tenants(text, &root)) {
-		begin(&p, report);
-		read_text(&p, &root_object, p.conf, add_file(p.conf, str_of(path), STR_NONE), root);
-		c = finish(&p);
-		if (!c)
-			conf_report_free(report);
+	if (c) {
+		conf_forget_texts(c);
+		return c;
 	}
-	arena_free(&bytes);
-	return c ? c : conf_load(path, report);
+	conf_report_free(report);
+	return conf_load(path, report);
+}
+
+struct conf *conf_load_texts(const char *path, struct conf_report *report)
+{
+	return load_beside_tenants(path, true, report);
 }
 
 struct conf *conf_load(const char *path, struct conf_report *report)

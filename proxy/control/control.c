@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <event2/event.h>
+#include <malloc.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +15,7 @@
 #include "control/roster.h"
 
 #define SETTLE_MS 300
+#define TIDY_MS   1000
 /* When all else has ended: with who has come to the admin API and says nothing yet; with what modules have still to send. */
 #define PATIENCE_MS 1000
 #define FAREWELL_MS 3000
@@ -96,6 +98,19 @@ static void on_pools_set(struct mail *m, void *control)
 	publish_followed(&c->publisher, serial);
 }
 
+/* A configuration of many tenants takes twice its memory while it is replaced. Not at once: the next reload of a storm would fetch it back,
+ * page by page. */
+static void on_tidy(struct deadline *d)
+{
+	(void)d;
+	malloc_trim(0);
+}
+
+void control_tidy(struct control *c)
+{
+	deadline_arm(&c->loop, &c->tidy, TIDY_MS);
+}
+
 void control_hold(struct snapshot *s)
 {
 	s->workers_left++;
@@ -107,6 +122,7 @@ void control_let_go(struct control *c, struct snapshot *s)
 		return;
 	c->snapshots_alive--;
 	snapshot_free(&s);
+	control_tidy(c);
 	if (deadline_armed(&c->settle) && (c->snapshots_alive <= 1 || c->snapshots_alive == CROWD - 1)) {
 		deadline_disarm(&c->loop, &c->settle);
 		reload_now(c);
@@ -460,6 +476,7 @@ static bool set_up(struct control *c)
 	MUST(c->box_event);
 	event_add(c->box_event, NULL);
 	c->settle.fire = on_settled;
+	c->tidy.fire = on_tidy;
 	c->readiness.fire = on_readiness;
 	c->stop_deadline.fire = on_stop_deadline;
 	c->farewell.fire = on_farewell;

@@ -92,6 +92,7 @@ struct control {
 	struct metrics metrics;
 	struct deadline
 		settle; /* armed while a reload waits for requests of the configuration before the last */
+	struct deadline tidy; /* armed once a configuration has been read or freed */
 	struct deadline readiness; /* draining: /readyz fails already, listeners accept still */
 	uint32_t drain_ms; /* draining: what is left then is cut */
 	struct deadline stop_deadline;
@@ -130,6 +131,8 @@ struct pool_now control_pool_now(const struct control *c, const struct pool *poo
 /* How many workers that configuration asks for. */
 uint32_t control_workers_for(const struct conf *conf);
 void control_set_state(struct control *c, enum control_state to);
+/* Soon, what has become free goes back to the kernel. */
+void control_tidy(struct control *c);
 /* Somebody on the control thread reads s for longer than a tick; s is current, or held already. */
 void control_hold(struct snapshot *s);
 /* A worker, or one who held it, uses it no more. The last one frees it, unless it is current. */

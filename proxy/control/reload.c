@@ -381,6 +381,7 @@ void reload_installed(struct control *c)
 	tell_listening(c, conf->listeners, conf->listener_n);
 	tell_listening(c, admin, admin_listeners(&conf->admin, &texts, admin));
 	metrics_reloaded(&c->metrics, RELOAD_APPLIED);
+	control_tidy(c);
 	if (c->state == CONTROL_STARTING) {
 		/* Before the event: whoever has seen it may kill us, and that is no failed start. */
 		orders_tell_ready(c);

@@ -14,9 +14,7 @@ static bool was_tried(const struct exchange *x, const struct backend *b)
 
 static bool can_be_asked(const struct exchange *x, const struct backend *b)
 {
-	const struct conn_pool *p = edge_backend(x->edge, b);
-
-	return p && !was_tried(x, b);
+	return edge_backend(x->edge, b) && !was_tried(x, b);
 }
 
 /* Panic disbelieves the checks that have failed; who has not been checked yet has still to pass one. */
@@ -29,8 +27,9 @@ static bool health_allows(const struct backend *b, bool panic)
 
 bool attempt_may_ask(const struct exchange *x, const struct backend *b)
 {
-	return health_allows(b, x->panic) && can_be_asked(x, b) &&
-	       !conn_pool_is_full(edge_backend(x->edge, b));
+	const struct conn_pool *p = health_allows(b, x->panic) ? edge_backend(x->edge, b) : NULL;
+
+	return p && !was_tried(x, b) && !conn_pool_is_full(p);
 }
 
 static bool backend_usable(const void *ctx, const struct backend *b)

@@ -39,6 +39,8 @@ struct pool_traffic {
 	uint32_t requests_free; /* that this worker may have without asking what the others have */
 	uint32_t pending_max; /* of breaker.pending; 0: no limit */
 	struct adaptive adaptive;
+	struct tls_client
+		*tls; /* what its backends are spoken to with; NULL: plain, or it could not be had */
 	struct queue *queue; /* who waits for the pool; NULL: nobody ever has */
 	struct retry_budget retries;
 };
@@ -49,7 +51,8 @@ struct edge {
 	struct loop *loop;
 	uint32_t worker; /* its number, from 0 */
 	struct snapshot_use *use; /* of the current snapshot */
-	struct conn_pool **backends; /* by backend slot; NULL where this worker has none */
+	struct conn_pool *
+		*backends; /* by backend slot; NULL where this worker has none, or has not needed it yet */
 	uint32_t backend_n;
 	struct balance_state *balance; /* by pool slot */
 	uint32_t balance_n;
@@ -76,6 +79,8 @@ struct edge {
 	struct ring *access; /* NULL: no access log */
 	uint8_t access_format; /* enum conf_log_format */
 	void (*wake_log)(struct edge *e); /* the ring is half full */
+	/* Makes what was not needed before; NULL: the current snapshot does not name b. */
+	struct conn_pool *(*reach)(struct edge *e, const struct backend *b);
 	/* So many requests in a row have failed at b that control should consider to eject it. */
 	void (*suspect)(struct edge *e, const struct backend *b, enum outcome_kind kind);
 	void (*let_go)(struct edge *e,
@@ -105,7 +110,9 @@ const struct moment *edge_moment(struct edge *e);
 /* This worker's connections to a backend; NULL when no current configuration names it any more. */
 static inline struct conn_pool *edge_backend(struct edge *e, const struct backend *b)
 {
-	return e->backends[b->slot->number];
+	struct conn_pool *p = e->backends[b->slot->number];
+
+	return p ? p : e->reach(e, b);
 }
 
 static inline const struct pool_now *edge_now(const struct edge *e, const struct pool *p)

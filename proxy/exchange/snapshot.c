@@ -41,13 +41,23 @@ static uint64_t fingerprint(const struct roster *r)
 	return h;
 }
 
-/* What the source says of a member stands only until the next question: texts that may not outlive it are copied. */
-static void member_keep(struct arena *a, struct conf_backend *m, const struct backend *b)
+/* What the source says of members stands only until the next question: unless it is the conf's, it is copied with its texts. */
+static const struct conf_backend *keep_members(
+	struct arena *a, const struct roster *r, const struct conf_pool *conf, struct backend **backends)
 {
-	m->address = b->address;
-	m->unix_path = b->unix_path;
-	m->host = arena_str(a, m->host);
-	m->zone = arena_str(a, m->zone);
+	struct conf_backend *kept;
+
+	if (r->v == conf->backends)
+		return r->v;
+	kept = arena_array(a, struct conf_backend, r->n);
+	for (uint32_t i = 0; i < r->n; i++) {
+		kept[i] = r->v[i];
+		kept[i].address = backends[i]->address;
+		kept[i].unix_path = backends[i]->unix_path;
+		kept[i].host = arena_str(a, kept[i].host);
+		kept[i].zone = arena_str(a, kept[i].zone);
+	}
+	return kept;
 }
 
 static void pool_build(struct snapshot *s, const struct snapshot_parts *parts, struct pool *pool,
@@ -63,13 +73,11 @@ static void pool_build(struct snapshot *s, const struct snapshot_parts *parts, s
 	pool->lookup = roster.lookup;
 	pool->fingerprint = fingerprint(&roster);
 	pool->backends = arena_array(&s->arena, struct backend *, roster.n);
-	pool->members = arena_array(&s->arena, struct conf_backend, roster.n);
 	for (uint32_t i = 0; i < roster.n; i++) {
 		pool->backends[i] = backend_acquire(s->backends, key, &roster.v[i], s->serial);
-		pool->members[i] = roster.v[i];
-		member_keep(&s->arena, &pool->members[i], pool->backends[i]);
 		pool->priorities |= (uint8_t)BIT(roster.v[i].priority);
 	}
+	pool->members = keep_members(&s->arena, &roster, conf, pool->backends);
 	pool->in_zone = mark_zone(s, pool->members, pool->n);
 	if (conf->policy.stick.on) {
 		struct stick_token *tokens = arena_array(&s->arena, struct stick_token, pool->n);
@@ -127,6 +135,22 @@ static void index_services(struct snapshot *s)
 			s->by_slot[s->tenants[t].services[i].slot->number] = &s->tenants[t].services[i];
 }
 
+/* A backend's name has its pool's in it: it is in one pool, and there once. */
+static void index_backends(struct snapshot *s)
+{
+	s->by_backend_n = s->backends->slots.n;
+	s->by_backend = arena_array(&s->arena, struct membership, s->by_backend_n);
+	for (uint32_t p = 0; p < s->pool_n; p++)
+		for (uint32_t i = 0; i < s->pools[p]->n; i++)
+			s->by_backend[s->pools[p]->backends[i]->slot->number] =
+				(struct membership){s->pools[p], i};
+}
+
+struct membership snapshot_member(const struct snapshot *s, uint32_t slot)
+{
+	return slot < s->by_backend_n ? s->by_backend[slot] : (struct membership){0};
+}
+
 const struct service *snapshot_service(const struct snapshot *s, uint32_t slot)
 {
 	return slot < s->by_slot_n ? s->by_slot[slot] : NULL;
@@ -176,6 +200,7 @@ struct snapshot *snapshot_build(struct conf **conf, const struct snapshot_parts 
 			service_build(s, parts, &s->tenants[t].services[i], &ct->services[i], &s->tenants[t]);
 	}
 	index_services(s);
+	index_backends(s);
 	s->router = router_build(&s->arena, s->conf, s->tenants);
 	if (s->modules)
 		build_chains(s);

@@ -23,6 +23,12 @@ struct roster_source {
 	void *ctx;
 };
 
+/* Where a backend is named. */
+struct membership {
+	const struct pool *pool; /* NULL: nowhere */
+	uint32_t index; /* in the pool's backends */
+};
+
 struct snapshot {
 	uint32_t magic;
 	uint32_t
@@ -39,6 +45,8 @@ struct snapshot {
 	uint32_t pool_n;
 	const struct service **by_slot; /* its services by slot number; NULL where the number is another's */
 	uint32_t by_slot_n;
+	struct membership *by_backend; /* by slot number */
+	uint32_t by_backend_n;
 	struct slots *pool_slots, *service_slots, *tenant_slots; /* the registries, to give slots back to */
 	struct backend_registry *backends;
 };
@@ -59,6 +67,8 @@ struct snapshot *snapshot_build(struct conf **conf, const struct snapshot_parts 
 bool snapshot_is_outdated(const struct snapshot *s, const struct roster_source *source);
 /* The service whose slot has that number; NULL: it has none. */
 const struct service *snapshot_service(const struct snapshot *s, uint32_t slot);
+/* Where it names the backend of that slot. */
+struct membership snapshot_member(const struct snapshot *s, uint32_t slot);
 /* On the control thread, when no worker uses it. */
 void snapshot_free(struct snapshot **sp);
 

@@ -1,6 +1,7 @@
 #include "supervisor/good.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include "base/obj.h"
 #include "control/last_good.h"
@@ -34,11 +35,12 @@ static void look(struct supervisor *s)
 	if (g->kept == g->served && !g->lost)
 		return;
 	deadline_arm(&s->loop, &g->later, PAUSE_MS);
-	conf = conf_load(s->config, &report);
+	conf = conf_load_texts(s->config, &report);
 	if (conf && (json_int_t)conf->fingerprint == g->served)
 		keep(s, conf);
 	conf_free(conf);
 	conf_report_free(&report);
+	malloc_trim(0); /* it took several times what is kept */
 }
 
 static void on_later(struct deadline *d)

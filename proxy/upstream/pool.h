@@ -27,8 +27,8 @@ struct pool {
 	uint32_t index; /* in the service's pools */
 	uint32_t n;
 	struct backend **backends; /* in declared order, names replaced by what they have become */
-	struct conf_backend *
-		members; /* beside them: what this snapshot says of each; the texts are the backends' and the conf's */
+	const struct conf_backend *
+		members; /* beside them: what this snapshot says of each; the conf's own where it is what counts */
 	uint64_t fingerprint; /* of the members and their order: what tables are made from */
 	uint8_t lookup; /* enum pool_lookup */
 	uint8_t priorities; /* bit n: some backend has priority n */

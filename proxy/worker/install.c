@@ -24,12 +24,13 @@ static uint32_t part_of(uint32_t limit, uint32_t workers)
 }
 
 static void fill_settings(struct conn_settings *set, struct worker *w, const struct conf *conf,
-	const struct conf_policy *policy, uint32_t workers)
+	const struct conf_policy *policy, struct tls_client *tls)
 {
 	*set = (struct conn_settings){
 		.protocol = policy->protocol,
 		.proxy_protocol = policy->proxy_protocol,
-		.tls = tls_clients_get(&w->tls_clients, policy),
+		.tls = tls,
+		.tls_lost = policy->tls.on && !tls,
 		.limits = {.header_ms = conf->timeouts.response,
 			.body_ms = conf->timeouts.response,
 			.idle_ms = conf->timeouts.upstream_idle,
@@ -38,11 +39,10 @@ static void fill_settings(struct conn_settings *set, struct worker *w, const str
 			.max_streams = H2_UPSTREAM_STREAMS,
 			.window = H2_UPSTREAM_WINDOW},
 		.connect_ms = conf->timeouts.connect,
-		.max_conns = part_of(policy->breaker.connections, workers),
-		.max_pending = part_of(policy->breaker.pending, workers),
+		.max_conns = part_of(policy->breaker.connections, w->workers),
+		.max_pending = part_of(policy->breaker.pending, w->workers),
 		.pending_ms = policy->breaker.pending_timeout,
 	};
-	set->tls_lost = policy->tls.on && !set->tls;
 }
 
 /* What a member's certificate must say, and is asked for: what the policy names, or the name that the member was found by. */
@@ -61,6 +61,20 @@ static uint32_t requests_of(const struct conf_backend *b, const struct conf_brea
 	return b->requests ? b->requests : breaker->backend_requests;
 }
 
+/* What the snapshot says of the backend; the rest of the pool's members say the same. */
+static void configure(
+	struct worker *w, struct conn_pool *p, const struct snapshot *s, const struct pool *pool, uint32_t i)
+{
+	const struct conf_policy *policy = &pool->conf->policy;
+	struct conn_settings set;
+
+	fill_settings(&set, w, s->conf, policy, edge_traffic(&w->edge, pool)->tls);
+	set.max_requests = part_of(requests_of(&pool->members[i], &policy->breaker), w->workers);
+	set_server_name(&set, policy, &pool->members[i]);
+	p->serial = s->serial;
+	conn_pool_configure(p, &set);
+}
+
 static void visit_pools(struct worker *w, const struct worker_install *order)
 {
 	const struct snapshot *s = order->snapshot;
@@ -69,44 +83,67 @@ static void visit_pools(struct worker *w, const struct worker_install *order)
 		const struct pool *pool = s->pools[p];
 		struct pool_traffic *traffic = edge_traffic(&w->edge, pool);
 		const struct conf_breaker *breaker = &pool->conf->policy.breaker;
-		struct conn_settings set;
 
 		w->edge.now[pool->slot->number] = order->now[p];
-		fill_settings(&set, w, s->conf, &pool->conf->policy, order->workers);
 		traffic->requests_max = breaker->requests;
 		traffic->requests_free =
-			order->workers == 1 ? breaker->requests : breaker->requests / order->workers / 2;
-		traffic->pending_max = part_of(breaker->pending, order->workers);
-		adaptive_configure(&traffic->adaptive, part_of(breaker->adaptive.min, order->workers),
-			breaker->adaptive.on ? part_of(breaker->adaptive.max, order->workers) : 0);
+			w->workers == 1 ? breaker->requests : breaker->requests / w->workers / 2;
+		traffic->pending_max = part_of(breaker->pending, w->workers);
+		traffic->tls = tls_clients_get(&w->tls_clients, &pool->conf->policy);
+		adaptive_configure(&traffic->adaptive, part_of(breaker->adaptive.min, w->workers),
+			breaker->adaptive.on ? part_of(breaker->adaptive.max, w->workers) : 0);
 		for (uint32_t i = 0; i < pool->n; i++) {
-			struct conn_pool **at = &w->edge.backends[pool->backends[i]->slot->number];
+			struct conn_pool *known = w->edge.backends[pool->backends[i]->slot->number];
 
-			if (!*at) {
-				*at = conn_pool_new(&w->loop, pool->backends[i]);
-				(*at)->on_tls_failed = failure_of_backend;
-				(*at)->user = w;
-			}
-			(*at)->serial = s->serial;
-			(*at)->worker = w->index;
-			set.max_requests = part_of(requests_of(&pool->members[i], breaker), order->workers);
-			set_server_name(&set, &pool->conf->policy, &pool->members[i]);
-			conn_pool_configure(*at, &set);
+			if (known)
+				configure(w, known, s, pool, i);
 		}
 	}
+}
+
+static bool drains(const struct worker *w, const struct pool *pool, const struct backend *b)
+{
+	return edge_now(&w->edge, pool)->state >= POOL_DRAINING || backend_draining(b);
+}
+
+/* Of ten thousand tenants most have no request in hours: nothing is made for their backends. */
+struct conn_pool *install_reach(struct edge *e, const struct backend *b)
+{
+	struct worker *w = CONTAINER(e, struct worker, edge);
+	const struct snapshot *s = e->use->snapshot;
+	struct membership at = snapshot_member(s, b->slot->number);
+	struct conn_pool *p;
+
+	if (!at.pool)
+		return NULL;
+	p = conn_pool_new(&w->loop, b);
+	p->on_tls_failed = failure_of_backend;
+	p->user = w;
+	p->worker = w->index;
+	configure(w, p, s, at.pool, at.index);
+	conn_pool_set_draining(p, drains(w, at.pool, b));
+	e->backends[b->slot->number] = p;
+	return p;
+}
+
+/* At the end nobody is asked any more. */
+static struct conn_pool *reach_nobody(struct edge *e, const struct backend *b)
+{
+	(void)e;
+	(void)b;
+	return NULL;
 }
 
 void install_drains(struct worker *w)
 {
 	const struct snapshot *s = w->edge.use->snapshot;
 
-	for (uint32_t p = 0; p < s->pool_n; p++) {
-		const struct pool *pool = s->pools[p];
-		bool drains = edge_now(&w->edge, pool)->state >= POOL_DRAINING;
+	for (uint32_t i = 0; i < w->edge.backend_n; i++) {
+		struct membership at = snapshot_member(s, i);
 
-		for (uint32_t i = 0; i < pool->n; i++)
-			conn_pool_set_draining(edge_backend(&w->edge, pool->backends[i]),
-				drains || backend_draining(pool->backends[i]));
+		if (at.pool && w->edge.backends[i])
+			conn_pool_set_draining(
+				w->edge.backends[i], drains(w, at.pool, at.pool->backends[at.index]));
 	}
 }
 
@@ -155,6 +192,7 @@ void install_deliver(struct mail *m, void *receiver)
 		grow(w->edge.traffic, &w->edge.traffic_n, order->pool_slots, sizeof(*w->edge.traffic));
 	w->edge.now = grow(w->edge.now, &w->edge.now_n, order->pool_slots, sizeof(*w->edge.now));
 	w->edge.split = grow(w->edge.split, &w->edge.split_n, order->service_slots, sizeof(*w->edge.split));
+	w->workers = order->workers;
 	w->conn_max = conf->limits.connections / order->workers;
 	w->edge.memory_max = conf->limits.memory / order->workers;
 	w->edge.lag_max_us = (uint32_t)MIN(conf->limits.loop_lag * 1000ull, UINT32_MAX);
@@ -187,6 +225,7 @@ void install_free(struct worker *w)
 {
 	struct edge *e = &w->edge;
 
+	e->reach = reach_nobody;
 	mirrors_end_all(e);
 	for (uint32_t i = 0; i < e->backend_n; i++) {
 		if (!e->backends[i])

@@ -102,6 +102,7 @@ bool worker_init(struct worker *w, uint32_t index, const struct worker_owner *ow
 	w->edge.worker = index;
 	w->edge.let_go = on_let_go;
 	w->edge.suspect = on_suspect;
+	w->edge.reach = install_reach;
 	w->edge.wake_log = on_wake_log;
 	list_init(&w->edge.exchanges);
 	list_init(&w->edge.queues);

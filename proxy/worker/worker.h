@@ -98,6 +98,7 @@ struct worker {
 	struct event *box_event;
 	struct worker_owner owner;
 	struct edge edge;
+	uint32_t workers; /* that there are: each has its part of a limit */
 	struct ring access;
 	struct inbounds inbounds;
 	struct list gates;
@@ -225,6 +226,8 @@ void worker_tell(struct worker *w, void (*deliver)(struct mail *, void *), struc
 /* install.c */
 void install_deliver(struct mail *m, void *receiver);
 void install_free(struct worker *w);
+/* For edge.reach. */
+struct conn_pool *install_reach(struct edge *e, const struct backend *b);
 /* Connections to backends that get nothing new, by themselves or with their pool, are not kept. */
 void install_drains(struct worker *w);
 /* gate.c */

@@ -33,7 +33,7 @@ static void a_snapshot_is_let_go_of_after_the_backends_that_it_alone_names(void 
 	assert_non_null(order);
 	house_init(&h, CONF("127.0.0.1:1"), NULL);
 	taken_away = h.snapshot->pools[0]->backends[0]->slot->number;
-	assert_non_null(conn_pool_tally(h.worker.edge.backends[taken_away]));
+	assert_non_null(conn_pool_tally(edge_backend(&h.worker.edge, h.snapshot->pools[0]->backends[0])));
 	later = h.snapshot;
 	h.worker.edge.let_go = on_let_go;
 
@@ -59,6 +59,29 @@ static void a_snapshot_is_let_go_of_after_the_backends_that_it_alone_names(void 
 	worker_install(&h.worker, order);
 	mailbox_deliver(&h.worker.box, &h.worker);
 	assert_int_equal(told, 1);
+	house_free(&h);
+}
+
+static void nothing_is_kept_for_a_backend_before_somebody_asks_for_it(void **state)
+{
+	struct backend *b;
+	struct conn_pool *p;
+	struct edge *e;
+	struct house h;
+
+	(void)state;
+	house_init(&h, CONF("127.0.0.1:1"), NULL);
+	e = &h.worker.edge;
+	b = h.snapshot->pools[0]->backends[0];
+	backend_set_draining(b, true);
+	worker_drains_changed(&h.worker);
+	mailbox_deliver(&h.worker.box, &h.worker);
+	assert_null(e->backends[b->slot->number]);
+	p = edge_backend(e, b);
+	assert_non_null(p);
+	assert_ptr_equal(edge_backend(e, b), p);
+	assert_true(p->draining); /* what was said before it was there counts */
+	assert_int_equal(p->settings.max_conns, h.snapshot->pools[0]->conf->policy.breaker.connections);
 	house_free(&h);
 }
 
@@ -109,6 +132,7 @@ static void who_waits_to_be_accepted_is_answered_by_a_worker_that_leaves(void **
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(nothing_is_kept_for_a_backend_before_somebody_asks_for_it),
 		cmocka_unit_test(a_snapshot_is_let_go_of_after_the_backends_that_it_alone_names),
 		cmocka_unit_test(who_waits_to_be_accepted_is_answered_by_a_worker_that_leaves),
 	};
