@@ -48,6 +48,7 @@ static const struct config_type type_address = {
 	.expects = "an address and port such as 0.0.0.0:8080 or [::]:8443, or unix:PATH",
 	.schema = "{\"type\": \"string\"}",
 	.parse = parse_listener_address,
+	.say = type_text_say,
 };
 
 static bool read_mode(struct str s, uint64_t *mode)
@@ -83,6 +84,7 @@ static const struct config_type type_mode = {
 	.write = write_mode,
 	.parse = parse_mode,
 	.init = type_number_init,
+	.say = type_number_say,
 };
 
 /* -- certificates -- */
@@ -217,6 +219,7 @@ static const struct config_field listener_fields[] = {
 	{.key = "http2",
 		.type = &type_http2,
 		.object = &http2_object,
+		.present = offsetof(struct conf_listener, http2),
 		.text = "true",
 		.doc = "HTTP/2 from clients"},
 	BOOL("redirect_https", struct conf_listener, redirect_https,

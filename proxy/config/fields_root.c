@@ -95,6 +95,16 @@ static void parse_workers(struct parse *p, const struct config_field *f, const s
 	((struct conf *)obj)->workers_place = node_place(v);
 }
 
+static void say_workers(const struct config_field *f, const void *obj, struct text *out)
+{
+	const uint32_t *n = field_member_const(f, obj);
+
+	if (*n)
+		text_u64(out, *n);
+	else
+		text_put(out, STR("auto"));
+}
+
 _Static_assert(CONF_WORKERS_MAX == 256, "the texts below say so");
 static const struct config_type type_workers = {
 	.name = "auto, or a count",
@@ -102,6 +112,7 @@ static const struct config_type type_workers = {
 	.schema = "{\"anyOf\": [{\"const\": \"auto\"}, {\"type\": \"integer\", \"minimum\": 1, \"maximum\": "
 		  "256}]}",
 	.parse = parse_workers,
+	.say = say_workers,
 };
 
 static void each_secret(struct parse *p, const struct config_field *f, const struct node *e, void *obj)

@@ -13,22 +13,6 @@ static json_t *text_of(struct str s)
 
 /* -- whom it is about -- */
 
-static const struct pool *pool_asked(struct admin_request *rq, const struct service **of)
-{
-	const struct tenant *t;
-	const struct service *s = service_asked(rq, &t);
-	struct str name = admin_param(rq, "p");
-
-	*of = s;
-	for (uint32_t i = 0; s && i < s->n; i++)
-		if (str_eq(s->pools[i].conf->name, name))
-			return &s->pools[i];
-	if (s)
-		admin_problem(rq, 404, "no_such_pool", "service " STR_FMT " has no pool \"" STR_FMT "\"",
-			STR_ARG(s->slot->key), STR_ARG(name));
-	return NULL;
-}
-
 static const struct backend *backend_named(
 	struct admin_request *rq, const struct pool *pool, struct str address)
 {
