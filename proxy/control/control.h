@@ -109,6 +109,7 @@ struct control {
 	json_t *changes; /* what the configuration that is being installed changes */
 	uint64_t started_ms; /* on the loop's clock */
 	bool upgraded; /* drains because another process has taken over: the deadline is timeouts.upgrade */
+	uint32_t leaving; /* workers that accept still, though it has */
 };
 
 /* May anything be changed at run time, by somebody or by weir itself? Not before it serves, nor while a successor takes over. */
