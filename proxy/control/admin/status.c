@@ -42,20 +42,20 @@ static json_t *counts(const struct control *c, const struct admin_caller *caller
 static void status(struct admin_request *rq)
 {
 	const struct control *c = rq->control;
+	bool all = rq->caller.tenants.n == 0;
 
 	/* Errors stay until a good reload; they are the operator's, not a tenant's. */
-	json_t *reload =
-		c->reloads.last && rq->caller.tenants.n == 0 ? json_deep_copy(c->reloads.last) : NULL;
-	json_t *refused =
-		c->reloads.refused && rq->caller.tenants.n == 0 ? json_deep_copy(c->reloads.refused) : NULL;
+	json_t *reload = c->reloads.last && all ? json_deep_copy(c->reloads.last) : NULL;
+	json_t *refused = c->reloads.refused && all ? json_deep_copy(c->reloads.refused) : NULL;
+	json_t *drained = all ? listener_drains_told(&c->listener_drains) : NULL;
 
 	admin_answer(rq, 200,
-		json_pack("{s:s, s:s, s:i, s:f, s:I, s:i, s:o, s:o, s:o?, s:o?}", "version", WEIR_VERSION,
-			"state", state_name(c), "pid", (int)getpid(), "uptime_s",
+		json_pack("{s:s, s:s, s:i, s:f, s:I, s:i, s:o, s:o, s:o?, s:o?, s:o*}", "version",
+			WEIR_VERSION, "state", state_name(c), "pid", (int)getpid(), "uptime_s",
 			(double)(c->loop.now_ms - c->started_ms) / 1000, "generation",
 			(json_int_t)c->snapshot->generation, "workers", (int)c->worker_n, "counts",
 			counts(c, &rq->caller), "storage", store_status(&c->store), "last_reload", reload,
-			"refused_reload", refused));
+			"refused_reload", refused, "drained_listeners", drained));
 }
 
 const struct admin_route status_routes[] = {
