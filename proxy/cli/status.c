@@ -86,6 +86,22 @@ static void print_storage(const json_t *storage)
 		paint(PAINT_BAD), paint_end(), text(storage, "fault"));
 }
 
+/* Those whom modules ask, and who do not answer. */
+static void print_dependencies(const json_t *all)
+{
+	for (size_t i = 0; i < json_array_size(all); i++) {
+		const json_t *d = json_array_get(all, i);
+		char buf[32];
+
+		if (json_is_true(json_object_get(d, "answers")))
+			continue;
+		printf("%s%s %s does not answer%s module %s, for %s (%s): %s\n", paint(PAINT_BAD),
+			text(d, "what"), text(d, "address"), paint_end(), text(d, "module"),
+			ago(json_number_value(json_object_get(d, "lost_s")), buf), text(d, "error"),
+			text(d, "meanwhile"));
+	}
+}
+
 static void print_process(const json_t *status)
 {
 	const char *state = text(status, "state");
@@ -98,6 +114,7 @@ static void print_process(const json_t *status)
 		number(status, "workers"), number(status, "workers") == 1 ? "" : "s");
 	print_reload(status);
 	print_storage(json_object_get(status, "storage"));
+	print_dependencies(json_object_get(status, "dependencies"));
 }
 
 /* -- services -- */
