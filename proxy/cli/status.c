@@ -102,6 +102,22 @@ static void print_drained(const json_t *listener)
 	putchar('\n');
 }
 
+/* Those whom modules ask, and who do not answer. */
+static void print_dependencies(const json_t *all)
+{
+	for (size_t i = 0; i < json_array_size(all); i++) {
+		const json_t *d = json_array_get(all, i);
+		char buf[32];
+
+		if (json_is_true(json_object_get(d, "answers")))
+			continue;
+		printf("%s%s %s does not answer%s module %s, for %s (%s): %s\n", paint(PAINT_BAD),
+			text(d, "what"), text(d, "address"), paint_end(), text(d, "module"),
+			ago(json_number_value(json_object_get(d, "lost_s")), buf), text(d, "error"),
+			text(d, "meanwhile"));
+	}
+}
+
 static void print_process(const json_t *status)
 {
 	const json_t *drained = json_object_get(status, "drained_listeners");
@@ -117,6 +133,7 @@ static void print_process(const json_t *status)
 	print_storage(json_object_get(status, "storage"));
 	for (size_t i = 0; i < json_array_size(drained); i++)
 		print_drained(json_array_get(drained, i));
+	print_dependencies(json_object_get(status, "dependencies"));
 }
 
 /* -- services -- */

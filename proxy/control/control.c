@@ -540,6 +540,7 @@ static bool begin(struct control *c)
 	c->roster = roster_source_of(c);
 	rebuild_init(&c->rebuild, c);
 	c->module_watch.control = c;
+	dependencies_init(&c->dependencies, &c->loop, &c->io);
 	outlier_init(&c->outliers, &c->loop, &c->io, c->workers, c->worker_n);
 	capacity_init(&c->capacity, &c->loop, &c->io, on_capacity, c);
 	c->health.capacity = c->outliers.capacity = &c->capacity;
@@ -593,6 +594,7 @@ static void tear_down(struct control *c)
 	mailbox_deliver(&c->box, c); /* what its requests had begun */
 	watch_free(&c->watch);
 	module_watch_follow(&c->module_watch, NULL);
+	dependencies_follow(&c->dependencies, NULL);
 	candidate_free(&c->candidate);
 	discovery_free(&c->discovery);
 	health_free(&c->health);

@@ -6,6 +6,7 @@
 #include "control/admin/door.h"
 #include "control/capacity.h"
 #include "control/cookie_secret.h"
+#include "control/dependencies.h"
 #include "control/deploy.h"
 #include "control/discovery.h"
 #include "control/drain.h"
@@ -103,6 +104,7 @@ struct control {
 	struct watch watch;
 	struct module_watch module_watch;
 	struct module_homes homes;
+	struct dependencies dependencies;
 	struct deadline
 		farewell; /* the workers have ended: who has just come is answered, modules send what is left */
 	uint64_t farewell_ms; /* when that began */

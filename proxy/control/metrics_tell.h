@@ -35,6 +35,7 @@ void tell_pool_requests(struct metrics_text *t, const struct pool *pool);
 void tell_tenant_requests(struct metrics_text *t, const struct tenant *tenant);
 void tell_unrouted(struct metrics_text *t);
 void tell_modules(struct metrics_text *t);
+void tell_dependencies(struct metrics_text *t);
 void tell_quota(struct metrics_text *t, const struct tenant *tenant);
 void tell_shift(struct metrics_text *t, const struct pool *pool);
 void tell_pool(struct metrics_text *t, const struct pool *pool);

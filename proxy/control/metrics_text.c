@@ -59,6 +59,7 @@ static const struct {
 	[METRIC_RETRIES_DENIED] = {.pool = tell_pool_requests},
 	[METRIC_ERRORS] = {.once = tell_errors},
 	[METRIC_MODULE_EVENTS] = {.once = tell_modules},
+	[METRIC_DEPENDENCY_UP] = {.once = tell_dependencies},
 	[METRIC_TENANT_REQUESTS] = {.tenant = tell_quota},
 	[METRIC_TENANT_CONNECTIONS] = {.tenant = tell_quota},
 	[METRIC_TENANT_WAITING] = {.tenant = tell_quota},
