@@ -8,8 +8,9 @@
  *   REPLYING    weir itself answers: an error, a redirect
  *   ENDED       logged and freed
  *
- * exchange.c moves between them and relays; attempt.c chooses backends and asks them; queue.c and hold.c let wait, lasting.c
- * and tunnel.c end what does not end by itself, traffic.c counts; retry.c asks again; tenancy.c keeps within the tenant's limits; forward.c edits heads, edit.c and
+ * exchange.c moves between them and relays; routing.c finds the route; attempt.c chooses backends and asks them; queue.c and hold.c let
+ * wait, lasting.c and tunnel.c end what does not end by itself, traffic.c counts; retry.c asks again; tenancy.c keeps within the tenant's
+ * limits; forward.c edits heads, edit.c and
  * render.c as the file says; reply.c answers; access_log.c tells of it; modules.c calls the modules that it meets. An exchange belongs to
  * one worker and owns both streams. It holds the snapshot that it began under until its answer begins; follow.c lets it go on with
  * later ones. */
@@ -159,19 +160,24 @@ void exchange_blame(struct exchange *x, enum reason why);
 void exchange_fail(struct exchange *x, enum reason why);
 /* Everything is done, or nobody cares any more: logs and frees. */
 void exchange_end(struct exchange *x);
-/* Finds the route of a request whose head is as it is to be, and goes on. */
+/* Gives the client's body to the upstream stream, as far as it has come. */
+void exchange_pump_request(struct exchange *x);
+/* It goes on under that snapshot. */
+void exchange_use(struct exchange *x, struct snapshot_use *use);
+/* It has waited, and goes to the service as the current snapshot has it: service, or NULL if that has it no more. */
+void exchange_renew(struct exchange *x, const struct service *service);
+
+/* routing.c */
+/* The ways in which a listener answers by itself. True when it did. */
+bool routing_by_listener(struct exchange *x);
+/* A head has come: its tenant, the modules that this one's requests meet, its route, and on. */
+void routing_begin(struct exchange *x);
+/* Finds the route of a request that modules have held, and whose head is now as it is to be, and goes on. */
 void exchange_route(struct exchange *x);
 /* Answers it as its route says, or has a backend asked. */
 void exchange_serve(struct exchange *x);
 /* Has the service asked, which is not held (any more). */
 void exchange_proceed(struct exchange *x);
-/* It has waited, and goes to the service as the current snapshot has it: service, or NULL if that has it no more. */
-void exchange_renew(struct exchange *x, const struct service *service);
-/* Gives the client's body to the upstream stream, as far as it has come. */
-void exchange_pump_request(struct exchange *x);
-
-/* It goes on under that snapshot. */
-void exchange_use(struct exchange *x, struct snapshot_use *use);
 /* It waits, and has not chosen a backend: if only members of pools have changed since it came, it goes by those that there are now. */
 void exchange_follow_members(struct exchange *x);
 /* Has the configuration that it goes by been replaced? */

@@ -343,39 +343,49 @@ static const struct site *next_site(const struct router *r, struct str host, siz
 	return NULL;
 }
 
-static const struct route *find(const struct router *r, struct str host, struct str path, struct str query,
-	const struct head *head, const struct tenant **tenant)
+struct router_host router_host(const struct router *r, struct str authority)
 {
-	const struct site *first = NULL, *s;
-	size_t level = 0;
+	struct router_host host = {.authority = authority, .name = authority_host(authority)};
+
+	host.site = next_site(r, host.name, &host.level);
+	host.tenant = host.site ? host.site->tenant : NULL;
+	return host;
+}
+
+static const struct route *find(const struct router *r, const struct router_host *host, struct str path,
+	struct str query, const struct head *head)
+{
+	size_t level = host->level;
 	const struct route *found;
 
-	while ((s = next_site(r, host, &level))) {
-		if (!first)
-			first = s;
-		if (s->tenant != first->tenant)
-			break;
+	/* No other tenant's site is asked, whatever it covers. */
+	for (const struct site *s = host->site; s && s->tenant == host->tenant;
+		s = next_site(r, host->name, &level))
 		if (s->own && (found = in_table(s->own, path, head, query)))
-			return *tenant = first->tenant, found;
-	}
-	*tenant = first ? first->tenant : NULL;
-	return first ? in_table(first->general, path, head, query) : NULL;
+			return found;
+	return host->site ? in_table(host->site->general, path, head, query) : NULL;
 }
 
 struct routed router_find(const struct router *r, const struct head *head)
 {
-	struct str host = authority_host(head->authority), path = path_only(head->path);
+	struct router_host host = router_host(r, head->authority);
+
+	return router_find_at(r, &host, head);
+}
+
+struct routed router_find_at(const struct router *r, const struct router_host *host, const struct head *head)
+{
+	struct str path = path_only(head->path);
 	struct str query = str_skip(head->path, path.n + 1);
 	enum path_kind kind = path_kind(path);
-	struct routed result = {0};
+	struct routed result = {.tenant = host->tenant};
 
-	result.route = find(r, host, path, query, head, &result.tenant);
+	result.route = find(r, host, path, query, head);
 	if (kind == PATH_AMBIGUOUS) {
-		const struct tenant *tenant;
 		char *buf = malloc(path.n);
 
 		MUST(buf);
-		if (find(r, host, path_lenient(path, buf), query, head, &tenant) != result.route)
+		if (find(r, host, path_lenient(path, buf), query, head) != result.route)
 			kind = PATH_BAD;
 		free(buf);
 	}

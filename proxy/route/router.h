@@ -14,6 +14,7 @@
 #include "route/service.h"
 
 struct router;
+struct site;
 struct module_chain;
 struct quota;
 
@@ -49,6 +50,18 @@ struct routed {
 	enum reason why; /* NO_TENANT, NO_ROUTE, CLIENT_BAD_PATH; NONE when route is set */
 };
 
+/* Where a host leads: looked up once, for the tenant before the route. */
+struct router_host {
+	struct str authority; /* as it was asked for; borrowed, like name */
+	struct str name; /* without its port */
+	const struct tenant *tenant; /* NULL: nobody's */
+	const struct site *site; /* the most specific that covers it */
+	size_t level; /* of the next less specific one */
+};
+
+struct router_host router_host(const struct router *r, struct str authority);
+struct routed router_find_at(const struct router *r, const struct router_host *host, const struct head *head);
+/* Both at once. */
 struct routed router_find(const struct router *r, const struct head *head);
 /* The tenant of a host (without port, lower case), or NULL: for certificates, tickets and 421. */
 const struct tenant *router_tenant(const struct router *r, struct str host);
