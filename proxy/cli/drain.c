@@ -213,32 +213,39 @@ static int wait_until_gone(const struct drain_options *o)
 {
 	const struct timespec pause = {.tv_nsec = LOOK_MS * 1000000};
 	struct client_options client = o->change.client;
-	uint64_t end_ms, told = UINT64_MAX;
+	uint64_t end_ms;
+	char *told = strdup("");
+	int status = CLI_DONE;
 
+	MUST(told);
 	if (!deadline_of(&o->change, &end_ms))
-		return CLI_USAGE;
+		status = CLI_USAGE;
 	client.timeout = PATIENCE;
-	while (client_reaches(&client)) {
+	while (status == CLI_DONE && client_reaches(&client)) {
 		struct client_answer a = {0};
-		uint64_t requests = told;
 
 		/* It may end between the two. */
-		if (client_reaches(&client) && client_ask(&client, "GET", "/v1/drain", NULL, &a) == CLI_DONE)
-			requests = (uint64_t)json_integer_value(json_object_get(a.body, "requests"));
-		if (requests != told && !client.json)
-			printf("%s, %llu requests in flight\n",
-				json_string_value(json_object_get(a.body, "state")),
-				(unsigned long long)requests);
-		fflush(stdout);
+		if (client_reaches(&client) &&
+			client_ask(&client, "GET", "/v1/drain", NULL, &a) == CLI_DONE) {
+			char *now = open_there(a.body);
+
+			if (!client.json && strcmp(now, told) != 0)
+				printf("%s: %s\n", json_string_value(json_object_get(a.body, "state")), now);
+			fflush(stdout);
+			free(told);
+			told = now;
+		}
 		client_answer_free(&a);
-		if (end_ms && client_now_ms() >= end_ms)
-			return still_busy("it", requests);
-		told = requests;
+		if (end_ms && client_now_ms() >= end_ms) {
+			fprintf(stderr, "weir: it still has %s; --timeout waits longer\n", told);
+			status = CLI_TIMED_OUT;
+		}
 		nanosleep(&pause, NULL);
 	}
-	if (!client.json)
+	if (status == CLI_DONE && !client.json)
 		puts("stopped");
-	return CLI_DONE;
+	free(told);
+	return status;
 }
 
 static int drain_node(const struct drain_options *o)

@@ -256,6 +256,9 @@ def test_the_node_is_drained_and_waited_for(edge, origin):
         c.send(build("GET", "/"))
         gate.wait_arrived()
         assert done(proxy.cli("drain", "--node")).out == "draining\n"
+        r = done(proxy.cli("drain", "--node", "--wait", "--timeout", "1s"), 3)
+        assert r.out == "draining: 1 connections, 1 requests, 0 websockets, 0 streams\n"
+        assert "it still has 1 connections, 1 requests" in r.err and "--timeout waits longer" in r.err
         opener = threading.Timer(0.5, gate.open)
         opener.start()
         r = done(proxy.cli("drain", "--node", "--wait"))
