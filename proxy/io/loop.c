@@ -79,6 +79,14 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 	/* The kernel starts a periodic timer again only when its count is read. */
 	if (read(fd, &expirations, sizeof(expirations)) == (ssize_t)sizeof(expirations))
 		measure_lag(l, expirations);
+	l->timer_rang = true;
+}
+
+/* After all else that had happened: a thread that did not run for seconds finds the answer and the end of its patience at the same time,
+ * and the answer counts. */
+static void look_at_deadlines(struct loop *l)
+{
+	l->timer_rang = false;
 	for (uint32_t i = 0; i < l->queue_count; i++)
 		expire(l, &l->queues[i]);
 	if (++l->timer_ticks % TRIM_EVERY_TICKS == 0)
@@ -158,6 +166,10 @@ static void tick(struct loop *l, int flags)
 	event_base_loop(l->base, flags);
 	loop_enter(l);
 	loop_run_tasks(l);
+	if (l->timer_rang) {
+		look_at_deadlines(l);
+		loop_run_tasks(l);
+	}
 }
 
 void loop_run(struct loop *l)

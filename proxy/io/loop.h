@@ -60,6 +60,7 @@ struct loop {
 	int timer_fd;
 	struct event *timer; /* of timer_fd */
 	bool timer_armed;
+	bool timer_rang; /* in this tick: deadlines are due for a look */
 	bool clock_fresh; /* now_us was read in this tick */
 	uint32_t timer_ticks;
 	uint64_t timer_due_us; /* when the timer should have run next */

@@ -1,5 +1,6 @@
 /* io/loop.h: put-off tasks and deadlines. */
 #include "unit.h"
+#include <event2/event.h>
 #include <unistd.h>
 #include "base/obj.h"
 #include "io/loop.h"
@@ -104,6 +105,48 @@ static void deadlines_never_fire_early_and_can_be_put_off(void **state)
 	assert_int_equal(f->loop.armed, 0);
 }
 
+struct reply {
+	struct loop *loop;
+	struct deadline patience;
+	bool lost;
+};
+
+static void on_reply(evutil_socket_t fd, short what, void *arg)
+{
+	struct reply *r = arg;
+
+	(void)fd;
+	(void)what;
+	deadline_disarm(r->loop, &r->patience);
+}
+
+static void on_patience_end(struct deadline *d)
+{
+	CONTAINER(d, struct reply, patience)->lost = true;
+}
+
+static void what_has_come_in_time_counts_although_nobody_looked_until_too_late(void **state)
+{
+	struct fixture *f = *state;
+	struct reply r = {.loop = &f->loop, .patience.fire = on_patience_end};
+	struct event *e;
+	int ends[2];
+
+	assert_int_equal(pipe(ends), 0);
+	e = event_new(f->loop.base, ends[0], EV_READ, on_reply, &r);
+	event_add(e, NULL);
+	deadline_arm(&f->loop, &r.patience, LOOP_TICK_MS);
+	usleep(2 * LOOP_TICK_MS * 1000); /* the thread does not run; the timer is ready first */
+	assert_int_equal(write(ends[1], "x", 1), 1);
+	for (int i = 0; i < 3; i++)
+		loop_once(&f->loop, 0);
+	assert_false(deadline_armed(&r.patience));
+	assert_false(r.lost);
+	event_free(e);
+	close(ends[0]);
+	close(ends[1]);
+}
+
 static void more_lengths_than_queues_still_fire_in_their_order(void **state)
 {
 	struct fixture *f = *state;
@@ -158,6 +201,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_cancelled_task_does_not_run, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			deadlines_never_fire_early_and_can_be_put_off, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			what_has_come_in_time_counts_although_nobody_looked_until_too_late, set_up,
+			tear_down),
 		cmocka_unit_test_setup_teardown(
 			more_lengths_than_queues_still_fire_in_their_order, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
