@@ -173,7 +173,7 @@ def test_streams_go_on_through_upgrades(edge, origin):
 # -- gRPC --
 
 class Chat:
-    """A call both ways, in which the first message has been answered (or, quiet: only sent)."""
+    """A call both ways, in which the first message has been answered."""
 
     def __init__(self, stub):
         self.messages = queue.Queue()
@@ -193,6 +193,10 @@ def proxy(edge, grpc_origin):
     return edge(site(grpc_origin, service={"protocol": "h2c"}, timeouts=SOON), workers=1)
 
 
+def with_the_backend(proxy):
+    return proxy.admin("GET", "/v1/pools/acme/shop/blue/drain").json()["requests"]
+
+
 def test_a_grpc_stream_ends_with_unavailable(proxy):
     with Stub(proxy.address()) as stub:
         failure = Chat(stub).failure
@@ -207,7 +211,7 @@ def test_a_grpc_upload_without_an_end_ends_with_unavailable(proxy, grpc_origin):
     numbers.put(b"1")
     with Stub(proxy.address()) as stub:
         call = stub.channel.stream_unary(f"/{SERVICE}/Sum").future(iter(numbers.get, None), timeout=60)
-        eventually(lambda: proxy.admin("GET", "/v1/drain").json()["streams"] == 1, "the call")
+        eventually(lambda: with_the_backend(proxy) == 1, "the call at the backend")
         done(proxy.cli("drain", "acme/shop/blue", "--force"))
         assert call.exception(60).code() == grpc.StatusCode.UNAVAILABLE
         numbers.put(None)
@@ -217,7 +221,7 @@ def test_a_grpc_upload_without_an_end_ends_with_unavailable(proxy, grpc_origin):
 def test_a_call_that_awaits_its_answer_gets_it(proxy, grpc_origin):
     with Stub(proxy.address()) as stub:
         call = stub.channel.unary_unary(f"/{SERVICE}/Slow").future(b"x", timeout=60)
-        eventually(lambda: proxy.admin("GET", "/v1/drain").json()["streams"] == 1, "the call")
+        eventually(lambda: with_the_backend(proxy) == 1, "the call at the backend")
         chat = Chat(stub)
         done(proxy.cli("drain", "acme/shop/blue", "--force"))
         assert chat.failure().code() == grpc.StatusCode.UNAVAILABLE
