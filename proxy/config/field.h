@@ -43,6 +43,7 @@ struct config_field {
 	void (*inherit)(void *element, const void *parent); /* MAP_OF: after the defaults, before the keys */
 	uint32_t choice; /* CHOICE: the value */
 	bool required, nullable;
+	bool shared; /* EMBED_SHARED */
 	bool inert; /* accepted and checked, but this version does not act on it: a warning */
 	bool late; /* parsed after the other keys of its object, wherever it stands */
 };
@@ -92,6 +93,8 @@ struct config_field {
 /* The rows of o, about member m, stand among this object's as if written here. text: what the reference says about their
  * defaults, if something else than the rows do. */
 #define EMBED(s, m, o, ...) CUSTOM("", type_embed, s, m, "", .object = &o, ##__VA_ARGS__)
+/* The same, and m is a pointer to a const struct that all who say the same in it have together. One of these in an object. */
+#define EMBED_SHARED(s, m, o, ...) EMBED(s, m, o, .shared = true, ##__VA_ARGS__)
 /* A struct conf_modules; level: enum conf_module_level. */
 #define MODULES(s, m, level) \
 	CUSTOM("modules", type_modules, s, m, \
@@ -185,7 +188,9 @@ struct config_index {
 		struct str key;
 		const struct config_field *field;
 		uint32_t base; /* offset of the struct that field speaks of */
+		bool shared; /* base counts from the draft of what `shared` points to */
 	} rows[INDEX_ROWS];
+	const struct config_field *shared; /* EMBED_SHARED; NULL: the object has none */
 	uint32_t n;
 	uint64_t required; /* by row */
 	void *defaults;
@@ -226,6 +231,7 @@ struct parse {
 	uint32_t include_n;
 	const struct conf_kept *kept; /* read instead of files; NULL: files are */
 	uint32_t kept_n;
+	struct map shared; /* what EMBED_SHARED leads to, by its bytes */
 	bool root_only; /* of what is included the texts alone are wanted */
 };
 
@@ -236,6 +242,7 @@ struct object_pass {
 	void *obj;
 	uint64_t seen; /* by row */
 	uint32_t row; /* of the key that was named last */
+	void *draft; /* what this object says of what is shared, until all of it is known; NULL: nothing */
 	struct {
 		const struct node *value;
 		uint32_t row;

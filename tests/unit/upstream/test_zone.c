@@ -70,7 +70,7 @@ static uint32_t kept(uint8_t balance, bool panic)
 	struct balance_state state = {0};
 	uint32_t own = 0;
 
-	conf.policy.balance = balance;
+	conf.policy->balance = balance;
 	memset(got, 0, sizeof(got));
 	for (uint64_t n = 0; n < PICKS; n++) {
 		struct candidates c = {.pool = &pool,
@@ -178,7 +178,7 @@ static void the_same_key_goes_the_same_way_while_the_zone_is_half_there(void **s
 	uint32_t first[200];
 
 	(void)state;
-	conf.policy.balance = CONF_HASH;
+	conf.policy->balance = CONF_HASH;
 	down[0] = down[1] = true;
 	for (int round = 0; round < 3; round++) {
 		for (uint64_t n = 0; n < 200; n++) {
