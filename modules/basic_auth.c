@@ -381,7 +381,7 @@ static int routed(struct module_call *c)
 	int verdict;
 
 	if (b->header.n)
-		fields_remove_name(&request->fields, b->header);
+		module_claim_header(c, b->header);
 	if (auth_is_granted(c))
 		return MODULE_PASS;
 	n = read_secret(request, secret);

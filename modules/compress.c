@@ -245,7 +245,23 @@ static void filter_free(void *state)
 	coder_give_back(b->coder);
 }
 
-static const struct module_filter compressing = {filter, filter_free};
+/* RFC 9530 lets digests come behind the body that they were made of. */
+static const struct str digests[] = {
+	STR("content-md5"), STR("digest"), STR("content-digest"), STR("repr-digest")};
+
+static void forget_digests(struct fields *fs)
+{
+	for (size_t i = 0; i < COUNT_OF(digests); i++)
+		fields_remove_name(fs, digests[i]);
+}
+
+static void filter_trailers(void *state, struct fields *trailers)
+{
+	(void)state;
+	forget_digests(trailers);
+}
+
+static const struct module_filter compressing = {filter, filter_trailers, filter_free};
 
 static void vary(const struct module_call *c, struct head *head)
 {
@@ -258,13 +274,11 @@ static void vary(const struct module_call *c, struct head *head)
  * 8.8.1). */
 static void retell(const struct module_call *c, struct head *head, struct str coding)
 {
-	static const struct str of_bytes[] = {STR("accept-ranges"), STR("content-md5"), STR("digest"),
-		STR("content-digest"), STR("repr-digest")};
 	const struct field *etag = fields_find(&head->fields, FIELD_ETAG);
 
 	module_set_header(c, head, STR("content-encoding"), coding);
-	for (size_t i = 0; i < COUNT_OF(of_bytes); i++)
-		fields_remove_name(&head->fields, of_bytes[i]);
+	fields_remove_name(&head->fields, STR("accept-ranges"));
+	forget_digests(&head->fields);
 	if (etag && !str_starts(field_value(etag), STR("W/")))
 		module_set_header(
 			c, head, STR("etag"), arena_fmt(c->arena, "W/" STR_FMT, STR_ARG(field_value(etag))));

@@ -354,6 +354,13 @@ static bool swap_body(void *state, struct mem *mem, struct chain *in, struct cha
 	return true;
 }
 
+/* They were the end of what the backend said. */
+static void swap_trailers(void *state, struct fields *trailers)
+{
+	(void)state;
+	trailers->n = 0;
+}
+
 static bool is_intercepted(const struct module_call *c, const struct head *head)
 {
 	const struct errors *e = c->values;
@@ -372,8 +379,8 @@ static bool is_intercepted(const struct module_call *c, const struct head *head)
 /* What speaks of the body that goes: its form, its length, its version. */
 static void forget_body(struct fields *fs)
 {
-	static const struct str names[] = {
-		STR("etag"), STR("last-modified"), STR("accept-ranges"), STR("digest"), STR("repr-digest")};
+	static const struct str names[] = {STR("etag"), STR("last-modified"), STR("accept-ranges"),
+		STR("digest"), STR("repr-digest"), STR("trailer")};
 	uint16_t kept = 0;
 
 	for (uint16_t i = 0; i < fs->n; i++)
@@ -401,7 +408,7 @@ static int answer_empty(struct module_call *c, const struct head *head, struct s
 
 static int response(struct module_call *c, struct head *head, bool own)
 {
-	static const struct module_filter filter = {.body = swap_body};
+	static const struct module_filter filter = {.body = swap_body, .trailers = swap_trailers};
 	struct module_page page;
 	struct swap *swap;
 

@@ -158,7 +158,7 @@ static int routed(struct module_call *c)
 	if (!auth_is_granted(c))
 		describe(c, &rq.fields);
 	for (uint32_t i = 0; i < f->copy.n; i++)
-		fields_remove_name(&module_request(c)->fields, f->copy.v[i]);
+		module_claim_header(c, f->copy.v[i]);
 	if (auth_is_granted(c))
 		return MODULE_PASS;
 	*c->slot = a = arena_new(c->arena, struct asking);

@@ -307,32 +307,8 @@ static const struct geo_place *place_of(const struct module_call *c)
 
 /* -- headers -- */
 
-/* By any spelling that some backend takes for the same: CGI and what follows it make "_" of "-". */
-static bool is_ours(struct str name)
-{
-	static const char ours[] = "x-geo-";
-
-	if (name.n < sizeof(ours) - 1)
-		return false;
-	for (size_t i = 0; i < sizeof(ours) - 1; i++) {
-		char ch = str_lower_char(name.p[i]);
-
-		if ((ch == '_' ? '-' : ch) != ours[i])
-			return false;
-	}
-	return true;
-}
-
-/* Whoever sent them: only a lookup says where somebody is. */
-static void strip(struct fields *fs)
-{
-	uint16_t kept = 0;
-
-	for (uint16_t i = 0; i < fs->n; i++)
-		if (!is_ours(field_name(&fs->v[i])))
-			fs->v[kept++] = fs->v[i];
-	fs->n = kept;
-}
+/* All of them: whoever sends such a one, only a lookup says where somebody is. */
+static const struct str ours = STR("x-geo-");
 
 static struct str asn_text(struct arena *a, const struct geo_place *p)
 {
@@ -351,7 +327,6 @@ static void tell(struct arena *a, struct fields *fs, const struct geo_place *p)
 		{STR("x-geo-org"), p->org},
 	};
 
-	strip(fs);
 	for (size_t i = 0; i < COUNT_OF(all); i++)
 		if (all[i].value.n)
 			fields_add(a, fs, FIELD_OTHER, all[i].name, all[i].value);
@@ -376,6 +351,7 @@ static struct found *find(struct module_call *c)
 	f->place.subdivision = arena_str(c->arena, f->place.subdivision);
 	f->place.city = arena_str(c->arena, f->place.city);
 	f->place.org = arena_str(c->arena, f->place.org);
+	module_claim_header(c, ours);
 	tell(c->arena, &module_request(c)->fields, &f->place);
 	return f;
 }
@@ -490,6 +466,7 @@ static void explain_request(
 {
 	struct geo_place place = look_up(values, data, client);
 
+	fields_remove_alike(&head->fields, ours);
 	tell(a, &head->fields, &place);
 }
 

@@ -494,7 +494,7 @@ static int routed(struct module_call *c)
 
 	for (uint32_t i = 0; i < j->to_header_n; i++)
 		if (!str_case_eq(j->to_headers[i].text, j->header))
-			fields_remove_name(&request->fields, j->to_headers[i].text);
+			module_claim_header(c, j->to_headers[i].text);
 	if (auth_is_granted(c))
 		return MODULE_PASS;
 	token = token_of(j, request);

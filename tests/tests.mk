@@ -20,7 +20,7 @@ e2e: $(BUILD)/weir
 
 # What the e2e tests show in seconds, at full size, which takes hours. SOAK_SCALE=0.01 is a look.
 soak: deps deps-test
-	@$(MAKE) all
+	@$(MAKE) all $(BUILD)/tests/unit/exchange/test_smuggling
 	@WEIR_BIN=$(CURDIR)/$(BUILD)/weir tests/soak/run $(SOAK)
 
 # Fuzzers are built by clang with the whole of weir's own code instrumented.

@@ -135,15 +135,16 @@ static char *listener_path(const char *listener)
 	return path;
 }
 
-/* "12 connections, 3 requests, 1 websockets"; malloc'ed. */
+/* "12 connections, 3 requests, 1 websockets, 0 streams"; malloc'ed. */
 static char *open_there(const json_t *progress)
 {
 	char *text;
 
-	MUST(asprintf(&text, "%lld connections, %lld requests, %lld websockets",
+	MUST(asprintf(&text, "%lld connections, %lld requests, %lld websockets, %lld streams",
 		     (long long)json_integer_value(json_object_get(progress, "connections")),
 		     (long long)json_integer_value(json_object_get(progress, "requests")),
-		     (long long)json_integer_value(json_object_get(progress, "websockets"))) > 0);
+		     (long long)json_integer_value(json_object_get(progress, "websockets")),
+		     (long long)json_integer_value(json_object_get(progress, "streams"))) > 0);
 	return text;
 }
 
@@ -292,10 +293,10 @@ const struct cli_command drain_command = {
 		    "[--json]",
 	.summary =
 		"give a pool, a backend, a listener or this weir no new work, and wait for what is in flight",
-	.help = "Nothing new goes to the pool or the backend; requests in flight end, and WebSockets are "
-		"closed "
+	.help = "Nothing new goes to the pool or the backend; requests in flight end, WebSockets are closed "
 		"after\n"
-		"timeouts.tunnel_drain. It stays so, whatever happens to weir, until \"weir enable\". With "
+		"timeouts.tunnel_drain, event streams and gRPC calls after timeouts.stream_drain. It stays "
+		"so, whatever happens to weir, until \"weir enable\". With "
 		"--wait "
 		"the command returns\n"
 		"when nothing is in flight there any more.\n\n"

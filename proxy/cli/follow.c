@@ -154,9 +154,12 @@ static void print_document(const json_t *document)
 {
 	const json_t *shift = json_object_get(document, "shift");
 	const json_t *verdict = json_object_get(shift ? shift : document, "verdict");
+	const char *state = text_of(document, "state"), *why = text_of(document, "why");
+	/* "aborted by ann" says it by itself. */
+	bool said = strncmp(why, state, strlen(state)) == 0;
 
-	printf("%s/%s: %s, %s\n", text_of(document, "service"), text_of(document, "pool"),
-		text_of(document, "state"), text_of(document, "why"));
+	printf("%s/%s: %s%s%s\n", text_of(document, "service"), text_of(document, "pool"), said ? "" : state,
+		said ? "" : ", ", why);
 	if (json_object_get(document, "share"))
 		printf("  step %lld of %lld, %g%%",
 			(long long)json_integer_value(json_object_get(document, "step")),
@@ -256,6 +259,8 @@ int follow(const struct cli_command *c, const struct client_options *o, const ch
 	struct client_answer a;
 	int status;
 
+	if (w.bar)
+		printf("Ctrl-C ends this view, not the %s; --abort does that\n", c->name);
 	while (client_now_ms() < end) {
 		bool over;
 

@@ -22,6 +22,32 @@ static void print_names(const char *sign, const char *kind, const json_t *names)
 		printf("  %s %s %s\n", sign, kind, json_string_value(json_array_get(names, i)));
 }
 
+/* ": weight 90 -> 50, state open -> draining" */
+static void print_values(const json_t *values)
+{
+	for (size_t i = 0; i < json_array_size(values); i++) {
+		const json_t *v = json_array_get(values, i);
+
+		printf("%s %s", i ? "," : ":", text(v, "key"));
+		if (json_object_get(v, "after"))
+			printf(" %s -> %s", text(v, "before"), text(v, "after"));
+	}
+}
+
+/* "  ~ pool acme/shop/blue: weight 90 -> 50" */
+static void print_changed(const char *kind, const json_t *ways)
+{
+	const json_t *names = json_object_get(ways, "changed"), *values = json_object_get(ways, "values");
+
+	for (size_t i = 0; i < json_array_size(names); i++) {
+		const char *name = json_string_value(json_array_get(names, i));
+
+		printf("  ~ %s %s", kind, name);
+		print_values(json_object_get(values, name));
+		putchar('\n');
+	}
+}
+
 static void print_changes(json_t *changes)
 {
 	const char *kind;
@@ -32,7 +58,7 @@ static void print_changes(json_t *changes)
 	json_object_foreach(changes, kind, ways)
 	{
 		print_names("+", kind, json_object_get(ways, "added"));
-		print_names("~", kind, json_object_get(ways, "changed"));
+		print_changed(kind, ways);
 		print_names("-", kind, json_object_get(ways, "removed"));
 		if (number(ways, "more"))
 			printf("    and %lld more\n", number(ways, "more"));

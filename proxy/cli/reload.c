@@ -45,7 +45,8 @@ const struct cli_command reload_command = {
 	.examples = "  weir check -c /etc/weir/weir.yaml && weir reload",
 	.help = "Has the running weir read its configuration again and waits until all of its workers serve "
 		"it. Prints what has changed,\n"
-		"or that nothing has. A configuration with errors is refused: they are printed, and what was "
+		"from which value to which, or that nothing has. A configuration with errors is refused: "
+		"they are printed, and what was "
 		"served before goes on;\n"
 		"\"weir status\" shows them until a good one is loaded.\n"
 		"\n"

@@ -65,6 +65,9 @@ struct conf_listener_tls {
 
 #define CONF_WORKERS_MAX 256
 
+/* Request headers with an underscore in their names. */
+enum conf_underscores { CONF_UNDERSCORES_DROP, CONF_UNDERSCORES_PASS, CONF_UNDERSCORES_REFUSE };
+
 struct conf_listener {
 	struct str name;
 	struct str address; /* as written: "0.0.0.0:8080", "[::]:8443", "unix:/run/weir/http.sock" */
@@ -84,6 +87,7 @@ struct conf_listener {
 	struct cidr *trusted; /* trusted_proxies; a unix listener trusts its peers */
 	uint32_t trusted_n;
 	uint32_t backlog;
+	uint8_t underscores; /* enum conf_underscores */
 	struct conf_place place;
 	uint64_t digest; /* of what is written there: the same text, the same digest */
 };
@@ -91,7 +95,7 @@ struct conf_listener {
 struct conf_timeouts { /* ms; 0: none */
 	uint32_t client_header, client_body, client_idle, connect, response, upstream_idle, drain, upgrade,
 		shutdown;
-	uint32_t readiness, drain_spread, tunnel_drain;
+	uint32_t readiness, drain_spread, tunnel_drain, stream_drain;
 };
 
 struct conf_limits {

@@ -208,16 +208,41 @@ void object_begin(
 	pass->object = o;
 	pass->index = index_of(p, o);
 	pass->obj = obj;
-	pass->seen = 0;
+	pass->seen = pass->meant = 0;
 	pass->late_n = 0;
 	pass->draft = NULL;
 	pass->scope = (struct scope){o, name, p->scope};
 	p->scope = &pass->scope;
 }
 
-static void unknown_key(struct parse *p, const struct object_pass *pass, const struct node *key)
+/* The row whose key is nearest to the word; -1: none is near. */
+static int index_nearest(const struct config_index *ix, struct str word)
 {
-	struct suggestion s = {.word = node_str(key)};
+	struct suggestion s = {.word = word};
+	int row = -1;
+
+	for (uint32_t i = 0; i < ix->n; i++) {
+		suggest_try(&s, ix->rows[i].key);
+		if (s.best.p == ix->rows[i].key.p)
+			row = (int)i;
+	}
+	return row;
+}
+
+bool object_misspells(struct parse *p, const struct config_object *o, const struct node *v, struct str key)
+{
+	const struct config_index *ix = index_of(p, o);
+	int row = index_find(ix, key);
+
+	for (const struct node *k = v->first; k; k = k->next->next)
+		if (index_find(ix, node_str(k)) < 0 && index_nearest(ix, node_str(k)) == row)
+			return true;
+	return false;
+}
+
+static void unknown_key(struct parse *p, struct object_pass *pass, const struct node *key)
+{
+	int row = index_nearest(pass->index, node_str(key));
 	char where[SCOPE_TEXT_MAX];
 
 	if (key->plain && str_eq(node_str(key), STR("<<"))) {
@@ -225,13 +250,13 @@ static void unknown_key(struct parse *p, const struct object_pass *pass, const s
 			"merge keys (\"<<\") are not supported; an alias can stand for a whole value");
 		return;
 	}
-	for (uint32_t i = 0; i < pass->index->n; i++)
-		suggest_try(&s, pass->index->rows[i].key);
-	if (s.best.n)
-		parse_error(p, key, "unknown key %s %s; did you mean \"" STR_FMT "\"?",
-			parse_quote(p, node_str(key)), scope_text(p, where), STR_ARG(s.best));
-	else
+	if (row < 0) {
 		parse_error(p, key, "unknown key %s %s", parse_quote(p, node_str(key)), scope_text(p, where));
+		return;
+	}
+	pass->meant |= 1ull << row;
+	parse_error(p, key, "unknown key %s %s; did you mean \"" STR_FMT "\"?", parse_quote(p, node_str(key)),
+		scope_text(p, where), STR_ARG(pass->index->rows[row].key));
 }
 
 /* Begins as what the object had so far: the defaults, or what it inherited. */
@@ -298,7 +323,8 @@ void object_value(struct parse *p, struct object_pass *pass, const struct node *
 
 void object_end(struct parse *p, struct object_pass *pass, const struct node *v, struct conf_place at)
 {
-	uint64_t missing = pass->index->required & ~pass->seen;
+	/* What is there with a slip in its key was told where it stands. */
+	uint64_t missing = pass->index->required & ~pass->seen & ~pass->meant;
 
 	draft_end(p, pass); /* what comes late inherits it */
 	for (uint32_t i = 0; i < pass->late_n; i++)

@@ -24,6 +24,8 @@ struct config_type {
 	void (*parse)(struct parse *p, const struct config_field *f, const struct node *v, void *obj);
 	/* Sets the default in a zeroed obj; NULL: zero it stays. */
 	void (*init)(struct parse *p, const struct config_field *f, void *obj);
+	/* Writes what the member holds, as it would stand in a file, nothing for null. NULL: it is not told (compare.h). */
+	void (*say)(const struct config_field *f, const void *obj, struct text *out);
 };
 
 struct config_field {
@@ -45,6 +47,7 @@ struct config_field {
 	bool required, nullable;
 	bool shared; /* EMBED_SHARED */
 	bool inert; /* accepted and checked, but this version does not act on it: a warning */
+	bool secret; /* not for messages and events */
 	bool late; /* parsed after the other keys of its object, wherever it stands */
 };
 
@@ -54,6 +57,7 @@ struct config_field {
 #define NULLABLE     .nullable = true
 #define INERT        .inert = true
 #define LATE         .late = true
+#define SECRET       .secret = true
 #define END \
 	{ \
 		.key = NULL \
@@ -241,6 +245,7 @@ struct object_pass {
 	const struct config_index *index;
 	void *obj;
 	uint64_t seen; /* by row */
+	uint64_t meant; /* by row: an unknown key resembles it */
 	uint32_t row; /* of the key that was named last */
 	void *draft; /* what this object says of what is shared, until all of it is known; NULL: nothing */
 	struct {
@@ -267,6 +272,8 @@ void object_init_within(struct parse *p, const struct config_field *f, void *obj
 /* Over what is in obj already. */
 void object_parse(
 	struct parse *p, const struct config_object *o, struct str name, const struct node *v, void *obj);
+/* Whether a mapping of that object has an unknown key that is nearest to this one: it is there, then, but misspelt. */
+bool object_misspells(struct parse *p, const struct config_object *o, const struct node *v, struct str key);
 /* One entry of a MAP_OF into a zeroed element. */
 void element_parse(struct parse *p, const struct config_field *f, const struct node *key,
 	const struct node *v, void *element, const void *parent);
@@ -297,6 +304,11 @@ static inline void *field_member(const struct config_field *f, void *obj)
 	return (char *)obj + f->offset;
 }
 
+static inline const void *field_member_const(const struct config_field *f, const void *obj)
+{
+	return (const char *)obj + f->offset;
+}
+
 static inline uint32_t *field_count(const struct config_field *f, void *obj)
 {
 	return (uint32_t *)(void *)((char *)obj + f->count_offset);
@@ -307,6 +319,10 @@ static inline uint32_t *field_count(const struct config_field *f, void *obj)
 void type_text_parse(struct parse *p, const struct config_field *f, const struct node *v, void *obj);
 void type_text_init(struct parse *p, const struct config_field *f, void *obj);
 void type_number_init(struct parse *p, const struct config_field *f, void *obj);
+/* For types that fill a struct str with what was written, a number that has a `write`, or a struct conf_strs. */
+void type_text_say(const struct config_field *f, const void *obj, struct text *out);
+void type_number_say(const struct config_field *f, const void *obj, struct text *out);
+void type_strings_say(const struct config_field *f, const void *obj, struct text *out);
 extern const struct config_type type_count, type_duration, type_size, type_share, type_bool, type_string,
 	type_text, type_path, type_input, type_enum, type_strings, type_networks;
 /* Texts with a syntax: names of tenants, services, pools; RFC 9110 5.6.2 tokens; 5.5 field values; names of fields that weir does not write

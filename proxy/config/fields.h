@@ -17,7 +17,7 @@ extern const struct config_object tenant_object;
 /* fields_route.c */
 extern const struct config_object route_object;
 /* fields_service.c */
-extern const struct config_object service_object, backend_object;
+extern const struct config_object service_object, pool_object, backend_object;
 /* The backends of a pool and nothing else of it, for those that come at run time or in a list. */
 extern const struct config_object members_object;
 /* fields_policy.c: the rows that a service and a pool have in common */

@@ -84,6 +84,7 @@ static const struct config_type type_admin_listen = {
 	.expects = "an address and port such as 127.0.0.1:9900",
 	.schema = "{\"type\": \"string\"}",
 	.parse = parse_admin_listen,
+	.say = type_text_say,
 };
 
 /* Scheme, host and port, nothing else: a path can be left again with "..". */

@@ -48,6 +48,7 @@ static const struct config_type type_address = {
 	.expects = "an address and port such as 0.0.0.0:8080 or [::]:8443, or unix:PATH",
 	.schema = "{\"type\": \"string\"}",
 	.parse = parse_listener_address,
+	.say = type_text_say,
 };
 
 static bool read_mode(struct str s, uint64_t *mode)
@@ -83,6 +84,7 @@ static const struct config_type type_mode = {
 	.write = write_mode,
 	.parse = parse_mode,
 	.init = type_number_init,
+	.say = type_number_say,
 };
 
 /* -- certificates -- */
@@ -200,6 +202,11 @@ static const struct config_type type_http2 = {
 
 /* -- listeners -- */
 
+static const char *const underscores_names[] = {[CONF_UNDERSCORES_DROP] = "drop",
+	[CONF_UNDERSCORES_PASS] = "pass",
+	[CONF_UNDERSCORES_REFUSE] = "refuse",
+	NULL};
+
 static const struct config_field listener_fields[] = {
 	CUSTOM("address", type_address, struct conf_listener, address,
 		"where to listen: `0.0.0.0:8080`, `[::]:8443`, `unix:/run/weir/http.sock`; port 0: any free "
@@ -212,6 +219,7 @@ static const struct config_field listener_fields[] = {
 	{.key = "http2",
 		.type = &type_http2,
 		.object = &http2_object,
+		.present = offsetof(struct conf_listener, http2),
 		.text = "true",
 		.doc = "HTTP/2 from clients"},
 	BOOL("redirect_https", struct conf_listener, redirect_https,
@@ -226,6 +234,10 @@ static const struct config_field listener_fields[] = {
 		"require PROXY protocol v1 or v2, and only from `trusted_proxies`", .dflt = false),
 	NETWORKS("trusted_proxies", struct conf_listener, trusted, trusted_n,
 		"whose X-Forwarded-* and PROXY protocol are believed; a unix socket's peers always are"),
+	ENUM("underscore_headers", struct conf_listener, underscores, underscores_names,
+		"what becomes of request headers with an underscore in their names: CGI, WSGI, PHP and the "
+		"like take `X_Real_IP` for `X-Real-IP`, which clients could so forge",
+		.dflt = CONF_UNDERSCORES_DROP),
 	COUNT("backlog", struct conf_listener, backlog,
 		"connections that the kernel keeps before they are accepted", .dflt = 4096, .min = 1,
 		.max = 65535),

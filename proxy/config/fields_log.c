@@ -17,6 +17,7 @@ static const struct config_type type_log_path = {
 	.schema = "{\"type\": \"string\", \"minLength\": 1}",
 	.parse = parse_log_path,
 	.init = type_text_init,
+	.say = type_text_say,
 };
 
 static const char *const format_names[] = {

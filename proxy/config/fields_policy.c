@@ -59,6 +59,21 @@ static void parse_balance(struct parse *p, const struct config_field *f, const s
 	}
 }
 
+static void say_balance(const struct config_field *f, const void *obj, struct text *out)
+{
+	const struct conf_policy *policy = obj;
+
+	(void)f;
+	if (policy->hash_path)
+		text_put(out, STR("{hash: {path: true}}"));
+	else if (policy->hash_header.n)
+		text_fmt(out, "{hash: {header: " STR_FMT "}}", STR_ARG(policy->hash_header));
+	else if (policy->hash_cookie.n)
+		text_fmt(out, "{hash: {cookie: " STR_FMT "}}", STR_ARG(policy->hash_cookie));
+	else
+		text_put(out, str_of(balance_names[policy->balance]));
+}
+
 static const struct config_type type_balance = {
 	.name = "round_robin, least_request, random, ewma, hash, {hash: {header: NAME}}, {hash: "
 		"{cookie: NAME}} or {hash: {path: true}}",
@@ -73,6 +88,7 @@ static const struct config_type type_balance = {
 		  "{\"type\": \"string\"}, \"path\": {\"const\": true}}}}}]}",
 	.parse = parse_balance,
 	.init = type_number_init,
+	.say = say_balance,
 };
 
 /* -- stick -- */
@@ -93,6 +109,7 @@ static const struct config_type type_cookie_path = {
 	.valid = is_cookie_path,
 	.parse = type_text_parse,
 	.init = type_text_init,
+	.say = type_text_say,
 };
 
 static const struct config_field stick_fields[] = {
@@ -107,7 +124,7 @@ static const struct config_field stick_fields[] = {
 		"what its values are made with: give all nodes the same, and users stay where they are over "
 		"restarts too; unset: "
 		"drawn at each start",
-		NULLABLE),
+		NULLABLE, SECRET),
 	END,
 };
 
@@ -154,6 +171,7 @@ static const struct config_type type_check_path = {
 	.valid = is_check_path,
 	.parse = type_text_parse,
 	.init = type_text_init,
+	.say = type_text_say,
 };
 
 #define STATUS_LOWEST  100
@@ -409,6 +427,21 @@ static void parse_retry_on(struct parse *p, const struct config_field *f, const 
 	parse_list(p, f, v, each_retry_on, obj);
 }
 
+static void say_retry_on(const struct config_field *f, const void *obj, struct text *out)
+{
+	const char *comma = "";
+
+	(void)f;
+	text_char(out, '[');
+	for (size_t i = 0; i < COUNT_OF(retry_on); i++) {
+		if (!(((const struct conf_retries *)obj)->on & retry_on[i].bit))
+			continue;
+		text_fmt(out, "%s" STR_FMT, comma, STR_ARG(retry_on[i].name));
+		comma = ", ";
+	}
+	text_char(out, ']');
+}
+
 static const struct config_type type_retry_on = {
 	.name = "list of connect, reset, refused_stream, 502, 503, 504, timeout",
 	.expects = "a list of connect, reset, refused_stream, 502, 503, 504 and timeout",
@@ -417,6 +450,7 @@ static const struct config_type type_retry_on = {
 		  "504, \"502\", \"503\", \"504\", \"timeout\"]}}",
 	.parse = parse_retry_on,
 	.init = type_number_init,
+	.say = say_retry_on,
 };
 
 static const struct config_field retries_fields[] = {

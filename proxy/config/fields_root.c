@@ -31,6 +31,11 @@ static const struct config_field timeouts_fields[] = {
 	DURATION("tunnel_drain", struct conf_timeouts, tunnel_drain,
 		"that a WebSocket is given when something drains; then it is closed with 1001",
 		.dflt = 30000),
+	DURATION("stream_drain", struct conf_timeouts, stream_drain,
+		"that an event stream or a gRPC call is given when something drains; then it is ended so "
+		"that "
+		"the client comes back",
+		.dflt = 30000),
 	DURATION("readiness", struct conf_timeouts, readiness,
 		"that /readyz fails before a stopping weir accepts no more: as long as the balancer in front "
 		"needs to notice",
@@ -90,6 +95,16 @@ static void parse_workers(struct parse *p, const struct config_field *f, const s
 	((struct conf *)obj)->workers_place = node_place(v);
 }
 
+static void say_workers(const struct config_field *f, const void *obj, struct text *out)
+{
+	const uint32_t *n = field_member_const(f, obj);
+
+	if (*n)
+		text_u64(out, *n);
+	else
+		text_put(out, STR("auto"));
+}
+
 _Static_assert(CONF_WORKERS_MAX == 256, "the texts below say so");
 static const struct config_type type_workers = {
 	.name = "auto, or a count",
@@ -97,6 +112,7 @@ static const struct config_type type_workers = {
 	.schema = "{\"anyOf\": [{\"const\": \"auto\"}, {\"type\": \"integer\", \"minimum\": 1, \"maximum\": "
 		  "256}]}",
 	.parse = parse_workers,
+	.say = say_workers,
 };
 
 static void each_secret(struct parse *p, const struct config_field *f, const struct node *e, void *obj)

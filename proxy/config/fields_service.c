@@ -31,11 +31,28 @@ static void parse_sticky(struct parse *p, const struct config_field *f, const st
 	split->sticky_header = arena_str(&p->conf->arena, str_skip(s, 7));
 }
 
+static void say_sticky(const struct config_field *f, const void *obj, struct text *out)
+{
+	static const char *const names[] = {
+		[CONF_STICKY_NONE] = "none",
+		[CONF_STICKY_COOKIE] = "cookie",
+		[CONF_STICKY_IP] = "ip",
+		[CONF_STICKY_HEADER] = "header:",
+	};
+	const struct conf_split *split = obj;
+
+	(void)f;
+	text_put(out, str_of(names[split->sticky]));
+	if (split->sticky == CONF_STICKY_HEADER)
+		text_put(out, split->sticky_header);
+}
+
 static const struct config_type type_sticky = {
 	.name = "none, cookie, ip or header:NAME",
 	.expects = "none, cookie, ip or header:NAME",
 	.schema = "{\"type\": \"string\", \"pattern\": \"^(none|cookie|ip|header:.+)$\"}",
 	.parse = parse_sticky,
+	.say = say_sticky,
 };
 
 static const struct config_field override_fields[] = {
@@ -209,12 +226,13 @@ static void pool_check(struct parse *p, const struct node *v, void *obj)
 	const struct conf_pool *pool = obj;
 
 	check_backends_unique(p, pool->backends, pool->backend_n);
-	if (pool->weight && pool->backend_n == 0 && !node_get(v, STR("backends")))
+	if (pool->weight && pool->backend_n == 0 && !node_get(v, STR("backends")) &&
+		!object_misspells(p, &pool_object, v, STR("backends")))
 		conf_report_add(p->report, p->conf, node_place(v), true,
 			"pool %s has a weight but no backends", parse_quote(p, pool->name));
 }
 
-static const struct config_object pool_object = {
+const struct config_object pool_object = {
 	.id = OBJECT_POOL,
 	.path = "pools.NAME",
 	.what = "pool",
@@ -373,7 +391,8 @@ static void service_check(struct parse *p, const struct node *v, void *obj)
 	if (pools->n == 0)
 		parse_error(p, pools, "service %s needs at least one pool", parse_quote(p, s->name));
 	for (const struct node *k = pools->first; k; k = k->next->next) {
-		if (pools->n > 1 && k->next->kind == NODE_MAP && !node_get(k->next, STR("weight")))
+		if (pools->n > 1 && k->next->kind == NODE_MAP && !node_get(k->next, STR("weight")) &&
+			!object_misspells(p, &pool_object, k->next, STR("weight")))
 			parse_error(p, k,
 				"pool %s needs a \"weight\": with several pools, each says its share",
 				parse_quote(p, node_str(k)));

@@ -145,6 +145,7 @@ static const struct config_type type_hosts = {
 	.schema = "{\"anyOf\": [{\"type\": \"string\"}, {\"type\": \"array\", \"minItems\": 1, \"items\":"
 		  "{\"type\": \"string\"}}]}",
 	.parse = parse_hosts,
+	.say = type_strings_say,
 };
 
 /* -- limits -- */

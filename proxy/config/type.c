@@ -35,6 +35,27 @@ void type_number_init(struct parse *p, const struct config_field *f, void *obj)
 	number_store(f, obj, f->dflt);
 }
 
+static uint64_t number_load(const struct config_field *f, const void *obj)
+{
+	const void *member = field_member_const(f, obj);
+
+	switch (f->size) {
+	case 1:
+		return *(const uint8_t *)member;
+	case 2:
+		return *(const uint16_t *)member;
+	case 4:
+		return *(const uint32_t *)member;
+	default:
+		return *(const uint64_t *)member;
+	}
+}
+
+void type_number_say(const struct config_field *f, const void *obj, struct text *out)
+{
+	f->type->write(number_load(f, obj), out);
+}
+
 static void out_of_range(struct parse *p, const struct config_field *f, const struct node *v)
 {
 	char low_buf[32], high_buf[32];
@@ -77,6 +98,7 @@ const struct config_type type_count = {
 	.write = write_count,
 	.parse = parse_number,
 	.init = type_number_init,
+	.say = type_number_say,
 };
 
 const struct config_type type_duration = {
@@ -87,6 +109,7 @@ const struct config_type type_duration = {
 	.write = unit_duration_text,
 	.parse = parse_number,
 	.init = type_number_init,
+	.say = type_number_say,
 };
 
 const struct config_type type_size = {
@@ -97,6 +120,7 @@ const struct config_type type_size = {
 	.write = unit_size_text,
 	.parse = parse_number,
 	.init = type_number_init,
+	.say = type_number_say,
 };
 
 const struct config_type type_share = {
@@ -107,6 +131,7 @@ const struct config_type type_share = {
 	.write = unit_share_text,
 	.parse = parse_number,
 	.init = type_number_init,
+	.say = type_number_say,
 };
 
 /* -- choices -- */
@@ -123,11 +148,17 @@ static void parse_bool(struct parse *p, const struct config_field *f, const stru
 		parse_bad(p, f, v, f->type->expects);
 }
 
+static void say_bool(const struct config_field *f, const void *obj, struct text *out)
+{
+	text_put(out, *(const bool *)field_member_const(f, obj) ? STR("true") : STR("false"));
+}
+
 const struct config_type type_bool = {
 	.name = "true or false",
 	.expects = "true or false",
 	.parse = parse_bool,
 	.init = type_number_init,
+	.say = say_bool,
 };
 
 static void parse_enum(struct parse *p, const struct config_field *f, const struct node *v, void *obj)
@@ -152,7 +183,17 @@ static void parse_enum(struct parse *p, const struct config_field *f, const stru
 		parse_bad(p, f, v, buf);
 }
 
-const struct config_type type_enum = {.name = "one of", .parse = parse_enum, .init = type_number_init};
+static void say_enum(const struct config_field *f, const void *obj, struct text *out)
+{
+	text_put(out, str_of(f->names[number_load(f, obj)]));
+}
+
+const struct config_type type_enum = {
+	.name = "one of",
+	.parse = parse_enum,
+	.init = type_number_init,
+	.say = say_enum,
+};
 
 /* -- texts -- */
 
@@ -181,6 +222,11 @@ void type_text_init(struct parse *p, const struct config_field *f, void *obj)
 {
 	(void)p;
 	*(struct str *)field_member(f, obj) = str_of(f->text);
+}
+
+void type_text_say(const struct config_field *f, const void *obj, struct text *out)
+{
+	text_put(out, *(const struct str *)field_member_const(f, obj));
 }
 
 static bool no_control(struct str s)
@@ -238,6 +284,7 @@ const struct config_type type_string = {
 	.valid = no_control,
 	.parse = type_text_parse,
 	.init = type_text_init,
+	.say = type_text_say,
 };
 
 const struct config_type type_name = {
@@ -247,6 +294,7 @@ const struct config_type type_name = {
 	.valid = is_name,
 	.parse = type_text_parse,
 	.init = type_text_init,
+	.say = type_text_say,
 };
 
 const struct config_type type_token = {
@@ -256,6 +304,7 @@ const struct config_type type_token = {
 	.valid = is_token,
 	.parse = type_text_parse,
 	.init = type_text_init,
+	.say = type_text_say,
 };
 
 const struct config_type type_header_value = {
@@ -265,6 +314,7 @@ const struct config_type type_header_value = {
 	.valid = is_header_value,
 	.parse = type_text_parse,
 	.init = type_text_init,
+	.say = type_text_say,
 };
 
 /* -- paths -- */
@@ -308,6 +358,7 @@ const struct config_type type_path = {
 	.schema = "{\"type\": \"string\", \"minLength\": 1}",
 	.parse = parse_file,
 	.init = type_text_init,
+	.say = type_text_say,
 };
 
 const struct config_type type_input = {
@@ -316,6 +367,7 @@ const struct config_type type_input = {
 	.schema = "{\"type\": \"string\", \"minLength\": 1}",
 	.parse = parse_file,
 	.init = type_text_init,
+	.say = type_text_say,
 };
 
 /* -- lists of plain values -- */
@@ -367,8 +419,22 @@ static void parse_strings(struct parse *p, const struct config_field *f, const s
 	parse_list(p, f, v, each_string, obj);
 }
 
+void type_strings_say(const struct config_field *f, const void *obj, struct text *out)
+{
+	const struct conf_strs *s = field_member_const(f, obj);
+
+	text_char(out, '[');
+	for (uint32_t i = 0; i < s->n; i++)
+		text_fmt(out, "%s" STR_FMT, i ? ", " : "", STR_ARG(s->v[i]));
+	text_char(out, ']');
+}
+
 const struct config_type type_strings = {
-	.name = "list of", .expects = "a list of texts", .parse = parse_strings};
+	.name = "list of",
+	.expects = "a list of texts",
+	.parse = parse_strings,
+	.say = type_strings_say,
+};
 
 static void each_network(struct parse *p, const struct config_field *f, const struct node *e, void *obj)
 {

@@ -244,21 +244,29 @@ static uint32_t sooner(uint32_t a, uint32_t b)
 	return a && b ? MIN(a, b) : MAX(a, b);
 }
 
-/* Whoever is told late needs time to answer as well. */
-static struct worker_farewell farewell_within(const struct control *c, uint32_t limit_ms, uint32_t tunnel_ms)
+/* That something which lasts is given: its own time, and so much of the limit that its client can still answer. Nobody has to be quick when
+ * another process has taken over. */
+static uint32_t time_to_last(const struct control *c, uint32_t own_ms, uint32_t limit_ms)
+{
+	uint32_t ms = sooner(c->upgraded ? 0 : own_ms, limit_ms / 4 * 3);
+
+	return ms ? ms : UINT32_MAX;
+}
+
+static struct worker_farewell farewell_within(const struct control *c, uint32_t limit_ms)
 {
 	const struct conf_timeouts *t = &c->snapshot->conf->timeouts;
 
 	return (struct worker_farewell){
 		.spread_ms = sooner(sooner(t->drain_spread, t->drain), limit_ms / 2),
-		.tunnel_ms = MAX(sooner(tunnel_ms, limit_ms / 4 * 3), 1),
+		.tunnel_ms = time_to_last(c, t->tunnel_drain, limit_ms),
+		.stream_ms = time_to_last(c, t->stream_drain, limit_ms),
 	};
 }
 
 static void drain_workers(struct control *c)
 {
-	struct worker_farewell farewell =
-		farewell_within(c, c->drain_ms, c->snapshot->conf->timeouts.tunnel_drain);
+	struct worker_farewell farewell = farewell_within(c, c->drain_ms);
 
 	for (uint32_t i = 0; i < c->worker_n; i++)
 		worker_drain(&c->workers[i], &farewell);
@@ -310,11 +318,12 @@ void control_drain(struct control *c, uint32_t limit_ms)
 void control_leave(struct control *c)
 {
 	uint32_t limit_ms = c->snapshot->conf->timeouts.upgrade;
-	struct worker_farewell farewell = farewell_within(c, limit_ms, UINT32_MAX);
+	struct worker_farewell farewell;
 
 	if (c->state == CONTROL_DRAINING || c->state == CONTROL_STOPPING)
 		return;
 	c->upgraded = true;
+	farewell = farewell_within(c, limit_ms);
 	begin_to_end(c);
 	deadline_arm(&c->loop, &c->stop_deadline, limit_ms);
 	admin_leave(&c->admin);

@@ -99,9 +99,26 @@ static void tell(struct deploy *d, const char *why)
 			"reason", json_object_get(d->doc, "reason")));
 }
 
+/* The same was told last, or before that: a last look that fails again and again is told once. */
+static bool is_told(const struct deploy *d, enum deploy_state state, const char *why)
+{
+	const json_t *log = json_object_get(d->doc, "log");
+	size_t n = json_array_size(log), back = d->look_again_ms ? 2 : 1;
+
+	for (size_t i = n - MIN(n, back); i < n; i++) {
+		const json_t *entry = json_array_get(log, i);
+
+		if (strcmp(json_string_value(json_object_get(entry, "state")), deploy_state_names[state]) ==
+				0 &&
+			strcmp(json_string_value(json_object_get(entry, "text")), why) == 0)
+			return true;
+	}
+	return false;
+}
+
 void deploy_set_state(struct deploy *d, enum deploy_state to, const char *why)
 {
-	bool news = d->state != to || strcmp(deploy_text(d, "why"), why) != 0;
+	bool news = !is_told(d, to, why);
 
 	MUST(legal[d->state] & BIT(to));
 	d->state = (uint8_t)to;
@@ -144,6 +161,12 @@ static void fail(struct deploy *d, const char *why)
 	deploy_move(d, DEPLOY_FAILED, why, NULL);
 }
 
+void deploy_late(struct deploy *d, const char *why)
+{
+	json_object_set_new(d->doc, "timed_out", json_true());
+	fail(d, why);
+}
+
 /* -- backends in -- */
 
 static void on_changed(void *ctx, const struct runtime_result *r)
@@ -167,6 +190,7 @@ static void on_backends_set(struct deploy *d, const struct runtime_result *r)
 		fail(d, r->text);
 		return;
 	}
+	d->look_again_ms = 0;
 	d->give_up_ms = d->engine->control->loop.now_ms +
 			(uint64_t)json_integer_value(json_object_get(d->doc, "healthy_within_ms"));
 	deploy_move(d, DEPLOY_CHECKING, "waiting until every backend is healthy", NULL);
@@ -216,17 +240,19 @@ void deploy_set_backends(struct deploy *d, const char *error)
 static void look_at_health(struct deploy *d)
 {
 	char why[SHIFT_TEXT], text[SHIFT_TEXT + 64];
+	uint64_t now = d->engine->control->loop.now_ms;
 
+	if (now < MIN(d->look_again_ms, d->give_up_ms))
+		return;
 	if (deploy_all_healthy(d, why, sizeof(why))) {
 		deploy_move(d, DEPLOY_WARMING, "every backend is asked once more", NULL);
 		deploy_warm(d);
 		return;
 	}
-	if (d->engine->control->loop.now_ms < d->give_up_ms)
+	if (now < d->give_up_ms)
 		return;
 	snprintf(text, sizeof(text), "not every backend has become healthy in time: %s", why);
-	json_object_set_new(d->doc, "timed_out", json_true());
-	fail(d, text);
+	deploy_late(d, text);
 }
 
 /* -- the shift -- */

@@ -83,6 +83,20 @@ static bool read_health_time(const json_t *body, json_t *doc, struct shift_answe
 	return true;
 }
 
+static bool no_pool(
+	const struct conf_service *conf, struct str service, const char *name, struct shift_answer *a)
+{
+	struct str meant = service_doc_pool_meant(conf, name);
+
+	if (meant.n)
+		return shift_refuse(a, SHIFT_UNKNOWN,
+			"there is no pool " STR_FMT "/%s; did you mean \"" STR_FMT "\"?", STR_ARG(service),
+			name, STR_ARG(meant));
+	return shift_refuse(a, SHIFT_UNKNOWN,
+		"there is no pool " STR_FMT "/%s; a pool has to be in the file before it can be deployed to",
+		STR_ARG(service), name);
+}
+
 static bool check_pool(const struct control *c, struct str service, const char *name, struct shift_answer *a)
 {
 	const struct conf_service *conf = runtime_conf_service(&c->runtime, service);
@@ -94,10 +108,7 @@ static bool check_pool(const struct control *c, struct str service, const char *
 		return shift_refuse(a, SHIFT_BAD, "which pool shall be deployed? {\"pool\": \"green\"}");
 	pool = conf ? service_doc_pool(conf, name) : NULL;
 	if (!pool)
-		return shift_refuse(a, SHIFT_UNKNOWN,
-			"there is no pool " STR_FMT
-			"/%s; a pool has to be in the file before it can be deployed to",
-			STR_ARG(service), name);
+		return no_pool(conf, service, name, a);
 	for (uint32_t i = 0; i < conf->pool_n; i++)
 		if (service_doc_state(doc, &conf->pools[i]) == POOL_OPEN)
 			all += service_doc_weight(doc, &conf->pools[i]);
@@ -109,8 +120,8 @@ static bool check_pool(const struct control *c, struct str service, const char *
 	if (mine)
 		return shift_refuse(a, SHIFT_NOT_NOW,
 			"pool %s has users (%.1f%%): deploy to a pool without any, or set its weight to 0 "
-			"first",
-			name, 100.0 * (double)mine / (double)all);
+			"first: weir weights " STR_FMT " %s=0",
+			name, 100.0 * (double)mine / (double)all, STR_ARG(service), name);
 	return true;
 }
 

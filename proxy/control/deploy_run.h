@@ -20,6 +20,7 @@ struct deploy {
 	uint32_t jobs; /* runtime changes that are under way */
 	bool loaded; /* from the store, and has not gone on yet */
 	uint64_t give_up_ms; /* on being healthy */
+	uint64_t look_again_ms; /* a last look has failed, and there is none before that; 0: none has */
 	/* -- WARMING -- */
 	struct probe *probe;
 	struct task next; /* the next question */
@@ -35,6 +36,8 @@ void deploy_set_state(struct deploy *d, enum deploy_state to, const char *why);
 /* The same, and stores it; then (may be NULL) is called if the state is still this one. */
 void deploy_move(struct deploy *d, enum deploy_state to, const char *why,
 	void (*then)(struct deploy *d, const char *error));
+/* Not every backend was healthy in time. */
+void deploy_late(struct deploy *d, const char *why);
 const char *deploy_text(const struct deploy *d, const char *name);
 struct deploy *deploy_find(const struct deploy_engine *e, struct str service);
 struct deploy *deploy_of(struct deploy_engine *e, struct str service);

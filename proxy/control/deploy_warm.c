@@ -5,6 +5,9 @@
 #include "control/deploy_run.h"
 #include "control/shift_run.h"
 
+/* Between a last look that has failed and the next. */
+#define LOOK_AGAIN_MS 1000
+
 /* Of a warm-up request and of a last look, where the pool's own checks say nothing. */
 #define ASK_TIMEOUT_MS 30000
 
@@ -14,7 +17,6 @@ bool deploy_all_healthy(const struct deploy *d, char *why, size_t n)
 {
 	const struct pool *pool = shift_find_pool(d->engine->control, d->service, deploy_text(d, "pool"));
 	struct text text = text_in(why, n - 1);
-	char name[REASON_NAME_MAX];
 	bool all = pool && pool->n;
 
 	if (!all)
@@ -28,7 +30,7 @@ bool deploy_all_healthy(const struct deploy *d, char *why, size_t n)
 		text_fmt(&text, "%s" STR_FMT " is %s", text.n ? "; " : "", STR_ARG(b->address),
 			backend_ejected(b) ? "ejected" : backend_state_name(backend_state(b)));
 		if (h && h->why)
-			text_fmt(&text, " (" STR_FMT ")", STR_ARG(reason_name((enum reason)h->why, name)));
+			text_fmt(&text, " (" STR_FMT ")", STR_ARG(reason_row((enum reason)h->why)->text));
 		all = false;
 	}
 	why[text.n] = '\0';
@@ -77,12 +79,27 @@ static void aim(struct deploy *d, const struct pool *pool)
 	probe_aim(d->probe, &target);
 }
 
+/* One that was healthy a moment ago may be again, until its time is over. */
+static void last_look_failed(struct deploy *d, const char *why)
+{
+	uint64_t now = d->engine->control->loop.now_ms;
+	char text[SHIFT_TEXT + 64];
+
+	if (now < d->give_up_ms) {
+		d->look_again_ms = now + LOOK_AGAIN_MS;
+		deploy_move(d, DEPLOY_CHECKING, why, NULL);
+		return;
+	}
+	snprintf(text, sizeof(text), "not every backend has become healthy in time: %s", why);
+	deploy_late(d, text);
+}
+
 static void on_asked(const struct probe_outcome *outcome, void *ctx)
 {
 	struct deploy *d = ctx;
 	const struct pool *pool = pool_of(d);
 	struct loop *l = &d->engine->control->loop;
-	char name[REASON_NAME_MAX], why[SHIFT_TEXT];
+	char why[SHIFT_TEXT];
 	struct str address = pool && d->backend < pool->n ? pool->backends[d->backend]->address : STR_NONE;
 
 	if (!control_may_change(d->engine->control)) {
@@ -99,14 +116,13 @@ static void on_asked(const struct probe_outcome *outcome, void *ctx)
 	}
 	snprintf(why, sizeof(why), "%s to " STR_FMT " failed: " STR_FMT "%s%s",
 		d->asked ? "a warm-up request" : "the last check", STR_ARG(address),
-		STR_ARG(reason_name(outcome->why, name)), outcome->detail[0] ? ": " : "", outcome->detail);
+		STR_ARG(reason_row(outcome->why)->text), outcome->detail[0] ? ": " : "", outcome->detail);
 	if (outcome->status)
 		snprintf(why + strlen(why), sizeof(why) - strlen(why), " (it answered %u)", outcome->status);
-	/* One that was healthy a moment ago may be again: its time is not over. */
-	if (d->asked || l->now_ms >= d->give_up_ms)
+	if (d->asked)
 		deploy_move(d, DEPLOY_FAILED, why, NULL);
 	else
-		deploy_move(d, DEPLOY_CHECKING, why, NULL);
+		last_look_failed(d, why);
 }
 
 static void on_next(struct task *t)

@@ -2,6 +2,8 @@
 
 #include "base/map.h"
 #include "base/obj.h"
+#include "config/compare.h"
+#include "config/fields.h"
 
 enum kind { SETTING, LISTENER, CERTIFICATE, TENANT, SERVICE, POOL, BACKEND, KINDS };
 
@@ -13,6 +15,8 @@ struct fact {
 	struct fact *next;
 	struct fact *whole; /* that it is a part of; NULL: none */
 	struct str name;
+	const struct config_object *object; /* of which `value` is one; NULL: its values are not told */
+	const void *value;
 	uint64_t digest;
 	uint8_t kind;
 	bool seen; /* the other configuration has it too */
@@ -23,6 +27,13 @@ struct facts {
 	struct map by_name[KINDS];
 	struct fact *first, **last;
 };
+
+/* An object of the configuration, which tells its values when they change. */
+static void tells(struct fact *fact, const struct config_object *object, const void *value)
+{
+	fact->object = object;
+	fact->value = value;
+}
 
 static struct fact *add(struct facts *f, enum kind kind, struct fact *whole, struct str name, uint64_t digest)
 {
@@ -46,10 +57,14 @@ static void add_pool(struct facts *f, struct fact *service, const struct conf_po
 {
 	struct fact *pool = add(f, POOL, service, p->name, p->digest);
 
+	tells(pool, &pool_object, p);
 	for (uint32_t i = 0; i < p->backend_n; i++) {
 		const struct conf_backend *b = &p->backends[i];
 
-		add(f, BACKEND, pool, b->address, (uint64_t)b->weight << 32 | b->priority);
+		uint64_t h = hash_bytes(b->zone.p, b->zone.n, (uint64_t)b->weight << 32 | b->priority);
+
+		tells(add(f, BACKEND, pool, b->address, hash_bytes(&b->requests, sizeof(b->requests), h)),
+			&backend_object, b);
 	}
 }
 
@@ -57,9 +72,11 @@ static void add_tenant(struct facts *f, const struct conf_tenant *t)
 {
 	struct fact *tenant = add(f, TENANT, NULL, t->name, t->digest);
 
+	tells(tenant, &tenant_object, t);
 	for (uint32_t s = 0; s < t->service_n; s++) {
 		struct fact *service = add(f, SERVICE, tenant, t->services[s].name, t->services[s].digest);
 
+		tells(service, &service_object, &t->services[s]);
 		for (uint32_t p = 0; p < t->services[s].pool_n; p++)
 			add_pool(f, service, &t->services[s].pools[p]);
 	}
@@ -73,14 +90,41 @@ static uint64_t log_digest(const struct conf_log *l)
 	return hash_bytes(l->events_path.p, l->events_path.n, h);
 }
 
+static uint64_t resolver_digest(const struct conf_resolver *r)
+{
+	uint64_t h = (uint64_t)r->timeout << 32 | r->attempts;
+
+	return hash_bytes(r->servers, r->server_n * sizeof(*r->servers), h);
+}
+
+static uint64_t texts_digest(const struct conf_strs *s)
+{
+	uint64_t h = s->n;
+
+	for (uint32_t i = 0; i < s->n; i++)
+		h = hash_bytes(s->v[i].p, s->v[i].n, h);
+	return h;
+}
+
+/* The keys at the top level: all of them are told by the table of the whole (note_values()). */
+static void add_setting(struct facts *f, const struct conf *c, struct str name, uint64_t digest)
+{
+	tells(add(f, SETTING, NULL, name, digest), &root_object, c);
+}
+
 static void add_settings(struct facts *f, const struct conf *c)
 {
-	add(f, SETTING, NULL, STR("log"), log_digest(&c->log));
-	add(f, SETTING, NULL, STR("admin"), c->admin.digest);
-	add(f, SETTING, NULL, STR("modules"), c->modules.digest);
-	add(f, SETTING, NULL, STR("state_dir"), hash_bytes(c->state_dir.p, c->state_dir.n, 0));
-	add(f, SETTING, NULL, STR("timeouts"), hash_bytes(&c->timeouts, sizeof(c->timeouts), 0));
-	add(f, SETTING, NULL, STR("limits"), hash_bytes(&c->limits, sizeof(c->limits), 0));
+	add_setting(f, c, STR("workers"), c->workers);
+	add_setting(f, c, STR("user"), hash_bytes(c->user.p, c->user.n, 0));
+	add_setting(f, c, STR("zone"), hash_bytes(c->zone.p, c->zone.n, 0));
+	add_setting(f, c, STR("cookie_secret"), texts_digest(&c->cookie_secrets));
+	add_setting(f, c, STR("resolver"), resolver_digest(&c->resolver));
+	add_setting(f, c, STR("log"), log_digest(&c->log));
+	add_setting(f, c, STR("admin"), c->admin.digest);
+	add_setting(f, c, STR("modules"), c->modules.digest);
+	add_setting(f, c, STR("state_dir"), hash_bytes(c->state_dir.p, c->state_dir.n, 0));
+	add_setting(f, c, STR("timeouts"), hash_bytes(&c->timeouts, sizeof(c->timeouts), 0));
+	add_setting(f, c, STR("limits"), hash_bytes(&c->limits, sizeof(c->limits), 0));
 }
 
 /* Two listeners may have the same. A certificate that was read again is another object. */
@@ -91,13 +135,18 @@ static void add_certificates(struct facts *f, const struct cert_store *store)
 			(uint64_t)(uintptr_t)store->certs[i]);
 }
 
+static void add_listener(struct facts *f, const struct conf_listener *l)
+{
+	tells(add(f, LISTENER, NULL, l->name, l->digest), &listener_object, l);
+}
+
 static void facts_of(struct facts *f, const struct verified *v)
 {
 	*f = (struct facts){.last = &f->first};
 	arena_init(&f->arena, NULL);
 	add_settings(f, v->conf);
 	for (uint32_t i = 0; i < v->conf->listener_n; i++)
-		add(f, LISTENER, NULL, v->conf->listeners[i].name, v->conf->listeners[i].digest);
+		add_listener(f, &v->conf->listeners[i]);
 	for (uint32_t i = 0; i < v->stores->n; i++)
 		add_certificates(f, v->stores->v[i]);
 	add_certificates(f, v->stores->admin);
@@ -125,16 +174,61 @@ static json_t *member(json_t *object, const char *name, json_t *(*make)(void))
 	return j;
 }
 
-static void note(json_t *diff, const struct fact *fact, const char *way)
+/* False: there are too many of its kind. */
+static bool note(json_t *diff, const struct fact *fact, const char *way)
 {
 	json_t *kind = member(diff, kind_names[fact->kind], json_object),
 	       *names = member(kind, way, json_array);
 
-	if (json_array_size(names) < DIFF_NAMES_MAX)
+	if (json_array_size(names) < DIFF_NAMES_MAX) {
 		json_array_append_new(names, json_stringn(fact->name.p, fact->name.n));
-	else
-		json_object_set_new(
-			kind, "more", json_integer(json_integer_value(json_object_get(kind, "more")) + 1));
+		return true;
+	}
+	json_object_set_new(
+		kind, "more", json_integer(json_integer_value(json_object_get(kind, "more")) + 1));
+	return false;
+}
+
+struct values_note {
+	const struct fact *fact;
+	json_t *list; /* NULL: no value so far */
+};
+
+static void note_value(const struct config_change *change, void *arg)
+{
+	struct values_note *n = arg;
+	struct str key = change->key;
+	json_t *value;
+
+	if (n->fact->kind == SETTING) {
+		if (!str_eq(str_head(key, str_find(key, '.')), n->fact->name))
+			return;
+		if (str_find(key, '.') < key.n)
+			key = str_skip(key, n->fact->name.n + 1);
+	}
+	value = json_pack("{s:s%}", "key", key.p, key.n);
+	if (!change->secret) {
+		json_object_set_new(value, "before", json_stringn(change->before.p, change->before.n));
+		json_object_set_new(value, "after", json_stringn(change->after.p, change->after.n));
+	}
+	if (!n->list)
+		n->list = json_array();
+	json_array_append_new(n->list, value);
+}
+
+/* What it says differently, as far as it can be told. */
+static void note_values(json_t *diff, const struct fact *was, const struct fact *is)
+{
+	struct values_note n = {.fact = is};
+	json_t *values;
+
+	if (!is->object)
+		return;
+	config_compare(is->object, was->value, is->value, note_value, &n);
+	if (!n.list)
+		return;
+	values = member(json_object_get(diff, kind_names[is->kind]), "values", json_object);
+	json_object_setn_new(values, is->name.p, is->name.n, n.list);
 }
 
 /* What only this side has; parts of it go without saying. */
@@ -158,8 +252,8 @@ json_t *conf_diff(const struct verified *before, const struct verified *after)
 		if (!was)
 			continue;
 		was->seen = fact->seen = true;
-		if (was->digest != fact->digest)
-			note(diff, fact, "changed");
+		if (was->digest != fact->digest && note(diff, fact, "changed"))
+			note_values(diff, was, fact);
 	}
 	note_unseen(diff, &new, "added");
 	note_unseen(diff, &old, "removed");

@@ -115,6 +115,7 @@ static void on_followed(struct mail *m, void *control)
 	job->sums.connections += order->sums.connections;
 	job->sums.requests += order->sums.requests;
 	job->sums.websockets += order->sums.websockets;
+	job->sums.streams += order->sums.streams;
 	free(order);
 	if (--job->left == 0)
 		finish(job, NULL);

@@ -139,6 +139,12 @@ void tell_worker(struct metrics_text *t)
 	}
 }
 
+void tell_headers_dropped(struct metrics_text *t)
+{
+	exposition_count(
+		&t->out, STR_NONE, of_workers(t->control, offsetof(struct worker_tally, headers_dropped)));
+}
+
 void tell_mirrors(struct metrics_text *t)
 {
 	exposition_count(&t->out, STR("answered"),

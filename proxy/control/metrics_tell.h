@@ -21,6 +21,7 @@ void tell_reload_good(struct metrics_text *t);
 void tell_cert_expiry(struct metrics_text *t);
 void tell_shifts(struct metrics_text *t);
 void tell_worker(struct metrics_text *t);
+void tell_headers_dropped(struct metrics_text *t);
 void tell_mirrors(struct metrics_text *t);
 void tell_closed(struct metrics_text *t);
 void tell_handshakes(struct metrics_text *t);

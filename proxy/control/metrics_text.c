@@ -31,6 +31,7 @@ static const struct {
 	[METRIC_CLOSED] = {.once = tell_closed},
 	[METRIC_HANDSHAKES] = {.once = tell_handshakes},
 	[METRIC_PROTOCOLS] = {.once = tell_protocols},
+	[METRIC_HEADERS_DROPPED] = {.once = tell_headers_dropped},
 	[METRIC_MIRRORS] = {.once = tell_mirrors},
 	[METRIC_LAG] = {.once = tell_worker},
 	[METRIC_MEMORY] = {.once = tell_worker},

@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 #include "base/obj.h"
-#include "config/suggest.h"
 #include "control/members_json.h"
 
 /* One change on its way. */
@@ -33,16 +32,14 @@ __attribute__((format(printf, 3, 4))) static bool refuse(
 static const struct conf_pool *wanted_pool(struct draft *d, const char *name)
 {
 	const struct conf_pool *found = service_doc_pool(d->conf, name);
-	struct suggestion s = {.word = str_of(name)};
+	struct str meant = service_doc_pool_meant(d->conf, name);
 
 	if (found)
 		return found;
-	for (uint32_t i = 0; i < d->conf->pool_n; i++)
-		suggest_try(&s, d->conf->pools[i].name);
-	if (s.best.n)
+	if (meant.n)
 		refuse(d, CHANGE_UNKNOWN,
 			"service " STR_FMT " has no pool \"%.64s\"; did you mean \"" STR_FMT "\"?",
-			STR_ARG(d->conf->name), name, STR_ARG(s.best));
+			STR_ARG(d->conf->name), name, STR_ARG(meant));
 	else
 		refuse(d, CHANGE_UNKNOWN,
 			"service " STR_FMT

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "base/obj.h"
+#include "config/suggest.h"
 #include "control/members_json.h"
 
 /* -- the file's part -- */
@@ -143,6 +144,15 @@ const struct conf_pool *service_doc_pool(const struct conf_service *conf, const 
 		if (str_eq(conf->pools[i].name, str_of(name)))
 			return &conf->pools[i];
 	return NULL;
+}
+
+struct str service_doc_pool_meant(const struct conf_service *conf, const char *name)
+{
+	struct suggestion s = {.word = str_of(name)};
+
+	for (uint32_t i = 0; conf && i < conf->pool_n; i++)
+		suggest_try(&s, conf->pools[i].name);
+	return s.best;
 }
 
 bool service_doc_lease(const json_t *doc, int64_t now_ms, uint32_t *left_ms)

@@ -54,6 +54,8 @@ bool service_doc_serves(const json_t *doc, const struct conf_service *conf);
 size_t service_doc_backend_count(const json_t *doc, const struct conf_pool *pool);
 /* NULL: the service has no such pool. */
 const struct conf_pool *service_doc_pool(const struct conf_service *conf, const char *name);
+/* The name of a pool that is near to one that the service does not have. Empty: none is, or conf is NULL. */
+struct str service_doc_pool_meant(const struct conf_service *conf, const char *name);
 /* One more version, of this author. NULL: nobody, or no reason given. */
 void service_doc_sign(json_t *doc, const char *author, const char *reason, int64_t now_ms);
 /* {pool: {"weight": [before, after], ...}} of what differs in force. New reference. */

@@ -60,10 +60,12 @@ static bool may_begin(
 	const struct conf_service *conf = runtime_conf_service(&c->runtime, service);
 	const struct conf_pool *pool = conf ? service_doc_pool(conf, plan->pool) : NULL;
 	const struct shift *s = shift_find(e, service);
+	struct str meant = service_doc_pool_meant(conf, plan->pool);
 
 	if (!pool)
-		return shift_refuse(
-			a, SHIFT_UNKNOWN, "there is no pool " STR_FMT "/%s", STR_ARG(service), plan->pool);
+		return shift_refuse(a, SHIFT_UNKNOWN, "there is no pool " STR_FMT "/%s%s" STR_FMT "%s",
+			STR_ARG(service), plan->pool, meant.n ? "; did you mean \"" : "", STR_ARG(meant),
+			meant.n ? "\"?" : "");
 	if (shift_holds(e, service, a->text))
 		return hold(a);
 	if (s && s->jobs)

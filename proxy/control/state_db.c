@@ -208,8 +208,9 @@ static bool open_once(struct state_db *d, int *code)
 		return false;
 	*code = check_pages(d);
 	if (*code == SQLITE_OK)
-		*code = state_db_run(d, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA "
-					"journal_size_limit=4194304");
+		*code = state_db_run(d,
+			"PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-256; PRAGMA "
+			"journal_size_limit=4194304");
 	if (*code == SQLITE_OK && version == 0) {
 		d->anew = true;
 		*code = make_tables(d);

@@ -72,9 +72,10 @@ struct edge {
 	struct holds holds;
 	struct list mirrors; /* struct mirror: copies of requests */
 	uint32_t mirror_n;
-	struct list tunnels; /* struct tunnel: WebSockets */
-	struct deadline tunnels_look; /* at whether some of them have to go */
-	uint32_t tunnel_ms; /* this worker drains, and they are given so long; 0: it does not */
+	struct list lasting; /* struct lasting: WebSockets, event streams, gRPC calls */
+	struct deadline lasting_look; /* at whether some of them have to go */
+	uint32_t tunnel_ms,
+		stream_ms; /* this worker drains, and WebSockets, streams are given so long; 0: it does not */
 	struct ring *access; /* NULL: no access log */
 	uint8_t access_format; /* enum conf_log_format */
 	void (*wake_log)(struct edge *e); /* the ring is half full */

@@ -32,11 +32,24 @@ static void add_header(struct exchange *x, struct fields *fs, const struct conf_
 		fields_add(&x->arena, fs, field_id_of(h->name), h->name, value);
 }
 
+/* What the client's headers cannot say after this, its trailers cannot either. */
+static void claim_trailers(struct exchange *x, const struct conf_headers *h)
+{
+	for (uint32_t i = 0; i < h->remove.n; i++)
+		claim_trailer(x, h->remove.v[i]);
+	for (uint32_t i = 0; i < h->rename_n; i++)
+		claim_trailer(x, h->rename[i].value);
+	for (uint32_t i = 0; i < h->set_n; i++)
+		claim_trailer(x, h->set[i].name);
+}
+
 void headers_edit(struct exchange *x, struct head *head, const struct conf_headers *h, bool answer)
 {
 	struct render r = {.into = RENDER_HEADER, .answer = answer ? head : NULL};
 	struct fields *fs = &head->fields;
 
+	if (!answer)
+		claim_trailers(x, h);
 	for (uint32_t i = 0; i < h->remove.n; i++)
 		fields_remove_name(fs, h->remove.v[i]);
 	for (uint32_t i = 0; i < h->rename_n; i++)

@@ -88,7 +88,8 @@ bool entry_same(const struct entry *e, const struct conf_listener *l, const stru
 	       str_eq(e->conf.tls.client_subject_header, l->tls.client_subject_header) &&
 	       e->conf.has_tls == l->has_tls && e->conf.redirect_https == l->redirect_https &&
 	       e->conf.redirect_port == l->redirect_port && e->conf.http2 == l->http2 &&
-	       e->conf.proxy_protocol == l->proxy_protocol && e->conf.trusted_n == l->trusted_n &&
+	       e->conf.proxy_protocol == l->proxy_protocol && e->conf.underscores == l->underscores &&
+	       e->conf.trusted_n == l->trusted_n &&
 	       (l->trusted_n == 0 ||
 		       memcmp(e->conf.trusted, l->trusted, l->trusted_n * sizeof(*l->trusted)) == 0);
 }

@@ -108,6 +108,7 @@ void exchange_end(struct exchange *x)
 	if (x->modules)
 		modules_end(x);
 	tunnel_end(x);
+	lasting_end(x);
 	mirror_abandon(x);
 	count_end(x);
 	if (x->reason != REASON_NONE || x->status >= 500)
@@ -204,11 +205,9 @@ static bool is_misdirected(const struct exchange *x)
 /* What came while modules held the request has not passed the filters that they added. */
 static bool filter_early_body(struct exchange *x)
 {
-	bool last = x->request_last && !x->request_trailers;
-
-	if (!filters_any(&x->filters_up) || (x->request_body.n == 0 && !last))
+	if (!filters_any(&x->filters_up) || (x->request_body.n == 0 && !x->request_last))
 		return true;
-	return filters_pass(&x->filters_up, &x->edge->loop->mem, &x->request_body, last);
+	return filters_pass(&x->filters_up, &x->edge->loop->mem, &x->request_body, x->request_last);
 }
 
 void exchange_serve(struct exchange *x)
@@ -247,6 +246,8 @@ void exchange_proceed(struct exchange *x)
 		return;
 	}
 	deadline_arm(x->edge->loop, &x->total, x->route->conf->timeout);
+	if (!x->request_last && !x->tunnel)
+		lasting_request(x);
 	attempt_begin(x);
 }
 
@@ -348,6 +349,7 @@ void exchange_follow_members(struct exchange *x)
 static void client_on_head(struct stream *s, const struct head *head, bool last)
 {
 	struct exchange *x = s->owner;
+	enum reason why = (enum reason)head->reject;
 
 	OBJ_CHECK(x, EXCHANGE_MAGIC);
 	head_copy(&x->arena, &x->request, head);
@@ -355,8 +357,10 @@ static void client_on_head(struct stream *s, const struct head *head, bool last)
 	x->path = x->request.path;
 	x->request_last = last;
 	forward_identify(x);
-	if (head->reject != REASON_NONE) {
-		exchange_fail(x, (enum reason)head->reject);
+	if (why == REASON_NONE)
+		why = forward_screen(x, &x->request.fields);
+	if (why != REASON_NONE) {
+		exchange_fail(x, why);
 		return;
 	}
 	if (x->edge->memory_max && x->edge->loop->mem.in_use > x->edge->memory_max) {
@@ -378,10 +382,12 @@ static void client_on_head(struct stream *s, const struct head *head, bool last)
 void exchange_pump_request(struct exchange *x)
 {
 	struct mem *mem = &x->edge->loop->mem;
-	bool last = x->request_last && !x->request_trailers;
+	bool last;
 
 	if (!x->upstream || x->request_given)
 		return;
+	trailers_trim(x);
+	last = x->request_last && !x->request_trailers;
 	if (x->request_body.n || last) {
 		if (x->replayable && x->replay.n + x->request_body.n <= x->pool->conf->policy->retries.body) {
 			chain_share(mem, &x->replay, &x->request_body);
@@ -441,6 +447,8 @@ static void client_on_body(struct stream *s, struct chain *chain, bool last)
 static void client_on_trailers(struct stream *s, const struct fields *trailers)
 {
 	struct exchange *x = s->owner;
+	struct fields *kept;
+	enum reason why;
 
 	OBJ_CHECK(x, EXCHANGE_MAGIC);
 	x->request_last = true;
@@ -457,10 +465,15 @@ static void client_on_trailers(struct stream *s, const struct fields *trailers)
 	}
 	if (x->mirror)
 		mirror_body(x, &(struct chain){0}, true);
-	if (trailers->n) {
-		x->request_trailers = arena_new(&x->arena, struct fields);
-		fields_copy(&x->arena, x->request_trailers, trailers);
+	kept = arena_new(&x->arena, struct fields);
+	fields_copy(&x->arena, kept, trailers);
+	why = forward_screen(x, kept);
+	if (why != REASON_NONE) {
+		exchange_fail(x, why);
+		return;
 	}
+	if (kept->n)
+		x->request_trailers = kept;
 	exchange_pump_request(x);
 }
 
@@ -591,6 +604,7 @@ static void upstream_on_head(struct stream *s, const struct head *head, bool las
 	if (last) {
 		outcome_of_end(x);
 	} else {
+		lasting_answer(x, &answer);
 		credit_backend(x, EXCHANGE_WINDOW_DOWN);
 	}
 	exchange_follow(x);
@@ -630,18 +644,22 @@ static void upstream_on_body(struct stream *s, struct chain *chain, bool last)
 static void upstream_on_trailers(struct stream *s, const struct fields *trailers)
 {
 	struct exchange *x = s->owner;
+	struct fields left = *trailers;
+	struct chain rest = {0};
 
 	OBJ_CHECK(x, EXCHANGE_MAGIC);
 	x->response_last = true;
 	outcome_of_end(x);
 	if (filters_any(&x->filters_down)) {
-		struct chain rest = {0};
-
 		if (!filter_response(x, &rest, true))
 			return;
-		stream_send_body(x->client, &rest, false);
+		fields_copy(&x->arena, &left, trailers);
+		filters_trailers(&x->filters_down, &left);
 	}
-	stream_send_trailers(x->client, trailers);
+	if (rest.n || left.n == 0)
+		stream_send_body(x->client, &rest, left.n == 0);
+	if (left.n)
+		stream_send_trailers(x->client, &left);
 	arm_stall(x);
 }
 

@@ -8,8 +8,8 @@
  *   REPLYING    weir itself answers: an error, a redirect
  *   ENDED       logged and freed
  *
- * exchange.c moves between them and relays; attempt.c chooses backends and asks them; queue.c and hold.c let wait, tunnel.c ends
- * WebSockets, traffic.c counts; retry.c asks again; tenancy.c keeps within the tenant's limits; forward.c edits heads, edit.c and
+ * exchange.c moves between them and relays; attempt.c chooses backends and asks them; queue.c and hold.c let wait, lasting.c
+ * and tunnel.c end what does not end by itself, traffic.c counts; retry.c asks again; tenancy.c keeps within the tenant's limits; forward.c edits heads, edit.c and
  * render.c as the file says; reply.c answers; access_log.c tells of it; modules.c calls the modules that it meets. An exchange belongs to
  * one worker and owns both streams. It holds the snapshot that it began under until its answer begins; follow.c lets it go on with
  * later ones. */
@@ -19,6 +19,7 @@
 #include "exchange/edge.h"
 #include "exchange/entry.h"
 #include "exchange/filter.h"
+#include "exchange/lasting.h"
 #include "exchange/mirror.h"
 #include "exchange/modules.h"
 
@@ -117,10 +118,12 @@ struct exchange {
 	bool upstream_tls, upstream_reused;
 	struct chain request_body; /* has come, but there is no upstream yet */
 	struct chain replay; /* what was given to the upstream, kept for another attempt */
-	struct fields *request_trailers; /* have come, but there is no upstream yet */
+	struct fields *request_trailers; /* have come; NULL: none have, or none of them go on */
+	struct claim *claims; /* names that are weir's in these trailers too */
 	struct module_run *modules; /* NULL: it has met none */
 	struct mirror *mirror; /* its copy, as long as it is not complete; NULL: none */
 	struct tunnel *websocket; /* what is known of its tunnel; NULL: it is none */
+	struct lasting *lasting; /* NULL: it ends by itself, as far as is known */
 	struct filters filters_up, filters_down; /* of the request's body, and of the answer's */
 	struct quota *quota; /* of the tenant whose limits it is counted under; NULL: it has none */
 	uint64_t credit_down; /* response body that the backend's codec may still deliver */
@@ -255,10 +258,8 @@ bool tunnel_down(struct exchange *x, struct chain *c, bool last);
 bool tunnel_is_closing(const struct exchange *x);
 /* ... both? */
 bool tunnel_has_closed(const struct exchange *x);
-/* Something drains: looks soon which of them have to go. */
-void tunnels_look(struct edge *e);
-/* How many came in by that listener. */
-uint32_t tunnels_of_listener(const struct edge *e, struct str socket_key);
+/* Closes it in order, if it has been agreed on; one that has not is answered like any request. */
+void tunnel_close(struct exchange *x);
 
 /* traffic.c */
 /* Why not one more request may go to x->pool now, or REASON_NONE. */
@@ -297,6 +298,9 @@ void outcome_of_end(struct exchange *x);
 /* forward.c */
 /* Reads what must be known before routing: the client's true address and the request's id. */
 void forward_identify(struct exchange *x);
+/* Does with fields of the client's, which the exchange owns, what the listener says of underscores in their names; the reason when it
+ * says to refuse them. Origins that turn names into variables (RFC 3875 4.1.18) cannot tell `X_Real_IP` from `X-Real-IP`. */
+enum reason forward_screen(struct exchange *x, struct fields *fs);
 /* Has the request come through a weir too often already (its Via says so)? */
 bool forward_loops(const struct exchange *x);
 /* Makes x->request what the backend gets. Once per exchange. False: a module would not have it, and it has failed. */
@@ -304,7 +308,20 @@ bool forward_request(struct exchange *x);
 /* The answer's head as the client gets it; bytes in x->arena. */
 void forward_response(struct exchange *x, struct head *to, const struct head *from);
 
+/* claim.c */
+/* What the backend believes under this name comes from weir alone: takes it out of the request's head, and of its trailers when they come.
+ * "_" is "-" there: CGI, and what came after it, cannot tell them apart. A name that ends with "-" is all that begin so. */
+void claim_header(struct exchange *x, struct str name);
+/* The same for the trailers alone, and for exactly this name. */
+void claim_trailer(struct exchange *x, struct str name);
+/* x->request_trailers are about to go on: what was claimed is taken out of them, and what filters have made untrue. */
+void trailers_trim(struct exchange *x);
+
 /* reply.c */
+/* Is it a gRPC call, whose client reads grpc-status instead of the HTTP status? */
+bool reply_is_grpc(const struct exchange *x);
+/* How such a call ends: in a trailers-only head, or in the trailers. */
+void reply_grpc_status(struct exchange *x, struct fields *to, enum reason why);
 /* How much the client likes a media type, in thousandths: 0 not at all (RFC 9110 12.4.2). */
 unsigned reply_accepts(const struct exchange *x, struct str type);
 /* An answer of weir's own for a failure: in the form that the client accepts, or a module's page. */

@@ -28,6 +28,13 @@ bool filters_pass(struct filters *f, struct mem *mem, struct chain *chain, bool 
 	return ok;
 }
 
+void filters_trailers(const struct filters *f, struct fields *trailers)
+{
+	for (struct filter_step *step = f->first; step; step = step->next)
+		if (step->filter->trailers)
+			step->filter->trailers(step->state, trailers);
+}
+
 uint64_t filters_sent(struct filters *f, uint64_t n, uint64_t window)
 {
 	uint64_t due;

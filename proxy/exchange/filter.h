@@ -28,6 +28,8 @@ static inline bool filters_any(const struct filters *f)
 void filters_add(struct filters *f, struct arena *a, const struct module_filter *filter, void *state);
 /* `chain` goes in, and is what came out. False: a filter cannot go on. */
 bool filters_pass(struct filters *f, struct mem *mem, struct chain *chain, bool last);
+/* What follows the end, in place: filters take out what speaks of a body that they changed. */
+void filters_trailers(const struct filters *f, struct fields *trailers);
 /* n bytes of what came out have been sent: how much credit is due. Call it with 0 when nothing came out. */
 uint64_t filters_sent(struct filters *f, uint64_t n, uint64_t window);
 void filters_free(struct filters *f);

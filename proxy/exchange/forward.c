@@ -116,6 +116,31 @@ void forward_identify(struct exchange *x)
 	edge_new_id(x->edge, (char *)(uintptr_t)x->id.p);
 }
 
+enum reason forward_screen(struct exchange *x, struct fields *fs)
+{
+	enum conf_underscores rule = (enum conf_underscores)x->entry->conf.underscores;
+	uint32_t kept = 0;
+
+	if (rule == CONF_UNDERSCORES_PASS)
+		return REASON_NONE;
+	for (uint32_t i = 0; i < fs->n; i++) {
+		const struct field *f = &fs->v[i];
+
+		/* No name that weir knows has one. */
+		if (f->id != FIELD_OTHER || !memchr(f->name, '_', f->name_len)) {
+			if (kept != i)
+				fs->v[kept] = *f;
+			kept++;
+		} else if (rule == CONF_UNDERSCORES_REFUSE) {
+			return REASON_CLIENT_UNDERSCORE;
+		}
+	}
+	if (kept < fs->n)
+		counter_add(&x->edge->tally.headers_dropped, fs->n - kept);
+	fs->n = (uint16_t)kept;
+	return REASON_NONE;
+}
+
 /* -- what routes say -- */
 
 /* "/api/x?q" without "/api" is "/x?q"; without all of it, "/". */
@@ -292,6 +317,7 @@ bool forward_request(struct exchange *x)
 	struct provenance p = take_provenance(x);
 	enum reason why;
 
+	claim_trailer(x, subject_header(x));
 	add_provenance(x, &p);
 	add_via(&x->arena, &x->request.fields, x->request.version);
 	if (route->strip_prefix)

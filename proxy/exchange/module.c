@@ -163,6 +163,11 @@ void module_set_header(const struct module_call *c, struct head *head, struct st
 	fields_add(c->arena, &head->fields, field_id_of(name), name, value);
 }
 
+void module_claim_header(const struct module_call *c, struct str name)
+{
+	claim_header(c->x, name);
+}
+
 void module_edit_headers(
 	const struct module_call *c, struct head *head, const struct conf_headers *edits, bool answer)
 {

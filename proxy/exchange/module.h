@@ -196,6 +196,9 @@ void **module_slot(const struct module_call *c, const struct module *other);
 /* -- doing -- */
 /* In place of all headers of that name; name and value are borrowed: static, or in the arena. */
 void module_set_header(const struct module_call *c, struct head *head, struct str name, struct str value);
+/* request, routed: what backends believe under this name comes from weir alone: no header of the client's has it any more, and none of its
+ * trailers will. "_" is "-" there: CGI, and what came after it, cannot tell them apart. A name that ends with "-" is all that begin so. */
+void module_claim_header(const struct module_call *c, struct str name);
 /* `remove`, `rename`, `set`, `add`; answer: the head is the answer's. */
 void module_edit_headers(
 	const struct module_call *c, struct head *head, const struct conf_headers *edits, bool answer);
@@ -225,6 +228,8 @@ struct module_filter {
 	/* Takes what it wants of `in` (what it leaves is dropped), appends to `out`. last: this is the end, and nothing may be kept
 	 * back. What it keeps back before must be bounded. False: it cannot go on; the message is cut off. */
 	bool (*body)(void *state, struct mem *mem, struct chain *in, struct chain *out, bool last);
+	/* The trailers that follow the end of the body: it takes out what is not true of what it made of it. NULL: they stay. */
+	void (*trailers)(void *state, struct fields *trailers);
 	/* Called once, also when the body never came. NULL: nothing to free. */
 	void (*free)(void *state);
 };

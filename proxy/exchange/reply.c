@@ -154,7 +154,7 @@ static void answer(struct exchange *x, struct head *head, struct str body)
 }
 
 /* gRPC clients read grpc-status, never the HTTP status: a trailers-only answer (gRPC over HTTP/2, "Responses"). */
-static bool is_grpc(const struct exchange *x)
+bool reply_is_grpc(const struct exchange *x)
 {
 	const struct field *type = fields_find(&x->request.fields, FIELD_CONTENT_TYPE);
 
@@ -188,13 +188,20 @@ static struct str grpc_status(unsigned status)
 	}
 }
 
+void reply_grpc_status(struct exchange *x, struct fields *to, enum reason why)
+{
+	const struct reason_row *row = reason_row(why);
+
+	fields_add(&x->arena, to, FIELD_GRPC_STATUS, STR("grpc-status"), grpc_status(row->status));
+	fields_add(&x->arena, to, FIELD_GRPC_MESSAGE, STR("grpc-message"), row->text);
+}
+
 static void reply_grpc(struct exchange *x, unsigned status, enum reason why)
 {
 	struct head head = {.status = 200};
 
 	fields_add(&x->arena, &head.fields, FIELD_CONTENT_TYPE, STR("content-type"), STR("application/grpc"));
-	fields_add(&x->arena, &head.fields, FIELD_GRPC_STATUS, STR("grpc-status"), grpc_status(status));
-	fields_add(&x->arena, &head.fields, FIELD_GRPC_MESSAGE, STR("grpc-message"), reason_row(why)->text);
+	reply_grpc_status(x, &head.fields, why);
 	fields_add(&x->arena, &head.fields, FIELD_OTHER, STR("x-request-id"), x->id);
 	answer(x, &head, STR_NONE);
 	x->status = (uint16_t)status; /* what the log tells is what happened */
@@ -225,7 +232,7 @@ void reply_error(struct exchange *x, enum reason why)
 	struct text text;
 	enum form form;
 
-	if (is_grpc(x)) {
+	if (reply_is_grpc(x)) {
 		reply_grpc(x, status, why);
 		return;
 	}

@@ -45,8 +45,10 @@ struct tally_sums {
 struct worker_tally {
 	struct tally unrouted; /* requests that came to no service */
 	_Atomic uint64_t connections; /* open now */
-	_Atomic uint64_t exchanges, tunnels; /* requests, and WebSockets of them, now */
+	_Atomic uint64_t exchanges, tunnels,
+		streams; /* requests, and of them WebSockets, event streams and gRPC calls, now */
 	/* Copies of requests: answered, failed, and those that were not made or not completed. */
+	_Atomic uint64_t headers_dropped; /* of requests: names with an underscore */
 	_Atomic uint64_t mirrors_answered, mirrors_failed, mirrors_dropped;
 	_Atomic uint64_t accepted, refused;
 	_Atomic uint64_t closed[REASONS]; /* connections that ended, by reason */

@@ -1,11 +1,10 @@
-/* exchange/tunnel.c - WebSockets: bytes both ways for as long as both like, until what they go through drains. Then they are given
- * timeouts.tunnel_drain, and are closed in order: a close frame 1001 to either side, between two frames of its peer's, and time to
- * answer it. What is not over by then is cut. */
+/* exchange/tunnel.c - WebSockets: bytes both ways for as long as both like, until what they go through drains (exchange/lasting.h). Then
+ * they are closed in order: a close frame 1001 to either side, between two frames of its peer's, and time to answer it. What is not over
+ * by then is cut. */
 #include "base/obj.h"
 #include "exchange/exchange.h"
 #include "http/ws_frames.h"
 
-#define LOOK_MS  1000
 #define CLOSE_MS 2000 /* for the frames under way, and for both sides to answer */
 
 enum way { WAY_UP, WAY_DOWN, WAYS };
@@ -17,12 +16,10 @@ enum end_state {
 };
 
 struct tunnel {
-	struct list link; /* in edge->tunnels */
 	struct exchange *exchange;
 	struct ws_frames frames[WAYS];
 	uint8_t end[WAYS]; /* enum end_state: of what goes that way */
 	bool left[WAYS]; /* who sends that way has closed too */
-	uint64_t since_ms; /* when it was first seen that it has to go; 0: it has not */
 	struct deadline cut;
 };
 
@@ -31,22 +28,15 @@ static void on_cut(struct deadline *d)
 	exchange_fail(CONTAINER(d, struct tunnel, cut)->exchange, REASON_DRAINED);
 }
 
-static void on_look(struct deadline *d);
-
 void tunnel_begin(struct exchange *x)
 {
-	struct edge *e = x->edge;
 	struct tunnel *t;
 
 	x->tunnel = true;
 	t = x->websocket = arena_new(&x->arena, struct tunnel);
 	t->exchange = x;
 	t->cut.fire = on_cut;
-	list_push_back(&e->tunnels, &t->link);
-	counter_add(&e->tally.tunnels, 1);
-	e->tunnels_look.fire = on_look;
-	if (!deadline_armed(&e->tunnels_look))
-		deadline_arm(e->loop, &e->tunnels_look, LOOK_MS);
+	lasting_begin(x, LASTING_WEBSOCKET);
 }
 
 void tunnel_end(struct exchange *x)
@@ -56,9 +46,8 @@ void tunnel_end(struct exchange *x)
 	if (!t)
 		return;
 	x->websocket = NULL;
-	list_remove(&t->link);
 	deadline_disarm(x->edge->loop, &t->cut);
-	counter_set(&x->edge->tally.tunnels, counter_get(&x->edge->tally.tunnels) - 1);
+	lasting_end(x);
 }
 
 /* -- the end -- */
@@ -96,10 +85,9 @@ static void close_way(struct exchange *x, enum way way)
 		send_end(x, way, &frame);
 }
 
-/* One that is not agreed on yet is answered like any request, and looked at again. */
-static void close_tunnel(struct tunnel *t)
+void tunnel_close(struct exchange *x)
 {
-	struct exchange *x = t->exchange;
+	struct tunnel *t = x->websocket;
 
 	if (x->state != EXCHANGE_RELAYING || deadline_armed(&t->cut))
 		return;
@@ -160,62 +148,4 @@ bool tunnel_up(struct exchange *x, struct chain *c, bool last)
 bool tunnel_down(struct exchange *x, struct chain *c, bool last)
 {
 	return pass(x, WAY_DOWN, c, last);
-}
-
-/* -- who has to go -- */
-
-static bool has_to_go(const struct exchange *x)
-{
-	struct edge *e = x->edge;
-
-	if (e->tunnel_ms || x->entry->draining)
-		return true;
-	if (exchange_is_left(x))
-		return true;
-	if (!x->pool || !x->backend)
-		return false;
-	return edge_now(e, x->pool)->state >= POOL_DRAINING || backend_draining(x->backend) ||
-	       !edge_backend(e, x->backend);
-}
-
-static uint32_t time_given(const struct edge *e)
-{
-	uint32_t ms = e->tunnel_ms ? e->tunnel_ms : e->use->snapshot->conf->timeouts.tunnel_drain;
-
-	return ms ? ms : UINT32_MAX;
-}
-
-static void on_look(struct deadline *d)
-{
-	struct edge *e = CONTAINER(d, struct edge, tunnels_look);
-	uint32_t ms = time_given(e);
-
-	list_each_safe (link, &e->tunnels) {
-		struct tunnel *t = CONTAINER(link, struct tunnel, link);
-
-		if (!has_to_go(t->exchange))
-			t->since_ms = 0;
-		else if (t->since_ms == 0)
-			t->since_ms = e->loop->now_ms;
-		if (t->since_ms && e->loop->now_ms - t->since_ms >= ms)
-			close_tunnel(t);
-	}
-	if (!list_empty(&e->tunnels))
-		deadline_arm(e->loop, &e->tunnels_look, MIN(LOOK_MS, MAX(ms / 4, LOOP_TICK_MS)));
-}
-
-uint32_t tunnels_of_listener(const struct edge *e, struct str socket_key)
-{
-	uint32_t n = 0;
-
-	list_each (link, &e->tunnels)
-		n += str_eq(
-			CONTAINER(link, struct tunnel, link)->exchange->entry->conf.socket_key, socket_key);
-	return n;
-}
-
-void tunnels_look(struct edge *e)
-{
-	if (!list_empty(&e->tunnels))
-		deadline_arm(e->loop, &e->tunnels_look, LOOP_TICK_MS);
 }

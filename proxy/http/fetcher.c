@@ -197,8 +197,11 @@ static void fetching_free(struct fetching *g, struct loop *l)
 /* Tells and ends it. */
 static void finish(struct fetching *g, enum reason why)
 {
-	struct fetcher_answer a = {
-		.why = why, .status = g->status, .fields = &g->answer, .detail = g->detail};
+	/* Half an answer is none. */
+	struct fetcher_answer a = {.why = why,
+		.status = why == REASON_NONE ? g->status : 0,
+		.fields = &g->answer,
+		.detail = g->detail};
 	char *text = arena_bytes(&g->arena, g->received.n + 1);
 	struct loop *l = loop_of(g);
 
@@ -475,10 +478,7 @@ bool fetcher_url_is_valid(struct str url)
 
 static void on_timeout(struct deadline *d)
 {
-	struct fetching *g = CONTAINER(d, struct fetching, timeout);
-
-	g->status = 0; /* half an answer is none */
-	finish(g, REASON_CHECK_TIMEOUT);
+	finish(CONTAINER(d, struct fetching, timeout), REASON_CHECK_TIMEOUT);
 }
 
 struct fetching *fetcher_begin(struct fetcher *f, const struct fetcher_request *rq,

@@ -25,7 +25,7 @@ struct fetcher_request {
 
 struct fetcher_answer {
 	enum reason why; /* NONE: there is an answer */
-	uint16_t status; /* 0: none */
+	uint16_t status; /* 0: none, or not all of it */
 	const struct fields *fields; /* of the answer's head */
 	struct str body; /* NUL-terminated */
 	const char *detail; /* what DNS or TLS said; may be empty */

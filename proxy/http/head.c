@@ -195,6 +195,33 @@ void fields_remove_name(struct fields *fs, struct str name)
 	fs->n = (uint16_t)kept;
 }
 
+static char alike_char(char c)
+{
+	return c == '_' ? '-' : str_lower_char(c);
+}
+
+static bool is_alike(struct str name, struct str of)
+{
+	bool begins = of.n && of.p[of.n - 1] == '-';
+
+	if (begins ? name.n < of.n : name.n != of.n)
+		return false;
+	for (size_t i = 0; i < of.n; i++)
+		if (alike_char(name.p[i]) != alike_char(of.p[i]))
+			return false;
+	return true;
+}
+
+void fields_remove_alike(struct fields *fs, struct str name)
+{
+	unsigned kept = 0;
+
+	for (unsigned i = 0; i < fs->n; i++)
+		if (!is_alike(field_name(&fs->v[i]), name))
+			fs->v[kept++] = fs->v[i];
+	fs->n = (uint16_t)kept;
+}
+
 void fields_grow(struct arena *a, struct fields *fs)
 {
 	unsigned cap = MIN(UINT16_MAX, MAX(16, 2u * fs->cap));

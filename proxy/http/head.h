@@ -129,6 +129,8 @@ const struct field *fields_find_name(const struct fields *fs, struct str name);
 /* Removes all with that id, or that name; keeps the order of the others. */
 void fields_remove(struct fields *fs, enum field_id id);
 void fields_remove_name(struct fields *fs, struct str name);
+/* The same with "_" for "-", which CGI, and what came after it, cannot tell apart. A name that ends with "-" is all that begin so. */
+void fields_remove_alike(struct fields *fs, struct str name);
 /* Makes room for more; the array moves in the arena. */
 void fields_grow(struct arena *a, struct fields *fs);
 /* Appends; the array grows in the arena. name and value are borrowed. Inline: a request adds ten, of which all but the bytes is known

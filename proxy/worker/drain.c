@@ -85,7 +85,7 @@ void drain_begin(
 	d->end_ms = w->loop.now_ms + spread_ms;
 	/* A short time to go is short for them too. */
 	d->rest_ms = rest_ms && spread_ms ? MIN(rest_ms, MAX(spread_ms, LOOP_TICK_MS)) : rest_ms;
-	tunnels_look(&w->edge);
+	lasting_look(&w->edge);
 	on_tick(&d->tick);
 }
 

@@ -286,8 +286,11 @@ static void count_open(const struct gate *g, struct gate_sums *sums)
 {
 	struct str key = g->entry->conf.socket_key;
 
+	struct lasting_sums lasting = lasting_of_listener(&g->worker->edge, key);
+
 	sums->connections = g->pending;
-	sums->websockets = tunnels_of_listener(&g->worker->edge, key);
+	sums->websockets = lasting.websockets;
+	sums->streams = lasting.streams;
 	list_each (link, &g->worker->conns) {
 		const struct http_conn *c = CONTAINER(link, struct http_conn, link);
 		const struct entry *e = c->owner;

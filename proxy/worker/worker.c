@@ -106,7 +106,7 @@ bool worker_init(struct worker *w, uint32_t index, const struct worker_owner *ow
 	w->edge.wake_log = on_wake_log;
 	list_init(&w->edge.exchanges);
 	list_init(&w->edge.queues);
-	list_init(&w->edge.tunnels);
+	list_init(&w->edge.lasting);
 	list_init(&w->edge.mirrors);
 	ring_init(&w->access, ACCESS_RING);
 	gates_init(w);
@@ -311,6 +311,7 @@ static void drain(struct worker *w, const struct worker_farewell *farewell, uint
 	w->draining = true;
 	w->edge.draining = true;
 	w->edge.tunnel_ms = farewell->tunnel_ms;
+	w->edge.stream_ms = farewell->stream_ms;
 	holds_shorten(&w->edge, farewell->tunnel_ms);
 	gates_stop(w);
 	drain_end(&w->clients);

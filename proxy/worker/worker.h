@@ -84,6 +84,7 @@ struct gate {
 struct worker_farewell {
 	uint32_t spread_ms; /* over which clients are told to go */
 	uint32_t tunnel_ms; /* before WebSockets are closed */
+	uint32_t stream_ms; /* before event streams and gRPC calls are ended */
 };
 
 struct worker {
@@ -158,7 +159,8 @@ struct worker_hold {
 
 /* What is open on a listener; on one that is shut nothing is added to it, but by handshakes that are under way: they count. */
 struct gate_sums {
-	uint64_t connections, requests, websockets; /* of requests: websockets */
+	uint64_t connections, requests, websockets,
+		streams; /* of requests: WebSockets; event streams and gRPC calls */
 };
 
 enum gate_wish { GATE_COUNT, GATE_SHUT, GATE_OPEN };

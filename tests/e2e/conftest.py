@@ -47,7 +47,7 @@ def edge(request, started):
         for e in edges:
             if hasattr(e, "process"):
                 if failed:
-                    print("--- weir's events\n" + b"\n".join(e._lines("events.log")[-40:]).decode(errors="replace"))
+                    print("--- weir's events\n" + b"\n".join(e._events.lines()[-40:]).decode(errors="replace"))
                     print(f"--- weir's stderr\n{e.stderr()[-4000:]}{e.sanitizer_reports()[-8000:]}")
                 e.stop()
     finally:

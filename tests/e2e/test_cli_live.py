@@ -47,10 +47,11 @@ def test_reload_says_how_it_went(edge, shop):
     assert r.code == 0 and r.out == "nothing changed; generation 1 goes on\n"
     proxy.configure(site(shop, limits={"header_count": 50}))
     r = proxy.cli("reload")
-    assert (r.code, r.out) == (0, "generation 2 is served\n  ~ setting limits\n")
-    assert proxy.wait_event("reload", outcome="applied")["changes"] == {"setting": {"changed": ["limits"]}}
+    assert (r.code, r.out) == (0, "generation 2 is served\n  ~ setting limits: header_count 100 -> 50\n")
+    assert proxy.wait_event("reload", outcome="applied")["changes"] == {"setting": {"changed": ["limits"],
+        "values": {"limits": [{"key": "header_count", "before": "100", "after": "50"}]}}}
     proxy.configure(site(pools={"blue": pool(shop, weight=1), "green": pool(shop, weight=1)}, limits={"header_count": 50}))
-    assert proxy.cli("reload").out.splitlines()[1:] == ["  + pool acme/shop/green", "  ~ pool acme/shop/blue"]
+    assert proxy.cli("reload").out.splitlines()[1:] == ["  + pool acme/shop/green", "  ~ pool acme/shop/blue: weight 100 -> 1"]
     proxy.configure("listeners: {}\nnope: 1\n")
     r = proxy.cli("reload")
     assert r.code == 1 and f"{proxy.file}:2:1: unknown key" in r.err

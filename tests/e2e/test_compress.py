@@ -85,6 +85,16 @@ def test_what_was_said_of_the_bytes_is_said_no_more(edge, blue):
     assert (r.header("etag"), r.header("accept-ranges"), r.header("content-md5")) == ('"abc"', "bytes", "xxx")
 
 
+def test_digests_behind_a_body_go_when_it_becomes_another(edge, blue):
+    blue.always(reply(200, TEXT, HTML, trailers={"Content-Digest": "sha-256=:eA==:", "X-Took": "3"}))
+    proxy = edge(compressing(blue))
+    for connect in proxy.connect, proxy.connect2:
+        with connect() as c:
+            packed, plain = c.get("/", headers=accepting("gzip")), c.get("/")
+        assert (packed.trailers.get("x-took"), packed.trailers.get("content-digest")) == ("3", None)
+        assert (plain.trailers.get("x-took"), plain.trailers.get("content-digest")) == ("3", "sha-256=:eA==:")
+
+
 @pytest.mark.parametrize("coding", DECODE)
 def test_an_event_does_not_wait_for_the_next_one(edge, blue, coding):
     events = blue.always(Stepwise([b"data: one\n\n", b"data: two\n\n"], headers={"Content-Type": "text/event-stream"}))

@@ -185,7 +185,8 @@ def test_of_many_conflicting_deploys_one_wins(shop, green):
 
 @pytest.mark.parametrize("args, code, says", [
     ([], 2, "to which pool"),
-    (["--pool", "gren"], 1, "no pool"),
+    (["--pool", "gren"], 1, 'no pool acme/shop/gren; did you mean "green"?'),
+    (["--pool", "purple"], 1, "has to be in the file"),
     (["--pool", "blue"], 1, "has all users now"),
     (["--pool", "green", "--backends", "nonsense"], 1, "address and port"),
     (["--pool", "green", "--shift", "a,b"], 2, "percentages"),
@@ -233,6 +234,30 @@ def test_an_upgrade_in_the_middle_of_each_phase_goes_on(shop, green, refused_por
     assert proxy.cli("shift", "acme/shop", "--promote").code == 0
     state("done")
     assert weights(proxy) == {"blue": 0, "green": 100} and proxy.get("/").body == b"green"
+
+
+def test_what_fails_its_last_check_again_and_again_is_told_of_once(shop, green, refused_port):
+    proxy = shop({"health": None})
+    deploy(proxy, "--pool", "green", "--backends", f"{green},{refused_port}", "--healthy-within", "1h", "--no-wait")
+    document = lambda: proxy.admin("GET", DEPLOY).json()
+    failed = f"the last check to {refused_port} failed: the backend refused the connection"
+    eventually(lambda: document()["why"] == failed, "the last check")
+    begun = document()["serial"]
+    eventually(lambda: document()["serial"] >= begun + 4, "two checks more")
+    assert [(e["state"], e["text"]) for e in document()["log"]] == [
+        ("beginning", "is being stored"), ("setting", "the pool gets its backends"), ("checking", "waiting until every backend is healthy"),
+        ("warming", "every backend is asked once more"), ("checking", failed)]
+    assert proxy.cli("deploy", "acme/shop", "--abort").code == 0
+    r = deploy(proxy, "--pool", "green", "--backends", refused_port, "--healthy-within", "100ms", code=3)
+    assert f"not every backend has become healthy in time: {failed}" in r.err
+    assert weights(proxy) == {"blue": 100, "green": 0}
+
+
+def test_an_aborted_deploy_is_said_to_be_so_once(shop, green, refused_port):
+    proxy = shop()
+    deploy(proxy, "--pool", "green", "--backends", refused_port, "--healthy-within", "1h", "--no-wait")
+    eventually(lambda: "checking" in deploy(proxy, "--status").out, "the backends to be set")
+    assert deploy(proxy, "--abort", "--author", "ann").out == "acme/shop/green: aborted by ann (uid:0)\n"
 
 
 def test_it_tells_each_thing_once(shop, green):

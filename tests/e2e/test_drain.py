@@ -241,7 +241,7 @@ def test_a_pool_is_drained_and_its_websockets_are_closed(edge, origin):
 
 def test_what_is_misspelt_is_said(two):
     assert "did you mean" in done(two.cli("drain", f"acme/shop/blue/{str(two.a)[:-1]}"), 1).err
-    assert "no pool" in done(two.cli("drain", "acme/shop/blu"), 1).err
+    assert 'no pool "blu"; did you mean "blue"?' in done(two.cli("drain", "acme/shop/blu"), 1).err
     assert "not a pool" in done(two.cli("drain", "acme/shop"), 2).err
     assert "what?" in done(two.cli("enable"), 2).err
     assert "no target" in done(two.cli("drain", "--node", "acme/shop/blue"), 2).err

@@ -122,6 +122,18 @@ def test_backends_errors_get_the_pages_that_are_meant_for_them(edge, origin, pag
     assert shop.open_connections() == len(shop.connections)  # what the backend said was read, and nothing hung up on
 
 
+def test_a_backends_trailers_go_with_the_body_that_goes(edge, origin, pages):
+    shop = origin("shop")
+    shop.on("/500", reply(500, b"the application's own words", {"Trailer": "X-Sum"}, trailers={"X-Sum": "1"}))
+    shop.on("/404", reply(404, b"the application's own words", {"Trailer": "X-Sum"}, trailers={"X-Sum": "2"}))
+    proxy = edge(site(shop, modules={"errors": {"pages": pages, "intercept": ["5xx"]}}))
+    for connect in proxy.connect, proxy.connect2:
+        with connect() as c:
+            swapped, own = c.get("/500"), c.get("/404")
+        assert (swapped.status, swapped.body, swapped.header("trailer")) == (500, b"<h1>Acme is sorry</h1>", None)
+        assert list(swapped.trailers) == [] and own.trailers.get("x-sum") == "2"
+
+
 def test_a_page_that_changes_is_followed_and_a_bad_one_is_not(edge, refused_port, pages, tmp_path):
     proxy = edge(site(refused_port, modules={"errors": {"pages": pages}}))
     assert proxy.get("/").body == b"<h1>Acme is sorry</h1>"

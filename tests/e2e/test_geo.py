@@ -21,7 +21,7 @@ PLACES = {
     "2001:db8::/32": mmdb.place("SE"),
 }
 NETWORKS = {"192.0.2.0/24": mmdb.place(asn=64496, org="Example Net"), "2001:db8::/32": mmdb.place(asn=4200000001)}
-TRUSTING = {"http": http(trusted_proxies=["127.0.0.0/8"])}
+TRUSTING = {"http": http(underscore_headers="pass", trusted_proxies=["127.0.0.0/8"])}
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ SPOOFS = [("X-Geo-Country", "US"), ("x-geo-country", "US"), ("X_Geo_Country", "U
 @pytest.mark.parametrize("address, where", [(BERLIN, "DE"), (NOWHERE, None)])
 def test_what_a_client_says_of_where_it_is_never_reaches_a_backend(edge, origin, places, trusted, address, where):
     blue = origin("blue")
-    proxy = edge(site(blue, listeners=TRUSTING if trusted else {"http": http()}, modules={"geo": str(places)}))
+    proxy = edge(site(blue, listeners=TRUSTING if trusted else {"http": http(underscore_headers="pass")}, modules={"geo": str(places)}))
     assert proxy.get("/", headers=from_(address, *SPOOFS)).status == 200
     told = geo_headers(blue.requests[-1])
     assert told.get("x-geo-country") == (where if trusted else None)
@@ -103,6 +103,18 @@ def test_what_a_client_says_of_where_it_is_never_reaches_a_backend(edge, origin,
     with proxy.connect2() as c:
         assert c.request("GET", "/", headers=from_(address, ("x-geo-country", "US"))).status == 200
     assert country(blue) == (where if trusted else None)
+
+
+def test_nor_does_what_it_says_in_trailers(edge, origin, places):
+    blue = origin("blue")
+    proxy = edge(site(blue, listeners=TRUSTING, modules={"geo": str(places)}))
+    said = [("x-geo-country", "US"), ("x_geo_city", "Springfield"), ("x-sum", "1")]
+    with proxy.connect() as c:
+        c.send(build("POST", "/", from_(BERLIN), b"hello", chunked=True, trailers=said))
+        assert c.response().status == 200
+    with proxy.connect2() as c:
+        assert c.request("POST", "/", headers=from_(BERLIN), body=b"hello", trailers=said).status == 200
+    assert [(r.body, geo_headers(r)["x-geo-country"], [n for n, _ in r.trailers]) for r in blue.requests] == [(b"hello", "DE", ["x-sum"])] * 2
 
 
 def test_cities_are_named_in_the_language_that_is_asked_for(edge, origin, places):

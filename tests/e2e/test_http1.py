@@ -7,6 +7,7 @@ from support import answers
 from support.answers import Gate, Stepwise, big, echo, pattern, reply
 from support.config import http, pool, site
 from support.http1 import build
+from support.prometheus import scrape
 from support.wire import eventually
 
 
@@ -201,6 +202,25 @@ def test_traceparent_is_passed_on(edge, shop):
     trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
     edge(site(shop)).get("/", {"traceparent": trace})
     assert shop.last.header("traceparent").split("-")[1] == trace.split("-")[1]
+
+
+UNDERSCORED = [("X_Real_IP", "6.6.6.6"), ("api_key", "k"), ("X-Plain", "p")]
+
+
+def test_headers_that_some_origins_would_take_for_others_are_dropped_and_counted(edge, shop):
+    proxy = edge(site(shop))
+    assert proxy.get(headers=UNDERSCORED).status == 200
+    assert [n for n, _ in shop.last.headers if "_" in n] == [] and shop.last.header("x-plain") == "p"
+    assert scrape(proxy).value("weir_request_headers_dropped_total") == 2
+
+
+def test_headers_with_underscores_pass_or_are_refused_as_told(edge, shop):
+    proxy = edge(site(shop, listeners={"http": http(underscore_headers="pass")}))
+    assert proxy.get(headers=UNDERSCORED).status == 200 and shop.last.header("api_key") == "k"
+    proxy.reload(site(shop, listeners={"http": http(underscore_headers="refuse")}))
+    refused = proxy.get(headers=UNDERSCORED)
+    assert refused.status == 400 and proxy.logged(status=400)["reason"] == "client_underscore"
+    assert proxy.get(headers=UNDERSCORED[2:]).status == 200
 
 
 def test_unknown_headers_keep_order_case_and_bytes(edge, shop):

@@ -79,3 +79,50 @@ def test_a_newcomer_may_type_curl(edge, demo):
     for flag in ("--http1.1", "--http2-prior-knowledge"):
         p = subprocess.run(["curl", "-sS", flag, proxy.url("/")], capture_output=True, text=True, timeout=PATIENCE * 2)
         assert "blue" in p.stdout, p.stderr
+
+
+@pytest.fixture
+def quickstart(tmp_path, started):
+    """quickstart(dir) runs what `make run` runs, on ports of its own, with a copy of the configuration; once it serves."""
+    class Quickstart:
+        def __init__(self, directory):
+            kept = {name: RefusedPort() for name in ("HTTP_PORT", "HTTPS_PORT", "ADMIN_PORT", "BLUE_PORT", "GREEN_PORT")}
+            started.extend(kept.values())
+            self.port = kept["HTTP_PORT"].port
+            self.conf = tmp_path / "quickstart.yaml"
+            self.conf.write_text(QUICKSTART.read_text())
+            self.log = tmp_path / "log"
+            env = {**os.environ, **{name: str(p.port) for name, p in kept.items()}, "WEIR": edge_module.WEIR, "CONF": str(self.conf),
+                   "QUICKSTART_DIR": str(directory), "ADMIN_SOCKET": str(directory / "admin.sock")}
+            self.process = subprocess.Popen([ROOT / "conf" / "run-quickstart"], env=env, stdout=self.log.open("w"),
+                stderr=subprocess.STDOUT, start_new_session=True)
+            started.append(self)
+            self.socket = directory / "admin.sock"
+            eventually(lambda: '"ready"' in self.said() or self.process.poll() is not None, self.said)
+
+        def said(self):
+            return self.log.read_text()
+
+        def cli(self, *args):
+            return run(*args, "--socket", self.socket)
+
+        def close(self):
+            if self.process.poll() is None:
+                os.killpg(self.process.pid, signal.SIGTERM)
+                self.process.wait(PATIENCE * 2)
+    return Quickstart
+
+
+def test_make_run_serves_tells_what_to_try_and_ends_with_all_that_it_began(quickstart, tmp_path):
+    q = quickstart(tmp_path / "q")
+    assert q.process.poll() is None, q.said()
+    assert "No such file" not in q.said() and f"http://localhost:{q.port}/" in q.said() and f"export WEIR_SOCKET={q.socket}" in q.said()
+    page = subprocess.run(["curl", "-sS", f"http://localhost:{q.port}/"], capture_output=True, text=True, timeout=PATIENCE * 2)
+    assert "hello from" in page.stdout, page.stderr
+    q.conf.write_text(q.conf.read_text().replace("weight: 90", "weight: 50"))
+    r = q.cli("reload")
+    assert r.code == 0 and r.out == "generation 2 is served\n  ~ pool demo/hello/blue: weight 90 -> 50\n", r.out + r.err
+    assert "demo/hello/green" in q.cli("status").out
+    os.killpg(q.process.pid, signal.SIGINT)
+    q.process.wait(PATIENCE * 2)
+    eventually(lambda: q.cli("status").code == 1, "weir to be gone")

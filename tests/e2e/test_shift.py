@@ -277,7 +277,8 @@ def test_of_many_that_begin_at_once_one_wins(shop):
 
 
 @pytest.mark.parametrize("plan, says", [
-    ({"pool": "gren"}, "no pool"),
+    ({"pool": "gren"}, 'no pool acme/shop/gren; did you mean "green"?'),
+    ({"pool": "purple"}, "no pool acme/shop/purple"),
     ({"steps": []}, "percentages"),
     ({"steps": [50, 10]}, "must rise"),
     ({"steps": [101]}, "at most 100"),

@@ -1,5 +1,4 @@
 """What weir promises about its operation (no request lost, memory flat), at full size: `make soak`. Figures are printed."""
-import hashlib
 import os
 import re
 import shutil
@@ -8,26 +7,25 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
 from support import edge as edge_module
 from support import http1
-from support.answers import Stepwise, pattern
 from support.config import http, pool, site
 from support.dns import Dns
 from support.faulty_origin import FaultyOrigins
 from support.load import Load
+from support.long_lived import LongLivedClients, LongLivedOrigin
 from support.orders import post_orders
-from support.websocket import TEXT, OverHttp1, echo
 from support.wire import eventually
 
 SCALE = float(os.environ.get("SOAK_SCALE", "1"))
-LIVES = 5  # upgrades that a download and a WebSocket see
 
 
 def scaled(n):
-    return max(LIVES * 2, int(n * SCALE))
+    return max(10, int(n * SCALE))
 
 
 def say(text):
@@ -99,53 +97,17 @@ def test_10_000_reloads_under_load(edge, shop, origin):
     assert grown < 0.01 or n < 1000  # below that caches are still being filled
 
 
-class Download:
-    """A slow one, a part at a time, which lives through LIVES upgrades."""
-
-    def __init__(self, proxy, shop, number):
-        self.size = LIVES * 10_000
-        self.steps = shop.on(f"/download/{number}", Stepwise([pattern(10_000, i * 10_000) for i in range(LIVES)], length=self.size))
-        self.client = proxy.connect()
-        self.client.send(http1.build("GET", f"/download/{number}"))
-
-    def step(self):
-        self.steps.step()
-
-    def finish(self):
-        self.steps.step(LIVES)
-        same = hashlib.sha256(self.client.response().body).digest() == hashlib.sha256(pattern(self.size)).digest()
-        self.client.close()
-        return same
-
-
-class Socket:
-    def __init__(self, proxy):
-        self.client = proxy.connect()
-        self.ws = OverHttp1(self.client, "/ws")
-
-    def step(self):
-        self.ws.send(TEXT, b"still there?")
-        assert self.ws.receive() == (TEXT, b"still there?")
-
-    def finish(self):
-        self.step()
-        self.client.close()
-        return True
-
-
-def test_200_upgrades_with_slow_downloads_and_websockets(edge, shop, program):
-    upgrades, each = scaled(200), scaled(1000)
-    shop.on("/ws", echo())
-    proxy = edge(site(shop), program=program)
-    cohorts, number, ended, wrong = [], 0, 0, 0
+def test_200_upgrades_with_1_000_downloads_and_1_000_websockets(edge, shop, started, program):
+    upgrades, each, lasting = scaled(200), scaled(1000), LongLivedOrigin()
+    started.append(lasting)
+    proxy = edge(site(services={"shop": {"pools": {"blue": pool(shop)}}, "lasting": {"pools": {"blue": pool(lasting.address)},
+        "breaker": {"connections": 5000, "requests": 5000}}},
+        routes=[{"path": "/", "service": "shop"}, {"path": "/download", "service": "lasting"}, {"path": "/ws", "service": "lasting"}]), program=program)
     began = time.monotonic()
     with Load(proxy.address(), h1=1, h2=1) as load:
+        clients = LongLivedClients(proxy.address(), each)
+        started.append(clients)
         for n in range(upgrades):
-            cohort = []
-            for _ in range(each // LIVES):
-                cohort += [Download(proxy, shop, number), Socket(proxy)]
-                number += 1
-            cohorts.append(cohort)
             if n % 2:
                 new = program.with_suffix(".new")
                 shutil.copy2(edge_module.WEIR, new)
@@ -153,18 +115,12 @@ def test_200_upgrades_with_slow_downloads_and_websockets(edge, shop, program):
             proxy.signal(signal.SIGUSR2)
             event = proxy.wait_event("upgrade", n=n + 1)
             assert event["outcome"] == "applied", event
-            for thing in sum(cohorts, []):
-                thing.step()
-            if len(cohorts) == LIVES:
-                for thing in cohorts.pop(0):
-                    ended += 1
-                    wrong += not thing.finish()
-        for thing in sum(cohorts, []):
-            ended += 1
-            wrong += not thing.finish()
-    say(f"{upgrades} upgrades in {time.monotonic() - began:.0f} s with {2 * each} downloads and WebSockets open, {ended} in all, {wrong} wrong; "
-        f"{load.done} requests, {len(load.failures)} failed")
-    assert wrong == 0 and not load.failures
+            # Old processes wait for their downloads; more than so many are not left behind.
+            eventually(lambda: len(proxy.worker_pids()) <= 6, "older processes to end")
+        done = clients.finish()
+    say(f"{upgrades} upgrades in {time.monotonic() - began:.0f} s with {each} downloads and {each} WebSockets open: {done['downloads']} downloads equal, "
+        f"{done['sockets']} WebSockets with {done['echoes']} echoes ended in order, wrong: {done['wrong']}; {load.done} requests, {len(load.failures)} failed")
+    assert done["wrong"] == [] and not load.failures and done["downloads"] >= each and done["sockets"] >= each
     eventually(lambda: len(proxy.worker_pids()) == 1, "the old processes to end")
 
 
@@ -228,6 +184,16 @@ def test_1_000_000_orders_while_backends_break_in_every_phase(edge, started, pro
     say(f"{n} POSTs over {protocol} in {time.monotonic() - began:.0f} s: {done['run']} run, {len(done['twice'])} of them twice; {done['declined']} times "
         f"a backend declined; answers {dict(outcomes)}; faults {sum(done['faults'].values())}")
     assert done["twice"] == [] and sum(outcomes.values()) == n and outcomes["200"] <= done["run"] <= n
+
+
+def test_nothing_is_smuggled_in_10_000_000_messages_that_are_nearly_right():
+    """The unit test, with another seed each time."""
+    each, seed = max(1000, int(10_000_000 / 4 * SCALE)), int(time.time())
+    program = Path(edge_module.WEIR).parent / "tests/unit/exchange/test_smuggling"
+    done = subprocess.run([program], env={**os.environ, "WEIR_MUTATIONS": str(each), "WEIR_SEED": str(seed)}, capture_output=True)
+    found = re.findall(r"\d+ mutations, \d+ requests at the origin", done.stdout.decode(errors="replace"))
+    say(f"seed {seed}: {found}")
+    assert done.returncode == 0 and len(found) == 4, done.stderr[-4000:]
 
 
 def test_dns_gone_for_minutes(edge, origin, started):

@@ -60,6 +60,7 @@ class Collector:
 
     def __init__(self, origin, scheme="http", host=None):
         self.origin, self.url = origin, f"{scheme}://{host or origin.host}:{origin.port}/v1/traces"
+        self._read = {}  # id of a message -> itself, its spans: to look at each once is slow enough
         self.answer(TAKEN)
 
     def answer(self, answer):
@@ -70,15 +71,19 @@ class Collector:
         return list(self.origin.requests)
 
     def spans(self, messages=None):
-        out = []
-        for m in self.messages if messages is None else messages:
+        return [s for m in (self.messages if messages is None else messages) for s in self._spans_of(m)]
+
+    def _spans_of(self, m):
+        if id(m) not in self._read:
             assert m.method == "POST" and m.target == "/v1/traces" and m.header("content-type") == "application/json"
             body = json.loads(m.body)
             jsonschema.validate(body, MESSAGE)
+            spans = []
             for r in body["resourceSpans"]:
                 resource = plain(r["resource"]["attributes"])
-                out += [Span(s, resource) for scope in r["scopeSpans"] for s in scope["spans"]]
-        return out
+                spans += [Span(s, resource) for scope in r["scopeSpans"] for s in scope["spans"]]
+            self._read[id(m)] = m, spans
+        return self._read[id(m)][1]
 
     def wait(self, n=1, **attributes):
         """The server spans with these attributes, dots as underscores, once there are n; in the order of their beginning."""

@@ -58,6 +58,38 @@ def service_manager(inherit):
     return [sys.executable, "-c", code, str(len(inherit)), *map(str, inherit), ":".join(inherit.values())]
 
 
+class GrowingLog:
+    """A file of lines, of which only what has come since the last look is read."""
+
+    def __init__(self, path):
+        self.path = path
+        self._forget(None)
+
+    def _forget(self, inode):
+        self._inode, self._at, self._lines, self._records = inode, 0, [], []
+
+    def lines(self):
+        try:
+            with open(self.path, "rb") as f:
+                now = os.fstat(f.fileno())
+                if now.st_ino != self._inode or now.st_size < self._at:  # another file, or begun anew
+                    self._forget(now.st_ino)
+                f.seek(self._at)
+                whole = f.read().split(b"\n")[:-1]  # a last line without its end is still being written
+        except FileNotFoundError:
+            self._forget(None)
+            return []
+        self._at += sum(len(line) + 1 for line in whole)
+        self._lines += whole
+        return list(self._lines)
+
+    def records(self):
+        """The lines, as JSON."""
+        lines = self.lines()
+        self._records += [json.loads(line) for line in lines[len(self._records):]]
+        return list(self._records)
+
+
 class Edge:
     def __init__(self, conf, env=None, workers=2, wait=True, arguments=(), wrap=(), open_to_all=False, program=WEIR, inherit=None):
         """conf: a dict (listeners, logs and directories are filled in where it is silent), or YAML as it stands. arguments: more of `weir run`. wrap: a command that
@@ -67,6 +99,7 @@ class Edge:
             self.dir.chmod(0o755)
         self.workers = workers
         self.file = self.dir / "weir.yaml"
+        self._events, self._access = GrowingLog(self.dir / "events.log"), GrowingLog(self.dir / "access.log")
         self.stopped = False
         self._env = {**sanitized(self.dir), **(env or {})}
         self.configure(conf)
@@ -175,16 +208,8 @@ class Edge:
         return run(*args, env={**self._env, "WEIR_SOCKET": str(self.dir / "admin.sock")}, **kw)
 
     # -- logs --
-    def _lines(self, name):
-        try:
-            text = (self.dir / name).read_bytes()
-        except FileNotFoundError:
-            return []
-        return text.split(b"\n")[:-1]  # a last line without its end is still being written
-
     def events(self, kind=None):
-        found = [json.loads(line) for line in self._lines("events.log")]
-        return [e for e in found if kind in (None, e.get("event"))]
+        return [e for e in self._events.records() if kind in (None, e.get("event"))]
 
     def wait_event(self, kind, n=1, **want):
         """The last event of the kind (with these members), once there are n."""
@@ -194,10 +219,10 @@ class Edge:
         return self._eventually(there, f"event {kind} {want or ''}")[-1]
 
     def access_lines(self):
-        return self._lines("access.log")
+        return self._access.lines()
 
     def access_log(self):
-        return [json.loads(line) for line in self.access_lines()]
+        return self._access.records()
 
     def logged(self, n=1, **want):
         """The last access log record with these members, once there are n such."""

@@ -13,22 +13,6 @@ static json_t *text_of(struct str s)
 
 /* -- whom it is about -- */
 
-static const struct pool *pool_asked(struct admin_request *rq, const struct service **of)
-{
-	const struct tenant *t;
-	const struct service *s = service_asked(rq, &t);
-	struct str name = admin_param(rq, "p");
-
-	*of = s;
-	for (uint32_t i = 0; s && i < s->n; i++)
-		if (str_eq(s->pools[i].conf->name, name))
-			return &s->pools[i];
-	if (s)
-		admin_problem(rq, 404, "no_such_pool", "service " STR_FMT " has no pool \"" STR_FMT "\"",
-			STR_ARG(s->slot->key), STR_ARG(name));
-	return NULL;
-}
-
 static const struct backend *backend_named(
 	struct admin_request *rq, const struct pool *pool, struct str address)
 {
@@ -232,7 +216,7 @@ static void enable(struct admin_request *rq)
 
 static json_t *process_progress(const struct control *c)
 {
-	uint64_t connections = 0, requests = 0, websockets = 0;
+	uint64_t connections = 0, requests = 0, websockets = 0, streams = 0;
 	const char *phase = c->state == CONTROL_STOPPING    ? "stopping"
 			    : c->state != CONTROL_DRAINING  ? "serving"
 			    : deadline_armed(&c->readiness) ? "not_ready"
@@ -244,9 +228,11 @@ static json_t *process_progress(const struct control *c)
 		connections += counter_get(&t->connections);
 		requests += counter_get(&t->exchanges);
 		websockets += counter_get(&t->tunnels);
+		streams += counter_get(&t->streams);
 	}
-	return json_pack("{s:s, s:I, s:I, s:I}", "state", phase, "connections", (json_int_t)connections,
-		"requests", (json_int_t)requests, "websockets", (json_int_t)websockets);
+	return json_pack("{s:s, s:I, s:I, s:I, s:I}", "state", phase, "connections", (json_int_t)connections,
+		"requests", (json_int_t)requests, "websockets", (json_int_t)websockets, "streams",
+		(json_int_t)streams);
 }
 
 static void process_get(struct admin_request *rq)
@@ -273,7 +259,7 @@ static void process_drain(struct admin_request *rq)
 #define PROCESS \
 	"{\"type\": \"object\", \"properties\": {\"state\": {\"enum\": [\"serving\", \"not_ready\", " \
 	"\"draining\", \"stopping\"]}, \"connections\": {\"type\": \"integer\"}, \"requests\": {\"type\": " \
-	"\"integer\"}, \"websockets\": {\"type\": \"integer\"}}}"
+	"\"integer\"}, \"websockets\": {\"type\": \"integer\"}, \"streams\": {\"type\": \"integer\"}}}"
 
 static const struct admin_param get_parameters[] = {
 	{"backend", "string", "only this backend of the pool"},

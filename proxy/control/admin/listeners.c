@@ -63,6 +63,7 @@ static json_t *progress_of(
 	json_object_set_new(j, "connections", json_integer((json_int_t)sums->connections));
 	json_object_set_new(j, "requests", json_integer((json_int_t)sums->requests));
 	json_object_set_new(j, "websockets", json_integer((json_int_t)sums->websockets));
+	json_object_set_new(j, "streams", json_integer((json_int_t)sums->streams));
 	return j;
 }
 
@@ -183,7 +184,7 @@ static void enable(struct admin_request *rq)
 #define PROGRESS \
 	"{\"type\": \"object\", \"properties\": {" OF_LISTENER ", \"done\": {\"type\": \"boolean\"}, " \
 	"\"connections\": {\"type\": \"integer\"}, \"requests\": {\"type\": \"integer\"}, " \
-	"\"websockets\": {\"type\": \"integer\"}}}"
+	"\"websockets\": {\"type\": \"integer\"}, \"streams\": {\"type\": \"integer\"}}}"
 
 static const struct admin_param get_parameters[] = {
 	{"wait", "duration", "if it drains: until nobody is connected any more, at most so long"},

@@ -1,45 +1,15 @@
 /* control/admin/pools.c - one pool: the state it is in, and its backends. */
-#include "config/suggest.h"
 #include "control/admin/change.h"
 #include "control/admin/routes.h"
 #include "control/admin/services.h"
 #include "control/control.h"
-
-static const struct pool *pool_of(const struct service *s, struct str name)
-{
-	for (uint32_t i = 0; i < s->n; i++)
-		if (str_eq(s->pools[i].conf->name, name))
-			return &s->pools[i];
-	return NULL;
-}
-
-/* The service of the path, if it has the pool of the path; NULL: answered. */
-static const struct service *check_pool(struct admin_request *rq)
-{
-	const struct tenant *t;
-	const struct service *s = service_asked(rq, &t);
-	struct suggestion meant = {.word = admin_param(rq, "p")};
-
-	if (!s || pool_of(s, meant.word))
-		return s;
-	for (uint32_t i = 0; i < s->n; i++)
-		suggest_try(&meant, s->pools[i].conf->name);
-	if (meant.best.n)
-		admin_problem(rq, 404, "no_such_pool",
-			"service " STR_FMT " has no pool \"" STR_FMT "\"; did you mean \"" STR_FMT "\"?",
-			STR_ARG(s->slot->key), STR_ARG(meant.word), STR_ARG(meant.best));
-	else
-		admin_problem(rq, 404, "no_such_pool", "service " STR_FMT " has no pool \"" STR_FMT "\"",
-			STR_ARG(s->slot->key), STR_ARG(meant.word));
-	return NULL;
-}
 
 /* The pool of the path, as its service's document has it. */
 static json_t *pool_document(struct admin_request *rq)
 {
 	const struct tenant *t;
 	const struct service *s = service_find(rq->control, admin_param(rq, "t"), admin_param(rq, "s"), &t);
-	const struct pool *pool = s ? pool_of(s, admin_param(rq, "p")) : NULL;
+	const struct pool *pool = s ? pool_find(s, admin_param(rq, "p")) : NULL;
 	json_t *service, *document;
 
 	if (!pool)
@@ -54,9 +24,9 @@ static json_t *pool_document(struct admin_request *rq)
 
 static void get(struct admin_request *rq)
 {
-	const struct service *s = check_pool(rq);
+	const struct service *s;
 
-	if (s)
+	if (pool_asked(rq, &s))
 		admin_answer_etag(rq, 200, pool_document(rq), service_version(rq->control, s));
 }
 
@@ -64,10 +34,11 @@ static void put_state(struct admin_request *rq)
 {
 	static const char *const own[] = {"state", NULL};
 	struct service_change change = {0};
-	const struct service *s = check_pool(rq);
+	const struct service *s;
+	const struct pool *pool = pool_asked(rq, &s);
 	json_t *state;
 
-	if (!s || !change_read(rq, own, &change))
+	if (!pool || !change_read(rq, own, &change))
 		return;
 	state = json_object_get(rq->body, "state");
 	if (!state) {
@@ -76,7 +47,7 @@ static void put_state(struct admin_request *rq)
 		return;
 	}
 	change.states = json_object();
-	json_object_set(change.states, pool_of(s, admin_param(rq, "p"))->conf->name.p, state);
+	json_object_set(change.states, pool->conf->name.p, state);
 	change_begin(rq, s, &change, pool_document);
 	json_decref(change.states);
 }
@@ -85,11 +56,12 @@ static void change_backends(struct admin_request *rq, enum backends_how how)
 {
 	static const char *const own[] = {"backends", NULL};
 	struct service_change change = {.backends_how = (uint8_t)how};
-	const struct service *s = check_pool(rq);
+	const struct service *s;
+	const struct pool *pool = pool_asked(rq, &s);
 
-	if (!s || !change_read(rq, own, &change))
+	if (!pool || !change_read(rq, own, &change))
 		return;
-	change.backends_pool = pool_of(s, admin_param(rq, "p"))->conf->name.p;
+	change.backends_pool = pool->conf->name.p;
 	change.backends = json_object_get(rq->body, "backends");
 	if (!json_is_array(change.backends) && !(how == BACKENDS_SET && json_is_null(change.backends))) {
 		admin_problem(rq, 400, "bad_body",

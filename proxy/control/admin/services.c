@@ -203,6 +203,36 @@ const struct service *service_asked(struct admin_request *rq, const struct tenan
 	return found;
 }
 
+const struct pool *pool_find(const struct service *s, struct str name)
+{
+	for (uint32_t i = 0; i < s->n; i++)
+		if (str_eq(s->pools[i].conf->name, name))
+			return &s->pools[i];
+	return NULL;
+}
+
+const struct pool *pool_asked(struct admin_request *rq, const struct service **of)
+{
+	const struct tenant *t;
+	const struct service *s = service_asked(rq, &t);
+	struct suggestion meant = {.word = admin_param(rq, "p")};
+	const struct pool *pool = s ? pool_find(s, meant.word) : NULL;
+
+	*of = s;
+	if (!s || pool)
+		return pool;
+	for (uint32_t i = 0; i < s->n; i++)
+		suggest_try(&meant, s->pools[i].conf->name);
+	if (meant.best.n)
+		admin_problem(rq, 404, "no_such_pool",
+			"service " STR_FMT " has no pool \"" STR_FMT "\"; did you mean \"" STR_FMT "\"?",
+			STR_ARG(s->slot->key), STR_ARG(meant.word), STR_ARG(meant.best));
+	else
+		admin_problem(rq, 404, "no_such_pool", "service " STR_FMT " has no pool \"" STR_FMT "\"",
+			STR_ARG(s->slot->key), STR_ARG(meant.word));
+	return NULL;
+}
+
 static void service_get(struct admin_request *rq)
 {
 	const struct tenant *t;

@@ -10,6 +10,10 @@ const struct service *service_find(
 	const struct control *c, struct str tenant, struct str name, const struct tenant **of);
 /* The service that {t} and {s} of the path name; NULL: 404 has been answered. */
 const struct service *service_asked(struct admin_request *rq, const struct tenant **of);
+/* NULL: the service has no such pool. */
+const struct pool *pool_find(const struct service *s, struct str name);
+/* The pool {p} of that service, which goes to *of; NULL: 404 has been answered. */
+const struct pool *pool_asked(struct admin_request *rq, const struct service **of);
 /* "acme/shop", as the path names it; valid as long as the request, whatever a reload does meanwhile. */
 struct str service_key_asked(struct admin_request *rq);
 /* {tenant, service, version, lease, shift, deploy, hold, pools: [{name, weight, runtime_weight, effective_weight, state, ..., backends: [...]}]} */

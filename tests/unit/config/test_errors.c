@@ -24,10 +24,25 @@ static void every_error_is_listed_in_the_order_of_the_file(void **state)
 	(void)state;
 	says("workers: many\nlisteners: {a: {adress: x}}\nlimits: 5\ntenants: {t: {}}\n",
 		"c.yaml:1:10: \"workers\" must be auto, or a number from 1 to 256, not \"many\"\n"
-		"c.yaml:2:16: \"address\" is missing in listener \"a\"\n"
 		"c.yaml:2:17: unknown key \"adress\" in listener \"a\"; did you mean \"address\"?\n"
 		"c.yaml:3:9: \"limits\" must be a mapping, not \"5\"\n"
 		"c.yaml:4:14: \"hosts\" is missing in tenant \"t\"\n");
+}
+
+static void a_misspelt_key_is_one_mistake_and_not_missing_as_well(void **state)
+{
+	(void)state;
+	says("listners: {a: {address: \"127.0.0.1:1\"}}\n",
+		"c.yaml:1:1: unknown key \"listners\" at the top level; did you mean \"listeners\"?\n");
+	says(SERVICE("pols: {}"),
+		"c.yaml:3:1: unknown key \"pols\" in service \"shop\"; did you mean \"pools\"?\n");
+	says(SERVICE("pools: {a: {weight: 1, backends: []},\n b: {wieght: 1, bakends: [\"127.0.0.1:1\"]}}"),
+		"c.yaml:4:6: unknown key \"wieght\" in pool \"b\"; did you mean \"weight\"?\n"
+		"c.yaml:4:17: unknown key \"bakends\" in pool \"b\"; did you mean \"backends\"?\n");
+	/* Another key that is unknown does not stand for it. */
+	says(SERVICE("pools: {a: {weight: 1, backends: []},\n b: {zebra: 1, backends: []}}"),
+		"c.yaml:4:2: pool \"b\" needs a \"weight\": with several pools, each says its share\n"
+		"c.yaml:4:6: unknown key \"zebra\" in pool \"b\"\n");
 }
 
 static void keys_written_twice_are_errors(void **state)
@@ -390,6 +405,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(unknown_keys_get_the_nearest_one_suggested),
 		cmocka_unit_test(every_error_is_listed_in_the_order_of_the_file),
+		cmocka_unit_test(a_misspelt_key_is_one_mistake_and_not_missing_as_well),
 		cmocka_unit_test(keys_written_twice_are_errors),
 		cmocka_unit_test(wrong_types_say_what_is_expected_and_what_was_found),
 		cmocka_unit_test(units_and_ranges_are_explained),

@@ -45,12 +45,18 @@ static void a_change_is_told_where_it_is(void **state)
 		"[127.0.0.1:1]}, green: {weight: 1, backends: [127.0.0.1:3, {address: 127.0.0.1:2, weight: "
 		"5}]}}}}}}\n",
 		"{\"backend\":{\"added\":[\"acme/shop/green/127.0.0.1:3\"],\"changed\":[\"acme/shop/green/"
-		"127.0.0.1:2\"]},\"pool\":{\"changed\":[\"acme/shop/blue\"]}}");
+		"127.0.0.1:2\"],\"values\":{\"acme/shop/green/"
+		"127.0.0.1:2\":[{\"after\":\"5\",\"before\":\"1\","
+		"\"key\":\"weight\"}]}},\"pool\":{\"changed\":[\"acme/shop/blue\"],\"values\":{\"acme/shop/"
+		"blue\":[{\"after\":\"2\",\"before\":\"1\",\"key\":\"weight\"}]}}}");
 	differs(HTTP "tenants: {acme: " SHOP "}\n",
 		HTTP "tenants: {acme: {hosts: [a.test], services: {shop: {balance: random, pools: {blue: "
 		     "{weight: 1, "
 		     "backends: [127.0.0.1:1]}}}}}}\n",
-		"{\"pool\":{\"removed\":[\"acme/shop/green\"]},\"service\":{\"changed\":[\"acme/shop\"]}}");
+		"{\"pool\":{\"removed\":[\"acme/shop/green\"]},\"service\":{\"changed\":[\"acme/"
+		"shop\"],\"values\":"
+		"{\"acme/"
+		"shop\":[{\"after\":\"random\",\"before\":\"least_request\",\"key\":\"balance\"}]}}}");
 }
 
 static void parts_of_what_comes_or_goes_are_not_told(void **state)
@@ -67,9 +73,36 @@ static void listeners_and_settings_count(void **state)
 		"listeners: {http: {address: \"127.0.0.1:81\"}, more: {address: \"127.0.0.1:82\"}}\n"
 		"log: {events: {level: debug}}\n"
 		"admin: {hosts: [weir.test]}\n",
-		"{\"listener\":{\"added\":[\"more\"],\"changed\":[\"http\"]},\"setting\":{\"changed\":["
-		"\"log\",\"admin\","
-		"\"timeouts\"]}}");
+		"{\"listener\":{\"added\":[\"more\"],\"changed\":[\"http\"],\"values\":{\"http\":[{\"after\":"
+		"\"127.0.0.1:81\",\"before\":\"127.0.0.1:80\",\"key\":\"address\"}]}},\"setting\":{"
+		"\"changed\":["
+		"\"log\",\"admin\",\"timeouts\"],\"values\":{\"admin\":[{\"after\":\"[weir.test]\","
+		"\"before\":\"[]\","
+		"\"key\":\"hosts\"}],\"log\":[{\"after\":\"debug\",\"before\":\"info\",\"key\":\"events."
+		"level\"}],"
+		"\"timeouts\":[{\"after\":\"3s\",\"before\":\"1s\",\"key\":\"connect\"}]}}}");
+	differs(HTTP, HTTP "workers: 2\nzone: a\nresolver: {attempts: 7}\ncookie_secret: 0123456789abcdef\n",
+		"{\"setting\":{\"changed\":[\"workers\",\"zone\",\"cookie_secret\",\"resolver\"],\"values\":{"
+		"\"resolver\":[{\"after\":\"7\",\"before\":\"3\",\"key\":\"attempts\"}],\"workers\":[{"
+		"\"after\":\"2\","
+		"\"before\":\"auto\",\"key\":\"workers\"}],\"zone\":[{\"after\":\"a\",\"before\":\"null\","
+		"\"key\":"
+		"\"zone\"}]}}}");
+}
+
+static void every_key_of_a_backend_counts(void **state)
+{
+	(void)state;
+	differs(HTTP
+		"tenants: {a: {hosts: [a.test], services: {s: {pools: {p: {backends: [127.0.0.1:1]}}}}}}\n",
+		HTTP
+		"tenants: {a: {hosts: [a.test], services: {s: {pools: {p: {backends: [{address: 127.0.0.1:1, "
+		"requests: 9, zone: b}]}}}}}}\n",
+		"{\"backend\":{\"changed\":[\"a/s/p/127.0.0.1:1\"],\"values\":{\"a/s/p/"
+		"127.0.0.1:1\":[{\"after\":"
+		"\"9\",\"before\":\"0\",\"key\":\"requests\"},{\"after\":\"b\",\"before\":\"null\",\"key\":"
+		"\"zone\"}]}"
+		"}}");
 }
 
 static void of_very_many_only_the_number_is_told(void **state)
@@ -106,6 +139,7 @@ int main(void)
 		cmocka_unit_test(a_change_is_told_where_it_is),
 		cmocka_unit_test(parts_of_what_comes_or_goes_are_not_told),
 		cmocka_unit_test(listeners_and_settings_count),
+		cmocka_unit_test(every_key_of_a_backend_counts),
 		cmocka_unit_test(of_very_many_only_the_number_is_told),
 	};
 

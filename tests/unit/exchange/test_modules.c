@@ -11,6 +11,7 @@ struct fake_conf {
 	uint8_t request, routed, response; /* enum what */
 	bool up, down; /* filters */
 	struct str name; /* to be written into headers and logs */
+	struct str claim; /* a name of headers */
 };
 
 /* What the tests look at afterwards. */
@@ -24,6 +25,7 @@ static struct {
 		ENUM("response", struct fake_conf, response, whats, "then"), \
 		BOOL("up", struct fake_conf, up, "filter the request"), \
 		BOOL("down", struct fake_conf, down, "filter the answer"), \
+		STRING("claim", struct fake_conf, claim, "that clients cannot say"), \
 		STRING("name", struct fake_conf, name, "in headers", .text = n)
 
 static const struct config_field fake_fields[] = {FAKE_FIELDS_OF("fake"), END};
@@ -98,13 +100,19 @@ static bool double_body(void *state, struct mem *mem, struct chain *in, struct c
 	return true;
 }
 
+static void trim_doubled(void *state, struct fields *trailers)
+{
+	(void)state;
+	fields_remove_name(trailers, STR("x-length"));
+}
+
 static void free_filter(void *state)
 {
 	(void)state;
 	seen.freed_filters++;
 }
 
-static const struct module_filter doubler = {double_body, free_filter};
+static const struct module_filter doubler = {double_body, trim_doubled, free_filter};
 
 static int on_request(struct module_call *c)
 {
@@ -124,6 +132,8 @@ static int on_routed(struct module_call *c)
 	assert_int_equal((uintptr_t)c->worker, 7);
 	if (conf->routed)
 		module_set_header(c, module_request(c), STR("x-routed"), conf->name);
+	if (conf->claim.n)
+		module_claim_header(c, conf->claim);
 	if (conf->up)
 		module_filter_request(c, &doubler, (void *)(uintptr_t) ".");
 	return act(c, (enum what)conf->routed);
@@ -281,6 +291,41 @@ static const struct test_case table[] = {
 		.origin = "wait end; 200 stream; say x; trailers [x-sum: 2]",
 		.answer = "200 [x-theirs: fake]\nbody xx.\ntrailers [x-sum: 2]\nend\n",
 		.asked = "POST /\nbody aa.\ntrailers [x-sum: 1]\nend\n"},
+	{.name = "filters take out of trailers what they have made untrue",
+		.top = "modules: {fake: {up: true, down: true}}\n",
+		.client = "POST / stream; say a; trailers [x-length: 1] [x-sum: 1]",
+		.origin = "wait end; 200 stream; say x; trailers [x-length: 1] [x-sum: 2]",
+		.answer = "200 [x-theirs: fake]\nbody xx.\ntrailers [x-sum: 2]\nend\n",
+		.asked = "POST /\nbody aa.\ntrailers [x-sum: 1]\nend\n"},
+	{.name = "without any trailer left, the body is the end",
+		.split = true,
+		.top = "modules: {fake: {up: true, down: true}}\n",
+		.client = "POST / stream; say a; trailers [x-length: 1]",
+		.origin = "wait end; 200 stream; say x; trailers [x-length: 1]",
+		.answer = "200 [x-theirs: fake]\nbody xx.\nend\n",
+		.asked = "POST /\nbody aa.\nend\n"},
+	{.name = "filters of a request that was held with its trailers see its end",
+		.route = ", modules: {fake: {up: true}, second: {routed: hold}}",
+		.client = "POST / stream; say abc; trailers [x-length: 3] [x-sum: 1]",
+		.origin = "wait end; 200 end",
+		.answer = "200 [x-theirs: second]\nend\n",
+		.asked = "POST / [x-routed: second]\nbody aabbcc.\ntrailers [x-sum: 1]\nend\n"},
+	{.name = "what a module claims, clients say in no spelling and in no trailer",
+		.split = true,
+		.top = "modules: {fake: {claim: x-who}}\n",
+		.listener = ", underscore_headers: pass",
+		.client = "POST / stream [x-who: me] [x_who: me] [x-who-else: me]; say a; trailers "
+			  "[x-who: me] [x_who: me] [x-whom: me]",
+		.origin = "wait end; 200 end",
+		.answer = "200 [x-theirs: fake]\nend\n",
+		.asked = "POST / [x-who-else: me]\nbody a\ntrailers [x-whom: me]\nend\n"},
+	{.name = "all names that begin so can be claimed, and trailers that come before the module does",
+		.route = ", modules: {fake: {claim: x-who-}, second: {routed: hold, claim: x-sum}}",
+		.listener = ", underscore_headers: pass",
+		.client = "POST / stream [x_who_else: me]; say a; trailers [x-who_else: me] [x-sum: 1]",
+		.origin = "wait end; 200 end",
+		.answer = "200 [x-theirs: second]\nend\n",
+		.asked = "POST / [x-routed: second]\nbody a\nend\n"},
 	{.name = "a body that came while the request was held is filtered too",
 		.route = ", modules: {fake: {up: true}, second: {routed: hold}}",
 		.client = "POST / length=3; say abc; end",

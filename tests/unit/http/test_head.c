@@ -86,6 +86,26 @@ static void fields_are_added_found_and_removed_in_order(void **state)
 	arena_free(&a);
 }
 
+static void what_is_spelled_alike_goes_with_it(void **state)
+{
+	static const struct str names[] = {STR("x-geo-city"), STR("X_Geo-City"), STR("x-geo"), STR("x-geo-"),
+		STR("x-geo-city-x"), STR("x.geo-city")};
+	struct fields fs = {0};
+	struct arena a;
+
+	(void)state;
+	arena_init(&a, NULL);
+	for (size_t i = 0; i < COUNT_OF(names); i++)
+		fields_add(&a, &fs, FIELD_OTHER, names[i], STR("v"));
+	fields_remove_alike(&fs, STR("X-Geo_City"));
+	assert_int_equal(fs.n, 4);
+	fields_remove_alike(&fs, STR("x-geo-"));
+	assert_int_equal(fs.n, 2);
+	assert_true(str_eq(field_name(&fs.v[0]), STR("x-geo")));
+	assert_true(str_eq(field_name(&fs.v[1]), STR("x.geo-city")));
+	arena_free(&a);
+}
+
 static void a_copy_owns_its_bytes_and_neighbours_stay_neighbours(void **state)
 {
 	char lines[] = "A: 1\r\nB: 22\r\n";
@@ -181,6 +201,7 @@ int main(void)
 		cmocka_unit_test(methods_are_case_sensitive),
 		cmocka_unit_test(only_methods_that_change_nothing_twice_are_idempotent),
 		cmocka_unit_test(fields_are_added_found_and_removed_in_order),
+		cmocka_unit_test(what_is_spelled_alike_goes_with_it),
 		cmocka_unit_test(a_copy_owns_its_bytes_and_neighbours_stay_neighbours),
 		cmocka_unit_test(a_copy_of_one_run_of_bytes_owns_what_lies_outside_it_too),
 		cmocka_unit_test(authorities_are_a_host_and_a_port),

@@ -32,6 +32,8 @@ static void run_with(struct test_case *c, const char *keys)
 	c->show = SHOWN;
 	case_once(c, h1, &tls);
 	case_once(c, h2, &tls);
+	case_once(c, (struct pairing){.client_h2 = true}, &tls);
+	case_once(c, (struct pairing){.origin_h2 = true}, &tls);
 }
 
 static const char *keys(const char *format, int a, int b, int c)
@@ -127,6 +129,22 @@ static void a_page_takes_the_place_of_any_body_and_of_none(void **state)
 	}
 }
 
+static void the_backends_trailers_go_with_its_body(void **state)
+{
+	struct test_case c = {.name = "trailers",
+		.client = "GET / end",
+		.origin = "503 stream [trailer: x-sum]; say one; trailers [x-sum: 1]",
+		.asked = "GET /\nend\n",
+		.answer = "503 length=19 [content-type: text/plain; charset=utf-8]\n"
+			  "body Service Unavailable\nend\n"};
+
+	(void)state;
+	write_pages();
+	run_with(&c, keys("pages: {5xx: '%s'}, intercept: [5xx]", 2, 2, 2));
+	c.answer = "503\nbody one\ntrailers [x-sum: 1]\nend\n";
+	run_with(&c, keys("pages: {5xx: '%s'}, intercept: [500]", 2, 2, 2));
+}
+
 static void head_and_grpc_get_what_the_backend_says(void **state)
 {
 	struct test_case c = {.name = "HEAD",
@@ -153,6 +171,7 @@ int main(void)
 		cmocka_unit_test(the_client_chooses_among_the_forms),
 		cmocka_unit_test(a_backends_errors_are_left_alone_unless_they_are_named),
 		cmocka_unit_test(a_page_takes_the_place_of_any_body_and_of_none),
+		cmocka_unit_test(the_backends_trailers_go_with_its_body),
 		cmocka_unit_test(head_and_grpc_get_what_the_backend_says),
 	};
 

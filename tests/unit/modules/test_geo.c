@@ -114,6 +114,7 @@ static void no_part_of_a_database_is_taken_for_one_and_no_damage_is_followed_out
 static const struct test_case cases[] = {
 	{.name = "a backend is told, and what the client says of it is taken out",
 		.top = "modules: {geo: %s}\n",
+		.listener = ", underscore_headers: pass",
 		.client = "GET / [x-geo-country: US] [x_geo_country: US] [x-geo-org: mine] end",
 		.origin = "200 end",
 		.answer = "200\nend\n",

@@ -24,6 +24,22 @@ static void headers_are_taken_out_renamed_set_and_added_in_this_order(void **sta
 	run_once(&c);
 }
 
+static void what_headers_cannot_say_any_more_trailers_cannot_either(void **state)
+{
+	static const struct test_case c = {.name = "trailers",
+		.top = "modules: {headers: {request: {remove: [x-a], rename: {x-b: x-c}}}}\n",
+		.route = ", request_headers: {set: {x-d: set}, add: {x-e: more}}",
+		.show = ",x-c,x-d,x-e,",
+		.client = "POST / stream [x-b: 1]; say a; trailers [x-a: 1] [x-b: 1] [x-c: 1] [x-d: 1] "
+			  "[x-e: 1]",
+		.origin = "wait end; 200 end",
+		.asked = "POST / [x-c: 1] [x-d: set] [x-e: more]\nbody a\ntrailers [x-b: 1] [x-e: 1]\nend\n",
+		.answer = "200\nend\n"};
+
+	(void)state;
+	run_once(&c);
+}
+
 static void a_route_says_the_last_word_about_requests(void **state)
 {
 	static const struct test_case c = {.name = "levels",
@@ -139,6 +155,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(headers_are_taken_out_renamed_set_and_added_in_this_order),
+		cmocka_unit_test(what_headers_cannot_say_any_more_trailers_cannot_either),
 		cmocka_unit_test(a_route_says_the_last_word_about_requests),
 		cmocka_unit_test(values_are_made_of_what_is_known_of_the_request),
 		cmocka_unit_test(paths_and_queries_become_others),
