@@ -119,28 +119,23 @@ static const void *share(struct parse *p, const void *v, uint32_t size)
 	return known;
 }
 
-static const void **shared_at(const struct config_field *f, void *obj)
-{
-	return field_member(f, obj);
-}
-
-static void index_rows(struct parse *p, struct config_index *ix, const struct config_object *o, void *defaults,
-	uint32_t base);
+static void index_rows(struct parse *p, struct config_index *ix, const struct config_object *o,
+	void *defaults, uint32_t base);
 
 static void index_shared(struct parse *p, struct config_index *ix, const struct config_field *f)
 {
-	void *defaults = arena_alloc(&p->scratch, f->object->size);
 	uint32_t first = ix->n;
 
-	index_rows(p, ix, f->object, defaults, 0);
+	ix->draft = arena_alloc(&p->scratch, f->object->size);
+	index_rows(p, ix, f->object, ix->draft, 0);
 	for (uint32_t i = first; i < ix->n; i++)
 		ix->rows[i].shared = true;
-	*shared_at(f, ix->defaults) = share(p, defaults, f->object->size);
+	*(const void **)field_member(f, ix->defaults) = share(p, ix->draft, f->object->size);
 	ix->shared = f;
 }
 
-static void index_rows(
-	struct parse *p, struct config_index *ix, const struct config_object *o, void *defaults, uint32_t base)
+static void index_rows(struct parse *p, struct config_index *ix, const struct config_object *o,
+	void *defaults, uint32_t base)
 {
 	for (const struct config_field *f = o->fields; f->key; f++) {
 		struct str key = str_of(f->key);
@@ -260,13 +255,12 @@ static void unknown_key(struct parse *p, struct object_pass *pass, const struct 
 }
 
 /* Begins as what the object had so far: the defaults, or what it inherited. */
-static void *draft_of(struct parse *p, struct object_pass *pass)
+static void *draft_of(struct object_pass *pass)
 {
 	const struct config_field *f = pass->index->shared;
 
 	if (!pass->draft)
-		pass->draft = memcpy(arena_room(&p->scratch, f->object->size), *shared_at(f, pass->obj),
-			f->object->size);
+		pass->draft = memcpy(pass->index->draft, *field_shared(f, pass->obj), f->object->size);
 	return pass->draft;
 }
 
@@ -275,13 +269,13 @@ static void draft_end(struct parse *p, struct object_pass *pass)
 	const struct config_field *f = pass->index->shared;
 
 	if (pass->draft)
-		*shared_at(f, pass->obj) = share(p, pass->draft, f->object->size);
+		*(const void **)field_member(f, pass->obj) = share(p, pass->draft, f->object->size);
 }
 
 static void row_parse(struct parse *p, struct object_pass *pass, uint32_t row, const struct node *v)
 {
 	const struct config_field *f = pass->index->rows[row].field;
-	char *obj = pass->index->rows[row].shared ? draft_of(p, pass) : pass->obj;
+	char *obj = pass->index->rows[row].shared ? draft_of(pass) : pass->obj;
 
 	f->type->parse(p, f, v, obj + pass->index->rows[row].base);
 }

@@ -195,6 +195,7 @@ struct config_index {
 		bool shared; /* base counts from the draft of what `shared` points to */
 	} rows[INDEX_ROWS];
 	const struct config_field *shared; /* EMBED_SHARED; NULL: the object has none */
+	void *draft; /* where one of its objects at a time puts together what it says there */
 	uint32_t n;
 	uint64_t required; /* by row */
 	void *defaults;
@@ -307,6 +308,12 @@ static inline void *field_member(const struct config_field *f, void *obj)
 static inline const void *field_member_const(const struct config_field *f, const void *obj)
 {
 	return (const char *)obj + f->offset;
+}
+
+/* EMBED_SHARED: where the pointer lies. */
+static inline const void *const *field_shared(const struct config_field *f, const void *obj)
+{
+	return field_member_const(f, obj);
 }
 
 static inline uint32_t *field_count(const struct config_field *f, void *obj)

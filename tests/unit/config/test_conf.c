@@ -109,6 +109,31 @@ static void a_pool_starts_from_its_services_policy(void **state)
 	loaded_free(&l);
 }
 
+static void who_says_the_same_has_the_same_policy(void **state)
+{
+	struct loaded l = good(
+		LISTEN "tenants: {acme: {hosts: [a.test], routes: [{path: /, service: shop}], services: {\n"
+		       "shop: {retries: {attempts: 4}, pools: {blue: {weight: 1},\n"
+		       "  green: {weight: 1, protocol: h2c}, red: {weight: 1, protocol: http1}}},\n"
+		       "cart: {pools: {blue: {weight: 1, protocol: h2c, retries: {attempts: 4}}}},\n"
+		       "mail: {" POOLS "}, wiki: {" POOLS "}}}}\n");
+	const struct conf_service *s = l.conf->tenants[0].services, *cart = &s[1], *mail = &s[2],
+				  *wiki = &s[3];
+
+	(void)state;
+	assert_ptr_equal(s->pools[0].policy, s->policy);
+	assert_ptr_not_equal(s->pools[1].policy, s->policy);
+	assert_ptr_equal(s->pools[2].policy, s->policy); /* what it writes is the default */
+	assert_ptr_equal(cart->pools[0].policy, s->pools[1].policy);
+	assert_ptr_not_equal(cart->policy, s->policy);
+	assert_ptr_equal(mail->policy, cart->policy);
+	assert_ptr_equal(mail->policy, mail->pools[0].policy);
+	assert_ptr_equal(wiki->pools[0].policy, mail->policy);
+	assert_int_equal(s->pools[1].policy->retries.attempts, 4);
+	assert_int_equal(wiki->policy->retries.attempts, 2);
+	loaded_free(&l);
+}
+
 static void inheritance_does_not_depend_on_the_order_in_the_file(void **state)
 {
 	struct loaded l =
@@ -408,6 +433,7 @@ int main(void)
 		cmocka_unit_test(what_is_not_written_has_the_default),
 		cmocka_unit_test(a_service_has_the_contracts_defaults),
 		cmocka_unit_test(a_pool_starts_from_its_services_policy),
+		cmocka_unit_test(who_says_the_same_has_the_same_policy),
 		cmocka_unit_test(inheritance_does_not_depend_on_the_order_in_the_file),
 		cmocka_unit_test(a_pool_can_take_back_what_the_service_turned_on),
 		cmocka_unit_test(pools_keep_their_declared_order),
