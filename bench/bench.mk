@@ -1,6 +1,6 @@
 # The bench: weir beside a raw relay and the peers that Debian ships. bench/README.md says how to read it.
 #
-#   make bench               everything, about 25 minutes on a machine that does nothing else
+#   make bench               everything, about 30 minutes on a machine that does nothing else
 #   make bench-quick         the main workloads, about 2 minutes
 #   make bench-tools         only the C programs
 #

@@ -8,11 +8,11 @@ import sys
 import tempfile
 import time
 
-from lib import load, machine, measure, modules, peers, report, tenants
+from lib import load, machine, measure, modules, noisy, peers, report, tenants
 from lib.workloads import BY_NAME, COUNTED, IDLE, QUICK, SIZES, WORKLOADS
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-PARTS = ["cpu", "instructions", "syscalls", "idle", "latency", "tenants", "modules"]
+PARTS = ["cpu", "instructions", "syscalls", "idle", "latency", "tenants", "modules", "noisy"]
 PROBLEMS = (peers.Failed, load.Wrong, OSError)
 
 
@@ -246,6 +246,22 @@ class Bench:
                     cell = measure.failed(e)
                 table[name] = {"weir": cell}
                 say(f"  {modules.TITLES[name]}: {report.show(cell, form=',.0f')}{'; ' + cell['failed'] if 'failed' in cell else ''}")
+        return table
+
+    # -- what a noisy tenant costs the others: weir alone --
+
+    def noisy(self):
+        say("latency of a quiet tenant beside a noisy one")
+        table = {}
+        weir = next((p for p in self.rows if p.name == "weir"), None)
+        for row in noisy.ROWS if weir else ():
+            try:
+                table[row.name] = noisy.run(weir, self.site, row, self.a.rounds)
+            except PROBLEMS as e:
+                table[row.name] = {"weir": measure.failed(e)}
+            cell = table[row.name]["weir"]
+            say(f"  {row.what}: " + (cell["failed"] if "failed" in cell else f"{report.show(cell, form='.2f', spread=False)} times, with the "
+                                     f"flood past weir {report.show(table[row.name][noisy.PAST], form='.2f', spread=False)}"))
         return table
 
 

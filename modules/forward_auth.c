@@ -44,6 +44,51 @@ static const struct config_object object = {
 	.check = check,
 };
 
+/* What places share that ask the same server: how it fares. */
+struct judge {
+	char *url;
+	struct dependency state;
+};
+
+static void release(void *data)
+{
+	struct judge *judge = data;
+
+	dependency_clear(&judge->state);
+	free(judge->url);
+	free(judge);
+}
+
+static void *build(struct module_build *b, const void *values)
+{
+	const struct forward_auth *f = values;
+	struct judge *judge = b->previous;
+
+	if (judge && str_eq(str_of(judge->url), f->url))
+		return judge;
+	for (uint32_t i = 0; (judge = b->other(b, i)); i++)
+		if (str_eq(str_of(judge->url), f->url))
+			return judge;
+	judge = calloc(1, sizeof(*judge));
+	MUST(judge);
+	judge->url = strndup(f->url.p, f->url.n);
+	MUST(judge->url);
+	return judge;
+}
+
+static bool depends(const void *values, void *data, struct module_dependency *out)
+{
+	const struct forward_auth *f = values;
+	struct judge *judge = data;
+
+	/* A query may be a secret. */
+	*out = (struct module_dependency){.what = STR("server"),
+		.address = str_head(str_of(judge->url), str_find(str_of(judge->url), '?')),
+		.meanwhile = f->open ? "requests pass unasked" : "requests are answered 503",
+		.state = &judge->state};
+	return true;
+}
+
 static void *worker_begin(struct loop *l, void *data, uint32_t worker, uint32_t workers)
 {
 	(void)data;
@@ -131,15 +176,19 @@ static void on_answer(void *ctx, const struct fetcher_answer *answer)
 	struct asking *a = ctx;
 	struct module_call call = a->call;
 	const struct forward_auth *f = call.values;
+	struct judge *judge = call.data;
 
 	a->fetching = NULL;
+	if (answer->why == REASON_NONE && answer->status < 500)
+		dependency_good(&judge->state);
 	if (answer->why == REASON_NONE && answer->status / 100 == 2) {
 		module_resume(call.x, copy(&call, answer->fields));
 	} else if (answer->why == REASON_NONE && answer->status < 500) {
 		pass_on(&call, answer);
 	} else {
-		char name[REASON_NAME_MAX];
+		char name[REASON_NAME_MAX], problem[FETCHER_PROBLEM_MAX];
 
+		dependency_bad(&judge->state, fetcher_problem(answer, problem));
 		module_log_field(&call, STR("forward_auth"),
 			answer->why ? arena_str(call.arena, reason_name(answer->why, name))
 				    : arena_fmt(call.arena, "%u", answer->status));
@@ -187,9 +236,12 @@ static void explain(const void *values, void *data, const struct head *request, 
 
 const struct module forward_auth_module = {
 	.config = {.abi = MODULE_ABI, .name = "forward_auth", .levels = MODULE_ANYWHERE, .object = &object},
+	.build = build,
+	.release = release,
 	.worker_init = worker_begin,
 	.worker_free = worker_end,
 	.routed = routed,
 	.cancel = cancel,
 	.explain = explain,
+	.depends = depends,
 };

@@ -124,6 +124,7 @@ struct trusted {
 	uint32_t refresh;
 	uint8_t digest[SHA256_DIGEST_LENGTH]; /* of the texts they came from */
 	_Atomic uint64_t signatures, spared; /* looked at; known to be good from before */
+	struct dependency state; /* of who has the key set */
 };
 
 /* What a worker has. The keys of `data` stay the same as long as it does. */
@@ -139,6 +140,7 @@ static void release(void *data)
 	struct trusted *t = data;
 
 	jwks_free(&t->keys);
+	dependency_clear(&t->state);
 	free(t->url);
 	free(t);
 }
@@ -186,7 +188,7 @@ static void *build(struct module_build *b, const void *values)
 
 static void *worker_begin(struct loop *l, void *data, uint32_t worker, uint32_t workers)
 {
-	const struct trusted *t = data;
+	struct trusted *t = data;
 	struct keeper *k = calloc(1, sizeof(*k));
 
 	(void)worker;
@@ -195,7 +197,7 @@ static void *worker_begin(struct loop *l, void *data, uint32_t worker, uint32_t 
 	verified_init(&k->verified);
 	k->fetches = t->url[0];
 	if (k->fetches)
-		key_source_init(&k->source, l, str_of(t->url), t->refresh);
+		key_source_init(&k->source, l, str_of(t->url), t->refresh, &t->state);
 	return k;
 }
 
@@ -525,6 +527,18 @@ static void counts(const void *values, void *data, struct module_counts *out)
 
 static const char *const any_claim[] = {"*", NULL};
 
+static bool depends(const void *values, void *data, struct module_dependency *out)
+{
+	struct trusted *t = data;
+
+	(void)values;
+	*out = (struct module_dependency){.what = STR("issuer"),
+		.address = str_head(str_of(t->url), str_find(str_of(t->url), '?')),
+		.meanwhile = "the keys that it gave last still count; without any, requests are answered 503",
+		.state = &t->state};
+	return out->address.n > 0;
+}
+
 const struct module jwt_module = {
 	.config = {.abi = MODULE_ABI,
 		.name = "jwt",
@@ -540,4 +554,5 @@ const struct module jwt_module = {
 	.value = value,
 	.explain = explain,
 	.counts = counts,
+	.depends = depends,
 };

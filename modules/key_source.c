@@ -17,31 +17,38 @@ static void on_refresh(struct deadline *d)
 		fetch(s);
 }
 
-static void take(struct key_source *s, struct str text)
+/* False with err: they are no keys. */
+static bool take(struct key_source *s, struct str text, char *err, size_t err_n)
 {
 	struct jwks *fresh = calloc(1, sizeof(*fresh));
-	char err[256];
+	bool good;
 
 	MUST(fresh);
-	if (jwks_parse(fresh, text, err, sizeof(err))) {
+	good = jwks_parse(fresh, text, err, err_n);
+	if (good) {
 		jwks_free(&s->keys);
 		s->keys = *fresh;
 		s->fetched = true;
 		s->takes++;
 	}
 	free(fresh);
+	return good;
 }
 
 static void on_fetched(void *ctx, const struct fetcher_answer *answer)
 {
 	struct key_source *s = ctx;
-	bool good = answer->why == REASON_NONE && answer->status == 200;
+	bool answered = answer->why == REASON_NONE && answer->status == 200, good;
+	char err[256] = "", problem[FETCHER_PROBLEM_MAX];
 	struct list all;
 	struct list *link;
 
 	s->fetching = NULL;
+	good = answered && take(s, answer->body, err, sizeof(err));
 	if (good)
-		take(s, answer->body);
+		dependency_good(s->state);
+	else
+		dependency_bad(s->state, answered ? err : fetcher_problem(answer, problem));
 	deadline_arm(s->loop, &s->refresh, good ? s->refresh_ms : AGAIN_MS * 10);
 	/* Who goes on may wait again, or end the last use of s. */
 	list_init(&all);
@@ -67,12 +74,14 @@ static void fetch(struct key_source *s)
 	arena_free(&a);
 }
 
-void key_source_init(struct key_source *s, struct loop *l, struct str url, uint32_t refresh_ms)
+void key_source_init(
+	struct key_source *s, struct loop *l, struct str url, uint32_t refresh_ms, struct dependency *state)
 {
 	s->loop = l;
 	s->fetcher = fetcher_new(l, NULL);
 	s->url = url;
 	s->refresh_ms = refresh_ms;
+	s->state = state;
 	s->refresh.fire = on_refresh;
 	list_init(&s->waiting);
 	fetch(s);

@@ -10,6 +10,7 @@ struct key_source {
 	struct fetcher *fetcher;
 	struct fetching *fetching; /* NULL: none is under way */
 	struct str url; /* the owner's */
+	struct dependency *state; /* the owner's: how the issuer fares */
 	uint32_t refresh_ms;
 	struct deadline refresh;
 	bool fetched; /* keys are there */
@@ -27,7 +28,8 @@ struct key_wait {
 };
 
 /* Begins to fetch at once. */
-void key_source_init(struct key_source *s, struct loop *l, struct str url, uint32_t refresh_ms);
+void key_source_init(
+	struct key_source *s, struct loop *l, struct str url, uint32_t refresh_ms, struct dependency *state);
 /* Nobody waits any more. */
 void key_source_free(struct key_source *s);
 /* w->go_on() follows from the loop, when the fetch under way, or one begun now, is over. False: it was over only just. */

@@ -363,6 +363,7 @@ static int go_without(struct module_call *c, struct counting *v, const char *pro
 	struct ratelimit_data *d = c->data;
 
 	atomic_fetch_add_explicit(&d->fleet->failed, 1, memory_order_relaxed);
+	dependency_bad(&d->fleet->state, problem);
 	module_log_field(c, STR("ratelimit_redis"), arena_str(c->arena, str_of(problem)));
 	switch ((enum ratelimit_failure)conf->redis.on_failure) {
 	case RATELIMIT_ALLOW:
@@ -380,8 +381,10 @@ static int settle(struct module_call *c, struct counting *v)
 {
 	const struct ratelimit *conf = c->values;
 	const struct fleet_ask *a = v->ask;
+	struct ratelimit_data *d = c->data;
 	int verdict = MODULE_PASS;
 
+	dependency_good(&d->fleet->state);
 	for (uint32_t i = 0, n = 0; i < conf->rule_n && verdict == MODULE_PASS; i++) {
 		if (!conf->rules[i].fleet)
 			continue;
@@ -512,6 +515,25 @@ static void counts(const void *values, void *data, struct module_counts *out)
 	}
 }
 
+static bool depends(const void *values, void *data, struct module_dependency *out)
+{
+	static const char *const meanwhile[] = {
+		[RATELIMIT_LOCAL] = "each node counts for itself",
+		[RATELIMIT_ALLOW] = "what the fleet counts passes uncounted",
+		[RATELIMIT_DENY] = "requests that the fleet counts are answered 503",
+	};
+	const struct ratelimit *conf = values;
+	struct ratelimit_data *d = data;
+
+	if (!d->fleet)
+		return false;
+	*out = (struct module_dependency){.what = STR("Redis"),
+		.address = d->fleet->redis.address,
+		.meanwhile = meanwhile[conf->redis.on_failure],
+		.state = &d->fleet->state};
+	return true;
+}
+
 const struct module ratelimit_module = {
 	.config = {.abi = MODULE_ABI, .name = "ratelimit", .levels = MODULE_ANYWHERE, .object = &object},
 	.build = build,
@@ -523,4 +545,5 @@ const struct module ratelimit_module = {
 	.cancel = cancel,
 	.explain = explain,
 	.counts = counts,
+	.depends = depends,
 };

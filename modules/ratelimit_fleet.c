@@ -82,6 +82,7 @@ void ratelimit_fleet_free(struct ratelimit_fleet *f)
 {
 	if (!f)
 		return;
+	dependency_clear(&f->state);
 	arena_free(&f->arena);
 	free(f);
 }

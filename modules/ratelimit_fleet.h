@@ -14,6 +14,7 @@ struct ratelimit_fleet {
 	struct str prefix; /* of keys */
 	char sha[FLEET_SHA_CHARS + 1]; /* the script's name */
 	_Atomic uint64_t asked, failed;
+	struct dependency state;
 };
 
 /* NULL: no rule is counted in Redis. */

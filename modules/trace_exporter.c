@@ -41,6 +41,7 @@ struct trace_exporter {
 	bool hurry; /* the process ends, or nobody uses it any more: nothing waits */
 	uint64_t gone_ms; /* nobody uses it: until when it may still send; 0: it is used */
 	uint64_t sent, failed, rejected;
+	struct dependency state;
 };
 
 struct trace_home {
@@ -157,10 +158,12 @@ static void on_answer(void *ctx, const struct fetcher_answer *a)
 {
 	struct trace_exporter *e = ctx;
 	uint64_t now_ms = e->home->loop->now_ms, pause = AGAIN_MIN << MIN(e->tries, 5u);
+	char problem[FETCHER_PROBLEM_MAX];
 	uint32_t rejected;
 
 	e->fetching = NULL;
 	if (a->why == REASON_NONE && a->status / 100 == 2) {
+		dependency_good(&e->state);
 		rejected = MIN(rejected_of(a), e->sending.spans);
 		e->rejected += rejected;
 		e->sent += e->sending.spans - rejected;
@@ -168,6 +171,7 @@ static void on_answer(void *ctx, const struct fetcher_answer *a)
 		turn(e); /* there may be another batch already */
 		return;
 	}
+	dependency_bad(&e->state, fetcher_problem(a, problem));
 	pause = MAX(MIN(pause, AGAIN_MAX), asked_pause_ms(a));
 	pause += loop_random(e->home->loop) % (pause / 2);
 	if (may_be_sent_again(a) && !e->hurry && now_ms + pause < e->give_up_ms) {
@@ -294,6 +298,7 @@ static void exporter_free(struct trace_exporter *e)
 			ring_free(r);
 		free(r);
 	}
+	dependency_clear(&e->state);
 	free(e->filling.p);
 	free(e->sending.p);
 	arena_free(&e->arena);
@@ -436,4 +441,12 @@ void trace_exporter_counts(const struct trace_exporter *e, struct module_counts 
 	module_count(out, STR("spans"), STR("failed"), e->failed);
 	module_count(out, STR("spans"), STR("rejected"), e->rejected);
 	module_count(out, STR("traces"), STR("dropped"), dropped);
+}
+
+void trace_exporter_depends(struct trace_exporter *e, struct module_dependency *out)
+{
+	*out = (struct module_dependency){.what = STR("collector"),
+		.address = str_head(e->endpoint, str_find(e->endpoint, '?')),
+		.meanwhile = "traces are kept as far as there is room, and a minute at most",
+		.state = &e->state};
 }

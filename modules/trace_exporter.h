@@ -39,6 +39,7 @@ struct ring *trace_exporter_ring(struct trace_exporter *e, uint32_t worker);
 /* spans: a byte of any kind, then n JSON objects with commas between; at most LOOP_SCRATCH bytes in all. */
 #define TRACE_LINE_SPANS 32
 void trace_line_put(struct ring *r, struct text *spans, unsigned n);
+void trace_exporter_depends(struct trace_exporter *e, struct module_dependency *out);
 void trace_exporter_counts(const struct trace_exporter *e, struct module_counts *out);
 
 #endif

@@ -121,6 +121,13 @@ static void counts(const void *values, void *data, struct module_counts *out)
 	trace_exporter_counts(data, out);
 }
 
+static bool depends(const void *values, void *data, struct module_dependency *out)
+{
+	(void)values;
+	trace_exporter_depends(data, out);
+	return true;
+}
+
 /* -- requests -- */
 
 struct attempt {
@@ -458,4 +465,5 @@ const struct module tracing_module = {
 	.log = log_request,
 	.explain = explain,
 	.counts = counts,
+	.depends = depends,
 };

@@ -2,7 +2,7 @@
 import json
 import os
 
-from . import goals, modules, plot
+from . import goals, modules, noisy, plot
 from .workloads import BY_NAME
 
 UNITS = {"cpu": ("CPU per request, µs", 1, ",.1f"), "instructions": ("User instructions per request", 1, ",.0f"),
@@ -107,6 +107,22 @@ def _module_lines(rows):
     return lines + [""]
 
 
+def _noisy_lines(rows):
+    """Weir alone: what a tenant meets beside one that asks for a hundred times what it may."""
+    if not rows:
+        return []
+    lines = ["## A quiet tenant beside a noisy one, µs", "",
+             f"{noisy.RATE} requests a second of the quiet one, due at fixed times; rounds of {noisy.SECONDS} s take turns, and ratios are of rounds "
+             "beside each other. Past weir: the same flood goes to the origin, which shows what its client takes from this machine.", "",
+             "| the noisy one's limit | p50 alone | beside | p99 alone | beside | ratio | past weir |", "|---|---|---|---|---|---|---|"]
+    for name, row in rows.items():
+        if goals.usable(row["weir"]):
+            what = next(r.what for r in noisy.ROWS if r.name == name)
+            cells = [show(row[k], form=",.0f") for k in ("alone_p50", "beside_p50", "alone_p99", "beside_p99")]
+            lines.append(f"| {what} | {' | '.join(cells)} | {show(row['weir'], form='.2f')} | {show(row[noisy.PAST], form='.2f')} |")
+    return lines + [""]
+
+
 def markdown(results):
     contenders = results["contenders"]
     lines = _head(results) + _goal_lines(results["goals"])
@@ -136,6 +152,7 @@ def markdown(results):
                                                          for k, u in TENANT_UNITS.items()) + " |")
         lines.append("")
     lines += _module_lines(results.get("modules"))
+    lines += _noisy_lines(results.get("noisy"))
     lines += _failures(results)
     return "\n".join(lines)
 
@@ -143,7 +160,7 @@ def markdown(results):
 def _failures(results):
     """Every figure that there is none of, and why."""
     found = []
-    for table in ("cpu", "instructions", "syscalls", "idle", "tenants", "modules"):
+    for table in ("cpu", "instructions", "syscalls", "idle", "tenants", "modules", "noisy"):
         for name, row in results.get(table, {}).items():
             found += [f"- {table}, {name}, {c}: {cell['failed']}" for c, cell in row.items() if "failed" in cell]
     found += [f"- latency, {c}: {cell['failed']}" for c, cell in results.get("latency", {}).items() if "failed" in cell]

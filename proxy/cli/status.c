@@ -86,8 +86,41 @@ static void print_storage(const json_t *storage)
 		paint(PAINT_BAD), paint_end(), text(storage, "fault"));
 }
 
+static void print_drained(const json_t *listener)
+{
+	const char *author = text(listener, "author"), *reason = text(listener, "reason");
+
+	printf("%slistener %s is drained%s", paint(PAINT_WARN), text(listener, "listener"), paint_end());
+	if (*author)
+		printf(" by %s", author);
+	if (*reason)
+		printf(" (%s)", reason);
+	if (json_object_get(listener, "connections"))
+		printf(": %lld connections, %lld requests, %lld websockets, %lld streams are left",
+			number(listener, "connections"), number(listener, "requests"),
+			number(listener, "websockets"), number(listener, "streams"));
+	putchar('\n');
+}
+
+/* Those whom modules ask, and who do not answer. */
+static void print_dependencies(const json_t *all)
+{
+	for (size_t i = 0; i < json_array_size(all); i++) {
+		const json_t *d = json_array_get(all, i);
+		char buf[32];
+
+		if (json_is_true(json_object_get(d, "answers")))
+			continue;
+		printf("%s%s %s does not answer%s module %s, for %s (%s): %s\n", paint(PAINT_BAD),
+			text(d, "what"), text(d, "address"), paint_end(), text(d, "module"),
+			ago(json_number_value(json_object_get(d, "lost_s")), buf), text(d, "error"),
+			text(d, "meanwhile"));
+	}
+}
+
 static void print_process(const json_t *status)
 {
+	const json_t *drained = json_object_get(status, "drained_listeners");
 	const char *state = text(status, "state");
 	char buf[32];
 
@@ -98,6 +131,9 @@ static void print_process(const json_t *status)
 		number(status, "workers"), number(status, "workers") == 1 ? "" : "s");
 	print_reload(status);
 	print_storage(json_object_get(status, "storage"));
+	for (size_t i = 0; i < json_array_size(drained); i++)
+		print_drained(json_array_get(drained, i));
+	print_dependencies(json_object_get(status, "dependencies"));
 }
 
 /* -- services -- */
@@ -341,7 +377,9 @@ const struct cli_command status_command = {
 	.examples = "  weir status\n"
 		    "  weir status acme/shop\n"
 		    "  weir status acme/shop/green --json",
-	.help = "Prints the state of the process, the errors of a reload that was refused, and a line for "
+	.help = "Prints the state of the process, the errors of a reload that was refused, listeners that "
+		"are "
+		"drained, and a line for "
 		"each pool: its weight, its state, and\n"
 		"how many of its backends are up. Of a service or a pool the backends are shown too, each "
 		"with the cause of its health. Where there are more than 40 pools, those that are well are "

@@ -381,6 +381,18 @@ static void take_hosts(struct parse *p, const struct node *pools, struct conf_se
 	}
 }
 
+/* It may be meant, for a moment: a weight can be given at run time. */
+static void check_weights(struct parse *p, const struct node *pools, const struct conf_service *s)
+{
+	for (uint32_t i = 0; i < s->pool_n; i++)
+		if (s->pools[i].weight && s->pools[i].state == POOL_OPEN)
+			return;
+	if (s->pool_n && p->report->errors == 0)
+		conf_report_add(p->report, p->conf, node_place(pools), true,
+			"no pool of service %s is open and has a weight above 0: all its requests fail",
+			parse_quote(p, s->name));
+}
+
 static void service_check(struct parse *p, const struct node *v, void *obj)
 {
 	struct conf_service *s = obj;
@@ -401,6 +413,7 @@ static void service_check(struct parse *p, const struct node *v, void *obj)
 	check_policies(p, v, pools, s);
 	for (uint32_t i = 0; i < s->pool_n; i++)
 		take_hosts(p, pools, s, i);
+	check_weights(p, pools, s);
 }
 
 const struct config_object service_object = {

@@ -105,6 +105,18 @@ static yaml_mark_t reader_mark(const struct tree *t)
 	return m;
 }
 
+/* Is there a tab among what the line (from 0) is indented with? libyaml says of one only that no token can start with it. */
+static bool is_indented_by_tab(const struct tree *t, size_t line)
+{
+	struct str rest = t->text;
+
+	for (; line > 0 && rest.n; line--)
+		rest = str_skip(rest, str_find(rest, '\n') + 1);
+	while (rest.n && rest.p[0] == ' ')
+		rest = str_skip(rest, 1);
+	return rest.n && rest.p[0] == '\t';
+}
+
 static void broken(struct tree *t)
 {
 	const yaml_parser_t *y = &t->yaml;
@@ -114,6 +126,9 @@ static void broken(struct tree *t)
 		problem(t, reader_mark(t), "not valid YAML: %s", y->problem);
 	else if (y->error == YAML_MEMORY_ERROR)
 		problem(t, y->mark, "not enough memory to read this");
+	else if (y->error == YAML_SCANNER_ERROR && is_indented_by_tab(t, y->problem_mark.line))
+		problem(t, y->problem_mark,
+			"not valid YAML: a line is indented with spaces, and here is a tab");
 	else if (y->context && y->context_mark.line != y->problem_mark.line)
 		problem(t, y->problem_mark, "not valid YAML: %s, %s that began on line %zu", y->problem,
 			y->context, y->context_mark.line + 1);

@@ -5,7 +5,7 @@
  * that leaves so much unread is as good as gone.
  *
  *   to a worker process                                       to the supervisor
- *   begin    {state?, last_good?, events[]}: to start from    hello    {version, manifest}: which program this is
+ *   begin    {state?, last_good?, events[]}: to start from    hello    {version, manifest, tells_left}: which program this is
  *   socket   {address} + its descriptors; one each, then      bind     {seq, addresses[]}: wants these sockets
  *   bound    {seq, errors{address: text}}                     keep     {addresses[]}: needs no others any more
  *   reload   {seq}                                            ready    {generation, fingerprint}: serves
@@ -16,7 +16,8 @@
  *   freeze   {}: hand over, and change nothing any more       upgrade  {seq}: was asked to
  *   resume   {}: the upgrade failed, go on
  *   upgraded {seq, outcome, ...}: the answer to upgrade       known    {sections}: what to hand over if it dies
- *   event    {level, event, members}: write this to the event log */
+ *   event    {level, event, members}: write this to the       left     {}: accepts nothing new, after drain {upgrade}
+ *            event log */
 #ifndef WEIR_CONTROL_CHANNEL_H
 #define WEIR_CONTROL_CHANNEL_H
 

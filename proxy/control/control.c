@@ -211,6 +211,15 @@ static void on_stopped(struct mail *m, void *control)
 	on_farewell(&c->farewell);
 }
 
+static void on_left(struct mail *m, void *control)
+{
+	struct control *c = control;
+
+	free(note_of(m));
+	if (--c->leaving == 0)
+		orders_tell_left(c);
+}
+
 /* -- stopping -- */
 
 void control_stop(struct control *c, const char *why)
@@ -320,13 +329,16 @@ void control_leave(struct control *c)
 	uint32_t limit_ms = c->snapshot->conf->timeouts.upgrade;
 	struct worker_farewell farewell;
 
-	if (c->state == CONTROL_DRAINING || c->state == CONTROL_STOPPING)
+	if (c->state == CONTROL_DRAINING || c->state == CONTROL_STOPPING) {
+		orders_tell_left(c);
 		return;
+	}
 	c->upgraded = true;
 	farewell = farewell_within(c, limit_ms);
 	begin_to_end(c);
 	deadline_arm(&c->loop, &c->stop_deadline, limit_ms);
 	admin_leave(&c->admin);
+	c->leaving = c->worker_n;
 	for (uint32_t i = 0; i < c->worker_n; i++)
 		worker_leave(&c->workers[i], &farewell);
 }
@@ -437,7 +449,7 @@ static void wake_log(void *ctx)
 static bool start_threads(struct control *c)
 {
 	const struct worker_owner owner = {&c->box, on_installed, on_pools_set, on_let_go, on_exhausted,
-		on_suspect, on_stopped, on_connection_failed};
+		on_suspect, on_stopped, on_connection_failed, on_left};
 
 	/* Workers hold linked lists into themselves: the array must never move. */
 	c->workers = calloc(c->worker_n, sizeof(*c->workers));
@@ -528,6 +540,7 @@ static bool begin(struct control *c)
 	c->roster = roster_source_of(c);
 	rebuild_init(&c->rebuild, c);
 	c->module_watch.control = c;
+	dependencies_init(&c->dependencies, &c->loop, &c->io);
 	outlier_init(&c->outliers, &c->loop, &c->io, c->workers, c->worker_n);
 	capacity_init(&c->capacity, &c->loop, &c->io, on_capacity, c);
 	c->health.capacity = c->outliers.capacity = &c->capacity;
@@ -581,6 +594,7 @@ static void tear_down(struct control *c)
 	mailbox_deliver(&c->box, c); /* what its requests had begun */
 	watch_free(&c->watch);
 	module_watch_follow(&c->module_watch, NULL);
+	dependencies_follow(&c->dependencies, NULL);
 	candidate_free(&c->candidate);
 	discovery_free(&c->discovery);
 	health_free(&c->health);

@@ -6,6 +6,7 @@
 #include "control/admin/door.h"
 #include "control/capacity.h"
 #include "control/cookie_secret.h"
+#include "control/dependencies.h"
 #include "control/deploy.h"
 #include "control/discovery.h"
 #include "control/drain.h"
@@ -103,12 +104,14 @@ struct control {
 	struct watch watch;
 	struct module_watch module_watch;
 	struct module_homes homes;
+	struct dependencies dependencies;
 	struct deadline
 		farewell; /* the workers have ended: who has just come is answered, modules send what is left */
 	uint64_t farewell_ms; /* when that began */
 	json_t *changes; /* what the configuration that is being installed changes */
 	uint64_t started_ms; /* on the loop's clock */
 	bool upgraded; /* drains because another process has taken over: the deadline is timeouts.upgrade */
+	uint32_t leaving; /* workers that accept still, though it has */
 };
 
 /* May anything be changed at run time, by somebody or by weir itself? Not before it serves, nor while a successor takes over. */

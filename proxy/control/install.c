@@ -76,6 +76,7 @@ void install_begin(struct control *c, struct conf **conf, struct module_set *mod
 	drains_follow(&c->drains, c->snapshot);
 	listener_drains_follow(&c->listener_drains, c->snapshot->conf);
 	holds_follow(&c->holds, c->snapshot);
+	dependencies_follow(&c->dependencies, modules);
 	c->workers_waited_for = c->worker_n;
 	for (uint32_t i = 0; i < c->worker_n; i++)
 		order_install(c, &c->workers[i], members_only);

@@ -13,23 +13,56 @@ struct listener_job {
 	enum gate_wish wish;
 	uint32_t left; /* workers that have not answered */
 	struct gate_sums sums;
-	listener_drain_done done;
+	listener_drain_done done; /* NULL: it is the look's */
 	void *ctx;
 };
 
+static void on_look(struct deadline *deadline);
+
 void listener_drains_init(struct listener_drains *d, struct control *c)
 {
-	*d = (struct listener_drains){.control = c, .documents = json_object()};
+	*d = (struct listener_drains){
+		.control = c, .documents = json_object(), .left = json_object(), .look.fire = on_look};
 }
 
 void listener_drains_free(struct listener_drains *d)
 {
+	deadline_disarm(&d->control->loop, &d->look);
 	json_decref(d->documents);
+	json_decref(d->left);
+}
+
+static void forget(struct listener_drains *d, const char *name)
+{
+	json_object_del(d->documents, name);
+	json_object_del(d->left, name);
 }
 
 const json_t *listener_drain_document(const struct listener_drains *d, struct str name)
 {
 	return json_object_getn(d->documents, name.p, name.n);
+}
+
+const json_t *listener_drain_left(const struct listener_drains *d, struct str name)
+{
+	return json_object_getn(d->left, name.p, name.n);
+}
+
+json_t *listener_drains_told(const struct listener_drains *d)
+{
+	json_t *all = json_array(), *document;
+	const char *name;
+
+	json_object_foreach(d->documents, name, document)
+	{
+		json_t *told = json_pack("{s:s}", "listener", name), *left = json_object_get(d->left, name);
+
+		json_object_update(told, document);
+		if (left)
+			json_object_update(told, left);
+		json_array_append_new(all, told);
+	}
+	return all;
 }
 
 static struct worker_gate *order_of(struct str socket_key, enum gate_wish wish)
@@ -49,6 +82,7 @@ void listener_drains_load(struct listener_drains *d)
 
 	json_object_update(d->documents, stored);
 	json_decref(stored);
+	deadline_arm(&c->loop, &d->look, LISTENER_LOOK_MS);
 	if (!c->snapshot)
 		return;
 	/* They serve already. */
@@ -91,7 +125,7 @@ void listener_drains_follow(struct listener_drains *d, const struct conf *conf)
 		store_commit(&d->control->store, &write, 1, on_forgotten, NULL);
 		event_emit(&d->control->io, CONF_LEVEL_INFO, "drain_forgotten",
 			json_pack("{s:s}", "listener", name));
-		json_object_del(d->documents, name);
+		forget(d, name);
 	}
 }
 
@@ -99,7 +133,17 @@ void listener_drains_follow(struct listener_drains *d, const struct conf *conf)
 
 static void finish(struct listener_job *job, const char *error)
 {
-	job->done(job->ctx, error, &job->sums);
+	struct listener_drains *d = job->drains;
+
+	if (!error && json_object_get(d->documents, job->name))
+		json_object_set_new(d->left, job->name,
+			json_pack("{s:I, s:I, s:I, s:I}", "connections", (json_int_t)job->sums.connections,
+				"requests", (json_int_t)job->sums.requests, "websockets",
+				(json_int_t)job->sums.websockets, "streams", (json_int_t)job->sums.streams));
+	if (job->done)
+		job->done(job->ctx, error, &job->sums);
+	else
+		d->asked--;
 	json_decref(job->document);
 	free(job->name);
 	free(job->socket_key);
@@ -159,6 +203,31 @@ void listener_drain_ask(
 	tell_workers(job);
 }
 
+/* Not once workers are about to end: who has ended answers nobody. */
+static void on_look(struct deadline *deadline)
+{
+	struct listener_drains *d = CONTAINER(deadline, struct listener_drains, look);
+	struct control *c = d->control;
+	json_t *document;
+	const char *name;
+
+	if (json_object_size(d->documents) == 0 || c->state == CONTROL_DRAINING ||
+		c->state == CONTROL_STOPPING)
+		return;
+	deadline_arm(&c->loop, deadline, LISTENER_LOOK_MS);
+	if (d->asked || !c->snapshot)
+		return;
+	json_object_foreach(d->documents, name, document)
+	{
+		const struct conf_listener *l = find(c->snapshot->conf, str_of(name));
+
+		if (!l)
+			continue;
+		d->asked++;
+		listener_drain_ask(d, l, NULL, NULL);
+	}
+}
+
 /* -- changes -- */
 
 static void on_stored(void *ctx, const char *error)
@@ -175,7 +244,9 @@ static void on_stored(void *ctx, const char *error)
 	if (job->document)
 		json_object_set(d->documents, job->name, job->document);
 	else
-		json_object_del(d->documents, job->name);
+		forget(d, job->name);
+	if (!deadline_armed(&d->look))
+		deadline_arm(&c->loop, &d->look, LISTENER_LOOK_MS);
 	if (c->state == CONTROL_DRAINING || c->state == CONTROL_STOPPING) {
 		finish(job, NULL);
 		return;

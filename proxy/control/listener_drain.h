@@ -8,8 +8,10 @@
 
 #include <jansson.h>
 #include "base/str.h"
+#include "io/loop.h"
 
 #define LISTENER_DRAIN_KIND "listener_drain" /* of documents: {"author", "reason", "since_ms"} */
+#define LISTENER_LOOK_MS    1000 /* between two looks at what is left there */
 
 struct conf;
 struct conf_listener;
@@ -19,6 +21,9 @@ struct gate_sums;
 struct listener_drains {
 	struct control *control;
 	json_t *documents; /* {"https": document} */
+	json_t *left; /* {"https": {"connections", "requests", "websockets", "streams"}}: at the last look; less than all of documents */
+	uint32_t asked; /* questions of the look that workers have not answered yet */
+	struct deadline look; /* armed while anything is drained */
 };
 
 /* How it went; error: NULL, sums: what is open on the listener now. */
@@ -37,6 +42,10 @@ void listener_drain_set(struct listener_drains *d, const struct conf_listener *l
 /* What is open on it? */
 void listener_drain_ask(
 	struct listener_drains *d, const struct conf_listener *l, listener_drain_done done, void *ctx);
+/* What was left there at the last look, or when it was drained; borrowed; NULL: it is not drained, or has just been. */
+const json_t *listener_drain_left(const struct listener_drains *d, struct str name);
+/* All that are drained: [{"listener", "author", "reason", "since_ms", "connections", ...}]. */
+json_t *listener_drains_told(const struct listener_drains *d);
 /* Who and why; borrowed; NULL: it is not drained. */
 const json_t *listener_drain_document(const struct listener_drains *d, struct str name);
 

@@ -99,6 +99,32 @@ void tell_shifts(struct metrics_text *t)
 		exposition_count(&t->out, str_of(shift_state_names[i]), t->control->shifts.ended[i]);
 }
 
+/* -- listeners -- */
+
+static void tell_left(struct exposition *e, const struct listener_drains *d, struct str name)
+{
+	json_t *left = (json_t *)(uintptr_t)listener_drain_left(d, name), *n;
+	const char *what;
+
+	exposition_of(e, &name, 1);
+	json_object_foreach(left, what, n) exposition_count(e, str_of(what), (uint64_t)json_integer_value(n));
+}
+
+void tell_listeners(struct metrics_text *t)
+{
+	const struct conf *conf = t->snapshot->conf;
+	const struct listener_drains *d = &t->control->listener_drains;
+
+	for (uint32_t i = 0; i < conf->listener_n; i++) {
+		struct str name = conf->listeners[i].name;
+
+		if (t->metric == METRIC_LISTENER_LEFT)
+			tell_left(&t->out, d, name);
+		else
+			exposition_count(&t->out, name, listener_drain_document(d, name) != NULL);
+	}
+}
+
 /* -- workers -- */
 
 /* The counter at that place in each worker's tally. */

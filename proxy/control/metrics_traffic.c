@@ -166,6 +166,19 @@ void tell_modules(struct metrics_text *t)
 	map_free(&told);
 }
 
+void tell_dependencies(struct metrics_text *t)
+{
+	const struct map *all = &t->control->dependencies.by_key;
+
+	for (struct map_entry *e = map_next(all, NULL); e; e = map_next(all, e)) {
+		const struct watched_dependency *w = e->value;
+		struct str module = str_of(w->module);
+
+		exposition_of(&t->out, &module, 1);
+		exposition_count(&t->out, w->address, w->lost_ms == 0);
+	}
+}
+
 void tell_quota(struct metrics_text *t, const struct tenant *tenant)
 {
 	const struct quota *q = tenant->quota;

@@ -119,7 +119,12 @@ static void on_upgraded(struct control *c, json_t *message)
 
 	json_object_del(outcome, "type");
 	json_object_del(outcome, "seq");
-	upgrade_ended(c, asked, outcome);
+	/* Who has the answer may count on the new process: the order to leave comes next, and is to be followed first. */
+	if (strcmp(text_of(outcome, "outcome"), "applied") == 0 && asked == c->orders.upgrade.asked &&
+		!c->orders.upgrade.applied)
+		c->orders.upgrade.applied = outcome;
+	else
+		upgrade_ended(c, asked, outcome);
 }
 
 static void on_resume(struct control *c)
@@ -205,6 +210,15 @@ void orders_tell_ready(struct control *c)
 	known_begin(&c->known);
 }
 
+void orders_tell_left(struct control *c)
+{
+	struct upgrade_wait *u = &c->orders.upgrade;
+
+	channel_send(&c->orders.channel, "left", NULL, NULL, 0);
+	if (u->applied)
+		upgrade_ended(c, u->asked, TAKE(&u->applied));
+}
+
 void orders_tell_failed(struct control *c, const char *why)
 {
 	channel_send(&c->orders.channel, "failed", json_pack("{s:s}", "error", why), NULL, 0);
@@ -235,8 +249,8 @@ void orders_open(struct control *c)
 	c->orders.channel.on_end = on_end;
 	channel_open(&c->orders.channel, &c->loop, CHANNEL_FD);
 	channel_send(&c->orders.channel, "hello",
-		json_pack("{s:s, s:i, s:i}", "version", WEIR_VERSION, "manifest", SUPERVISOR_MANIFEST,
-			"manifest_oldest", SUPERVISOR_MANIFEST_OLDEST),
+		json_pack("{s:s, s:i, s:i, s:b}", "version", WEIR_VERSION, "manifest", SUPERVISOR_MANIFEST,
+			"manifest_oldest", SUPERVISOR_MANIFEST_OLDEST, "tells_left", 1),
 		NULL, 0);
 }
 
@@ -245,5 +259,6 @@ void orders_close(struct control *c)
 	json_decref(c->orders.events);
 	json_decref(c->orders.state);
 	json_decref(c->orders.upgrade.outcome);
+	json_decref(c->orders.upgrade.applied);
 	channel_close(&c->orders.channel);
 }

@@ -19,6 +19,7 @@ struct listener_sockets;
 struct upgrade_wait {
 	uint64_t asked, answered; /* how many */
 	json_t *outcome; /* of the last: {"outcome": "applied" | "failed" | "refused", ...}; NULL: there is none yet */
+	json_t *applied; /* the outcome that is to be, when workers accept nothing new; NULL: there is none */
 	struct admin_topic changed;
 };
 
@@ -46,6 +47,8 @@ uint64_t orders_ask_upgrade(struct control *c);
 /* Something that was begun has ended: if that was the last and a successor waits for what is known, it is handed over. */
 void orders_settled(struct control *c);
 void orders_tell_ready(struct control *c);
+/* Nothing new is accepted here: another process has taken over, and whoever waits for that upgrade is answered. */
+void orders_tell_left(struct control *c);
 void orders_tell_failed(struct control *c, const char *why);
 void orders_tell_reloaded(struct control *c, const char *outcome, uint64_t generation);
 

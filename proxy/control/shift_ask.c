@@ -24,15 +24,10 @@ static void no_answer(struct shift *s, const char *fmt, const char *what)
 
 static void failed(struct shift *s, const struct fetcher_answer *a, const char *who)
 {
-	char fmt[80], name[REASON_NAME_MAX], what[160];
+	char fmt[80], what[FETCHER_PROBLEM_MAX];
 
-	if (a->status)
-		snprintf(what, sizeof(what), "it answered %u", a->status);
-	else
-		snprintf(what, sizeof(what), STR_FMT "%s%s", STR_ARG(reason_name(a->why, name)),
-			a->detail[0] ? ": " : "", a->detail);
 	snprintf(fmt, sizeof(fmt), "%s has no answer: %%s; it is asked again", who);
-	no_answer(s, fmt, what);
+	no_answer(s, fmt, fetcher_problem(a, what));
 }
 
 /* Of Prometheus's answer, or the text that says why there is none. */

@@ -28,6 +28,7 @@
 #include "base/rate.h"
 #include "base/ring.h"
 #include "config/module.h"
+#include "exchange/dependency.h"
 #include "exchange/render.h"
 #include "http/fetcher.h"
 #include "http/head.h"
@@ -97,6 +98,14 @@ static inline void module_count(struct module_counts *out, struct str what, stru
 	out->tell(out, what, event, n);
 }
 
+/* What depends() gives. */
+struct module_dependency {
+	struct str what; /* static: "Redis" */
+	struct str address; /* for eyes and labels: nothing secret in it */
+	const char *meanwhile; /* static: what happens as long as he does not answer */
+	struct dependency *state; /* in the module's data */
+};
+
 struct module {
 	struct config_module config; /* the first member */
 	/* Control's thread. NULL with b->err when it cannot be had: the configuration is refused. It may return b->previous, which is
@@ -147,6 +156,9 @@ struct module {
 	/* ... what `request` does to the head, so that it is explained by the route that it would take. Texts borrowed or in a. */
 	void (*explain_request)(const void *values, void *data, struct arena *a, struct head *request,
 		const struct addr *client);
+	/* Control's thread, each second: whom it asks about requests, or tells of them; false: nobody. An operator is told when he does not
+	 * answer any more, and when he does again. */
+	bool (*depends)(const void *values, void *data, struct module_dependency *out);
 };
 
 /* -- reading -- */

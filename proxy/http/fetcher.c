@@ -430,6 +430,18 @@ static void on_begin(struct task *t)
 	}
 }
 
+const char *fetcher_problem(const struct fetcher_answer *a, char buf[FETCHER_PROBLEM_MAX])
+{
+	char name[REASON_NAME_MAX];
+
+	if (a->why == REASON_NONE)
+		snprintf(buf, FETCHER_PROBLEM_MAX, "it answered %u", a->status);
+	else
+		snprintf(buf, FETCHER_PROBLEM_MAX, STR_FMT "%s%s", STR_ARG(reason_name(a->why, name)),
+			a->detail[0] ? ": " : "", a->detail);
+	return buf;
+}
+
 /* -- URLs -- */
 
 struct url {

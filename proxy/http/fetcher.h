@@ -31,6 +31,10 @@ struct fetcher_answer {
 	const char *detail; /* what DNS or TLS said; may be empty */
 };
 
+#define FETCHER_PROBLEM_MAX 192
+/* What is wrong with it, in a few words: "it answered 503", "upstream_tls_verify: certificate has expired". */
+const char *fetcher_problem(const struct fetcher_answer *a, char buf[FETCHER_PROBLEM_MAX]);
+
 /* tls: whom https trusts, and as whom it comes; borrowed. NULL: the system's authorities, as nobody. */
 struct fetcher *fetcher_new(struct loop *l, const struct conf_upstream_tls *tls);
 /* All that is under way must have been cancelled. NULLs *fp; NULL is fine. */

@@ -25,10 +25,11 @@ static json_t *save_processes(const struct supervisor *s)
 		const struct process *p = CONTAINER(link, struct process, link);
 
 		json_array_append_new(
-			all, json_pack("{s:i, s:i, s:i, s:I, s:b, s:b, s:s, s:O*}", "pid", (int)p->pid,
-				     "channel", p->channel.fd, "crash", p->crash_fd, "started_ms",
-				     (json_int_t)p->started_ms, "ready", p->ready, "current", p == s->current,
-				     "version", p->version ? p->version : "", "keep", p->keep));
+			all, json_pack("{s:i, s:i, s:i, s:I, s:b, s:b, s:s, s:O*, s:b, s:O*}", "pid",
+				     (int)p->pid, "channel", p->channel.fd, "crash", p->crash_fd,
+				     "started_ms", (json_int_t)p->started_ms, "ready", p->ready, "current",
+				     p == s->current, "version", p->version ? p->version : "", "keep",
+				     p->keep, "tells_left", p->tells_left, "replaced", p->replaced));
 	}
 	return all;
 }
@@ -206,6 +207,8 @@ static void load_process(struct supervisor *s, const json_t *from)
 	p->ready = json_is_true(json_object_get(from, "ready"));
 	p->version = version ? strdup(version) : NULL;
 	p->keep = json_incref(json_object_get(from, "keep"));
+	p->tells_left = json_is_true(json_object_get(from, "tells_left"));
+	p->replaced = json_incref(json_object_get(from, "replaced"));
 	supervisor_attend(s, p);
 	if (json_is_true(json_object_get(from, "current")))
 		s->current = p;

@@ -110,6 +110,7 @@ void process_free(struct process **pp)
 	channel_close(&p->channel);
 	close(p->crash_fd);
 	json_decref(p->keep);
+	json_decref(p->replaced);
 	free(p->failure);
 	free(p->version);
 	free(p);

@@ -23,6 +23,9 @@ struct process {
 	char *failure; /* why it could not start, in its own words; NULL: nothing said */
 	json_t *keep; /* addresses that it listens on; NULL: not said yet */
 	char *version; /* of its program; NULL: not said yet */
+	bool tells_left; /* its program says when it accepts nothing new any more */
+	json_t *replaced; /* another one serves in its place: what is to be told of that as soon as this one accepts nothing new; NULL: it was
+				 * told, or none does */
 	uint32_t manifest_oldest,
 		manifest_newest; /* that its program could read if it were the supervisor's */
 };

@@ -85,6 +85,7 @@ static void on_hello(struct process *p, const json_t *message)
 	p->version = strdup(version ? version : "");
 	p->manifest_newest = (uint32_t)json_integer_value(json_object_get(message, "manifest"));
 	p->manifest_oldest = (uint32_t)json_integer_value(json_object_get(message, "manifest_oldest"));
+	p->tells_left = json_is_true(json_object_get(message, "tells_left"));
 }
 
 static void on_ready(struct supervisor *s, struct process *p, const json_t *message)
@@ -164,6 +165,8 @@ static void on_message(struct channel *channel, const char *type, json_t *messag
 		upgrade_frozen(s, p, json_object_get(message, "sections"));
 	else if (strcmp(type, "upgrade") == 0 && p == s->current)
 		upgrade_begin(s, (uint64_t)json_integer_value(json_object_get(message, "seq")));
+	else if (strcmp(type, "left") == 0)
+		upgrade_left(s, p);
 	else if (strcmp(type, "pong") == 0 && p == s->current)
 		s->pinged = false;
 }
@@ -223,6 +226,7 @@ static void on_death(struct supervisor *s, struct process *p, int status)
 	bool in_order = WIFEXITED(status) && WEXITSTATUS(status) == 0;
 
 	channel_read(&p->channel); /* what it has said last */
+	upgrade_left(s, p);
 	if (s->state == SUPERVISOR_STOPPING) {
 		/* One that was only starting is ended by force, and that is no failure. */
 		if (!in_order && p->ready)

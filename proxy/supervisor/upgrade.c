@@ -149,6 +149,12 @@ void upgrade_frozen(struct supervisor *s, const struct process *p, json_t *secti
 		upgrade_fail(s, strerror(errno));
 }
 
+void upgrade_left(struct supervisor *s, struct process *p)
+{
+	if (p->replaced)
+		supervisor_tell(s, CONF_LEVEL_INFO, "upgrade", TAKE(&p->replaced));
+}
+
 bool upgrade_ready(struct supervisor *s, struct process *p)
 {
 	struct upgrade *u = &s->upgrade;
@@ -169,7 +175,10 @@ bool upgrade_ready(struct supervisor *s, struct process *p)
 	if (u->asked)
 		answer(old, u->asked, outcome);
 	channel_send(&old->channel, "drain", json_pack("{s:b}", "upgrade", 1), NULL, 0);
-	supervisor_tell(s, CONF_LEVEL_INFO, "upgrade", outcome);
+	json_decref(old->replaced);
+	old->replaced = outcome;
+	if (!old->tells_left)
+		upgrade_left(s, old);
 	reload_if_asked(s);
 	manifest_become(s);
 	return true;

@@ -5,7 +5,7 @@
  *   STARTING  the program that lies at our path now was started with it, and has to prove that it serves
  *
  * Until it does, the old process serves and nothing has happened; whatever goes wrong ends there, is told, and the old process goes
- * on. Then the old one finishes what it has (timeouts.upgrade), and the supervisor becomes the new program under its PID
+ * on. Then the old one finishes what it has (timeouts.upgrade), the outcome is told once it accepts nothing new, and the supervisor becomes the new program under its PID
  * (supervisor/manifest.h), if that one reads what we write. */
 #ifndef WEIR_SUPERVISOR_UPGRADE_H
 #define WEIR_SUPERVISOR_UPGRADE_H
@@ -39,6 +39,8 @@ void upgrade_begin(struct supervisor *s, uint64_t asked);
 void upgrade_frozen(struct supervisor *s, const struct process *p, json_t *sections);
 /* p serves. True: it is the new one, and the current one from now on. */
 bool upgrade_ready(struct supervisor *s, struct process *p);
+/* p accepts nothing new any more, or is dead: if it has been replaced, the upgrade is told of now. */
+void upgrade_left(struct supervisor *s, struct process *p);
 /* p, which is the next or the current one, has died. */
 void upgrade_died(struct supervisor *s, const struct process *p, int status);
 /* The outcome is failed; the old process goes on. Harmless when nothing is under way. */

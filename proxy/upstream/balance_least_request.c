@@ -62,8 +62,9 @@ static uint32_t pick(struct balance_state *state, const struct candidates *c)
 		return a;
 	if (state->taken_n != c->pool->n)
 		remember(state, c->pool->n);
-	b = balance_random.pick(state, c);
-	if (a != b)
+	b = balance_random_but(
+		c, a); /* the same twice would be no choice: of two backends, every other time */
+	if (b != BALANCE_NOBODY)
 		a = choose(state, c, a, b);
 	state->taken[a] += TURN / backend_weight_now(c->pool, a, c->loop->now_ms);
 	return a;

@@ -323,7 +323,10 @@ static void deliver_leave(struct mail *m, void *receiver)
 	struct worker *w = receiver;
 
 	(void)m;
-	drain(w, &w->leave_farewell, 0);
+	/* One that has ended accepts nothing either. */
+	if (!w->loop.stop)
+		drain(w, &w->leave_farewell, 0);
+	worker_tell(w, w->owner.on_left, NULL, 0, 0);
 }
 
 static void deliver_drain(struct mail *m, void *receiver)

@@ -55,6 +55,7 @@ struct worker_owner {
 		struct mail *m, void *control); /* too many requests in a row have failed at a backend */
 	void (*on_stopped)(struct mail *m, void *control); /* its thread is about to end */
 	void (*on_connection_failed)(struct mail *m, void *control); /* a struct worker_failure */
+	void (*on_left)(struct mail *m, void *control); /* accepts nothing new, after worker_leave() */
 };
 
 /* The upstream TLS contexts of a worker, shared by all pools that speak the same way. */
@@ -206,7 +207,7 @@ void worker_drains_changed(struct worker *w);
 /* For handshakes from now on; takes the reference. */
 void worker_set_keys(struct worker *w, struct ticket_keys *keys);
 /* Another process serves in its place: as worker_drain(), but whoever rests on a kept HTTP/1 connection is told with the answer to his
- * next request. Closing it now could meet that request on its way. Once; worker_drain() may follow. */
+ * next request. Closing it now could meet that request on its way. on_left follows. Once; worker_drain() may follow. */
 void worker_leave(struct worker *w, const struct worker_farewell *farewell);
 /* No new connections; those that are open end with their requests, as clients are told; on_stopped follows. Once. */
 void worker_drain(struct worker *w, const struct worker_farewell *farewell);

@@ -2,19 +2,21 @@
 import hashlib
 import json
 import os
+import pty
 import signal
 import subprocess
 import threading
 
 import pytest
 
+from support import edge as edge_module
 from support import websocket
 from support.answers import reply
 from support.config import pool, site
 from support.http1 import Client
 from support.load import Load
 from support.websocket import TEXT, OverHttp1
-from support.wire import eventually
+from support.wire import PATIENCE, eventually
 
 DEPLOY = "/v1/services/acme/shop/deploy"
 HEALTH = {"http": {"path": "/healthz"}, "interval": "100ms", "timeout": "2s", "rise": 1, "fall": 1}
@@ -258,6 +260,22 @@ def test_an_aborted_deploy_is_said_to_be_so_once(shop, green, refused_port):
     deploy(proxy, "--pool", "green", "--backends", refused_port, "--healthy-within", "1h", "--no-wait")
     eventually(lambda: "checking" in deploy(proxy, "--status").out, "the backends to be set")
     assert deploy(proxy, "--abort", "--author", "ann").out == "acme/shop/green: aborted by ann (uid:0)\n"
+
+
+def test_ctrl_c_at_a_terminal_ends_the_view_and_not_the_deploy(shop, green, refused_port):
+    proxy = shop()
+    terminal, theirs = pty.openpty()
+    p = subprocess.Popen([edge_module.WEIR, "deploy", "acme/shop", "--pool", "green", "--backends", str(refused_port), "--healthy-within", "1h"],
+        stdin=theirs, stdout=theirs, stderr=theirs, env={**os.environ, "WEIR_SOCKET": str(proxy.dir / "admin.sock"), "TERM": "vt100"})
+    os.close(theirs)
+    seen = b""
+    while b"checking" not in seen:
+        seen += os.read(terminal, 65536)
+    assert b"Ctrl-C ends this view, not the deploy; --abort does that" in seen
+    p.send_signal(signal.SIGINT)
+    assert p.wait(PATIENCE) == -signal.SIGINT
+    os.close(terminal)
+    assert "checking" in deploy(proxy, "--status").out
 
 
 def test_it_tells_each_thing_once(shop, green):

@@ -7,6 +7,7 @@ from support import websocket
 from support.answers import Gate
 from support.config import http, site
 from support.http1 import Closed, build
+from support.prometheus import scrape
 from support.websocket import CLOSE, TEXT, OverHttp1
 from support.wire import eventually
 
@@ -84,6 +85,34 @@ def test_who_asks_is_told_with_the_answer(edge, shop):
         r = c.response()
         assert r.status == 200 and r.header("connection") == "close"
     assert done(proxy.cli("drain", "--listener", "http", "--wait")).out.endswith("drained\n")
+
+
+def test_status_and_metrics_tell_of_it_and_of_what_is_left(edge, shop):
+    gate = shop.on("/slow", Gate())
+    proxy = edge(site(shop, listeners={"http": http(), "other": http()}, timeouts={"drain_spread": "0s"}))
+
+    def drained():
+        return {name: scrape(proxy).value("weir_listener_drained", listener=name) for name in ("http", "other")}
+
+    def left():
+        return proxy.admin("GET", "/v1/status").json()["drained_listeners"]
+    assert drained() == {"http": 0, "other": 0} and left() == []
+    with proxy.connect() as c:
+        c.send(build("GET", "/slow"))
+        gate.wait_arrived()
+        done(proxy.cli("drain", "--listener", "http", "--reason", "new cables", "--author", "ann"))
+        assert drained() == {"http": 1, "other": 0}
+        assert scrape(proxy).value("weir_listener_drain_left", listener="http", what="requests") == 1
+        told, = left()
+        assert (told["listener"], told["reason"], told["connections"], told["requests"], told["streams"]) == ("http", "new cables", 1, 1, 0)
+        out = done(proxy.cli("status")).out
+        assert "listener http is drained by ann" in out and "1 connections, 1 requests, 0 websockets, 0 streams are left" in out
+        gate.open()
+        assert c.response().status == 200
+    eventually(lambda: left()[0]["connections"] == 0, "the look at what is left")
+    done(proxy.cli("enable", "--listener", "http"))
+    assert drained() == {"http": 0, "other": 0} and left() == []
+    assert "drained" not in done(proxy.cli("status")).out
 
 
 def test_websockets_are_told_1001(proxy, shop):

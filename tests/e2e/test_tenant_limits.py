@@ -1,5 +1,4 @@
 """Limits of one tenant: exact over all workers, and no other tenant notices."""
-import statistics
 import threading
 import time
 
@@ -181,33 +180,38 @@ class Flood(threading.Thread):
                 self.statuses.append(c.get("/", host=self.host).status)
 
 
-def medians(proxy, rounds=5, n=40):
-    found = []
-    with proxy.connect() as c:
-        for _ in range(rounds):
-            times = []
-            for _ in range(n):
-                start = time.monotonic()
-                assert c.get("/", host="other.test").status == 200
-                times.append(time.monotonic() - start)
-            found.append(statistics.median(times))
-    return min(found)
-
-
 def test_a_tenant_far_above_its_limit_leaves_the_others_alone(edge, origin):
-    """What the others get is whole, and the flood reaches no backend; the strict figure is the bench's."""
+    """In counts: the others get all that they ask for, and the flood reaches no backend. What it costs in time is the bench's to say."""
     blue, green = origin("blue"), origin("green")
     proxy = edge(two_tenants(blue, green, requests_per_second=5, burst=5), workers=2)
-    quiet = medians(proxy)
     start = time.monotonic()
-    flood = Flood(proxy, "acme.test")
-    flood.start()
-    eventually(lambda: len(flood.statuses) > 50, "the flood")
-    loud = medians(proxy)
-    eventually(lambda: len(flood.statuses) > 500, "a hundred times the limit")
-    flood.halt.set()
-    flood.join()
+    floods = [Flood(proxy, "acme.test") for _ in range(4)]
+    for f in floods:
+        f.start()
+    eventually(lambda: sum(len(f.statuses) for f in floods) > 50, "the flood")
+    with proxy.connect() as h1, proxy.connect2() as h2:
+        for _ in range(100):
+            assert h1.get("/", host="other.test").status == h2.get("/", authority="other.test").status == 200
+    eventually(lambda: sum(len(f.statuses) for f in floods) > 1000, "two hundred times the limit")
+    for f in floods:
+        f.halt.set()
+    for f in floods:
+        f.join()
     passed = time.monotonic() - start
-    assert flood.statuses.count(200) == blue.count <= 5 + 5 * passed + 1
-    assert set(flood.statuses) == {200, 429}
-    assert loud < quiet * 3 + 0.2, (quiet, loud)  # the flood's client takes its share of this machine, too
+    statuses = [s for f in floods for s in f.statuses]
+    assert statuses.count(200) == blue.count <= 5 + 5 * passed + 1
+    assert set(statuses) == {200, 429} and refused(proxy, "tenant_rate") == statuses.count(429)
+    assert green.count == 200
+
+
+def test_to_be_refused_costs_weir_no_more_than_to_be_served(edge, origin):
+    proxy = edge(two_tenants(origin("blue"), origin("green"), requests_per_second=1, burst=1), workers=1)
+
+    def cost(host, status, n=1000):
+        with proxy.connect() as c:
+            c.get("/", host=host)
+            before = proxy.cpu_seconds()
+            assert {c.get("/", host=host).status for _ in range(n)} >= {status}
+            return proxy.cpu_seconds() - before
+    served, turned_away = cost("other.test", 200), cost("acme.test", 429)
+    assert turned_away < 1.5 * served + 0.05, (served, turned_away)

@@ -154,6 +154,21 @@ def test_what_is_still_open_after_timeouts_upgrade_is_cut(edge, shop, program):
     eventually(lambda: len(proxy.worker_pids()) == 1, "the old process to end")
 
 
+@pytest.mark.parametrize("how", ["the signal", "the command"])
+def test_who_comes_after_the_outcome_was_told_meets_the_new_process(edge, origin, program, how):
+    """The new process reads the file as it is now, the old one serves what it said before: their answers differ."""
+    colours = [origin("blue"), origin("green")]
+    proxy = edge(site(colours[0]), program=program)
+    for n in (1, 0, 1):
+        proxy.configure(site(colours[n]))
+        if how == "the signal":
+            upgrade(proxy)
+        else:
+            assert proxy.cli("upgrade").code == 0
+        assert {proxy.get("/").body for _ in range(40)} == {colours[n].name.encode()}
+    eventually(lambda: len(proxy.events("upgrade")) == 3, "an event of each")
+
+
 def test_a_unix_listener_and_the_logs_are_shared_by_both(edge, shop, program):
     steps = shop.on("/slow", Stepwise([b"a", b"b"], length=2))
     proxy = edge(site(shop, listeners={"local": {"address": "unix:s"}}), program=program)

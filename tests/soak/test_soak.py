@@ -119,7 +119,7 @@ def test_200_upgrades_with_1_000_downloads_and_1_000_websockets(edge, shop, star
             eventually(lambda: len(proxy.worker_pids()) <= 6, "older processes to end")
         done = clients.finish()
     say(f"{upgrades} upgrades in {time.monotonic() - began:.0f} s with {each} downloads and {each} WebSockets open: {done['downloads']} downloads equal, "
-        f"{done['sockets']} WebSockets with {done['echoes']} echoes ended in order, wrong: {done['wrong']}; {load.done} requests, {len(load.failures)} failed")
+        f"{done['sockets']} WebSockets with {done['echoes']} echoes ended in order, wrong: {done['wrong']}; {load.done} requests, {len(load.failures)} failed: {load.failures[:3]}")
     assert done["wrong"] == [] and not load.failures and done["downloads"] >= each and done["sockets"] >= each
     eventually(lambda: len(proxy.worker_pids()) == 1, "the old processes to end")
 

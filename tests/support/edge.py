@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,16 +60,17 @@ def service_manager(inherit):
 
 
 class GrowingLog:
-    """A file of lines, of which only what has come since the last look is read."""
+    """A file of lines, of which only what has come since the last look is read. For any thread."""
 
     def __init__(self, path):
         self.path = path
+        self._lock = threading.Lock()
         self._forget(None)
 
     def _forget(self, inode):
         self._inode, self._at, self._lines, self._records = inode, 0, [], []
 
-    def lines(self):
+    def _read(self):
         try:
             with open(self.path, "rb") as f:
                 now = os.fstat(f.fileno())
@@ -78,16 +80,21 @@ class GrowingLog:
                 whole = f.read().split(b"\n")[:-1]  # a last line without its end is still being written
         except FileNotFoundError:
             self._forget(None)
-            return []
+            return
         self._at += sum(len(line) + 1 for line in whole)
         self._lines += whole
-        return list(self._lines)
+
+    def lines(self):
+        with self._lock:
+            self._read()
+            return list(self._lines)
 
     def records(self):
         """The lines, as JSON."""
-        lines = self.lines()
-        self._records += [json.loads(line) for line in lines[len(self._records):]]
-        return list(self._records)
+        with self._lock:
+            self._read()
+            self._records += [json.loads(line) for line in self._lines[len(self._records):]]
+            return list(self._records)
 
 
 class Edge:

@@ -95,6 +95,10 @@ async def origin():
 
 # -- the clients --
 
+def outcome(head):
+    reason = re.search(rb"(?i)x-weir-reason: *(\S+)", head)
+    return f"{head[9:12].decode()} {reason[1].decode() if reason else ''}"
+
 class Clients:
     def __init__(self, host, port, each):
         self.at, self.each = (host, int(port)), int(each)
@@ -115,7 +119,7 @@ class Clients:
         if head.startswith(b"HTTP/1.1 200") and body == BODY:
             self.done["downloads"] += 1
         else:
-            self.wrong(f"download: {head[:60]}, {len(body)} bytes")
+            self.wrong(f"download: {outcome(head)}, {len(body)} bytes")
 
     async def socket(self, begun):
         reader, writer = await asyncio.open_connection(*self.at)
@@ -123,7 +127,7 @@ class Clients:
         head = await reader.readuntil(b"\r\n\r\n")
         begun()
         if not head.startswith(b"HTTP/1.1 101"):
-            self.wrong(f"WebSocket: {head[:60]}")
+            self.wrong(f"WebSocket: {outcome(head)}")
             return
         for number in range(random.randint(SECONDS // 2, SECONDS)):
             text = b"%06d" % number

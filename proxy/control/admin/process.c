@@ -71,7 +71,7 @@ static void upgrade_post(struct admin_request *rq)
 	}
 	if (rq->mark && u->answered >= rq->mark)
 		answer_upgrade(rq);
-	else if (ending)
+	else if (ending && !u->applied)
 		admin_problem(rq, 503, "stopping", "weir has been told to stop");
 	else
 		admin_wait_on(rq, &u->changed);

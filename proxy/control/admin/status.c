@@ -39,23 +39,45 @@ static json_t *counts(const struct control *c, const struct admin_caller *caller
 		(int)pools, "backends", (int)backends);
 }
 
+/* Those whom modules ask: the operator's, not a tenant's. */
+static json_t *dependencies(const struct control *c)
+{
+	const struct map *all = &c->dependencies.by_key;
+	json_t *list = json_array();
+
+	for (struct map_entry *e = map_next(all, NULL); e; e = map_next(all, e)) {
+		const struct watched_dependency *w = e->value;
+		json_t *one = json_pack("{s:s, s:s%, s:s%, s:b}", "module", w->module, "what", w->what.p,
+			w->what.n, "address", w->address.p, w->address.n, "answers", w->lost_ms == 0);
+
+		if (w->lost_ms)
+			json_object_update_new(
+				one, json_pack("{s:f, s:s, s:s}", "lost_s",
+					     (double)(c->loop.now_ms - w->lost_ms) / 1000, "error",
+					     w->problem ? w->problem : "", "meanwhile", w->meanwhile));
+		json_array_append_new(list, one);
+	}
+	return list;
+}
+
 static void status(struct admin_request *rq)
 {
 	const struct control *c = rq->control;
+	bool all = rq->caller.tenants.n == 0;
 
 	/* Errors stay until a good reload; they are the operator's, not a tenant's. */
-	json_t *reload =
-		c->reloads.last && rq->caller.tenants.n == 0 ? json_deep_copy(c->reloads.last) : NULL;
-	json_t *refused =
-		c->reloads.refused && rq->caller.tenants.n == 0 ? json_deep_copy(c->reloads.refused) : NULL;
+	json_t *reload = c->reloads.last && all ? json_deep_copy(c->reloads.last) : NULL;
+	json_t *refused = c->reloads.refused && all ? json_deep_copy(c->reloads.refused) : NULL;
+	json_t *drained = all ? listener_drains_told(&c->listener_drains) : NULL;
 
 	admin_answer(rq, 200,
-		json_pack("{s:s, s:s, s:i, s:f, s:I, s:i, s:o, s:o, s:o?, s:o?}", "version", WEIR_VERSION,
-			"state", state_name(c), "pid", (int)getpid(), "uptime_s",
+		json_pack("{s:s, s:s, s:i, s:f, s:I, s:i, s:o, s:o, s:o, s:o?, s:o?, s:o*}", "version",
+			WEIR_VERSION, "state", state_name(c), "pid", (int)getpid(), "uptime_s",
 			(double)(c->loop.now_ms - c->started_ms) / 1000, "generation",
 			(json_int_t)c->snapshot->generation, "workers", (int)c->worker_n, "counts",
-			counts(c, &rq->caller), "storage", store_status(&c->store), "last_reload", reload,
-			"refused_reload", refused));
+			counts(c, &rq->caller), "storage", store_status(&c->store), "dependencies",
+			all ? dependencies(c) : json_array(), "last_reload", reload, "refused_reload",
+			refused, "drained_listeners", drained));
 }
 
 const struct admin_route status_routes[] = {

@@ -45,6 +45,20 @@ static void a_misspelt_key_is_one_mistake_and_not_missing_as_well(void **state)
 		"c.yaml:4:6: unknown key \"zebra\" in pool \"b\"\n");
 }
 
+static void a_service_that_nobody_can_reach_is_worth_a_warning(void **state)
+{
+	(void)state;
+	says(SERVICE("pools: {a: {weight: 0, backends: [\"127.0.0.1:1\"]}, b: {weight: 9, state: closed, "
+		     "backends: "
+		     "[\"127.0.0.1:2\"]}}"),
+		"c.yaml:3:8: warning: no pool of service \"shop\" is open and has a weight above 0: all its "
+		"requests "
+		"fail\n");
+	says(SERVICE("pools: {a: {weight: 0, backends: [\"127.0.0.1:1\"]}, b: {weight: 1, backends: "
+		     "[\"127.0.0.1:2\"]}}"),
+		"");
+}
+
 static void keys_written_twice_are_errors(void **state)
 {
 	(void)state;
@@ -406,6 +420,7 @@ int main(void)
 		cmocka_unit_test(unknown_keys_get_the_nearest_one_suggested),
 		cmocka_unit_test(every_error_is_listed_in_the_order_of_the_file),
 		cmocka_unit_test(a_misspelt_key_is_one_mistake_and_not_missing_as_well),
+		cmocka_unit_test(a_service_that_nobody_can_reach_is_worth_a_warning),
 		cmocka_unit_test(keys_written_twice_are_errors),
 		cmocka_unit_test(wrong_types_say_what_is_expected_and_what_was_found),
 		cmocka_unit_test(units_and_ranges_are_explained),

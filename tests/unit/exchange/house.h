@@ -198,7 +198,7 @@ static inline void house_install(struct house *h, const struct house_tls *tls)
 static inline void house_init(struct house *h, const char *text, const struct house_tls *tls)
 {
 	struct worker_owner owner = {&h->control, house_on_note, house_on_note, house_on_let_go,
-		house_on_note, house_on_note, house_on_note, house_on_connection_failed};
+		house_on_note, house_on_note, house_on_note, house_on_connection_failed, house_on_note};
 	struct conf_report report;
 	struct module_set *modules;
 	struct conf *conf;

@@ -87,6 +87,28 @@ static void what_a_newer_one_has_added_is_passed_over_and_what_an_older_one_lack
 	assert_int_equal(b->s.notify.fd, -1);
 }
 
+static void an_upgrade_that_was_not_told_of_yet_is_told_by_the_next_one(void **state)
+{
+	struct bench *b = *state;
+	json_t *m = manifest_of(b, SUPERVISOR_MANIFEST);
+	json_t *process = json_array_get(json_object_get(m, "processes"), 0);
+	struct process *p;
+
+	json_object_set_new(process, "current", json_false());
+	json_object_set_new(process, "replaced", json_pack("{s:s}", "outcome", "applied"));
+	assert_true(manifest_load(&b->s, m));
+	json_decref(m);
+	p = CONTAINER(list_first(&b->s.processes), struct process, link);
+	m = manifest_save(&b->s);
+	process = json_array_get(json_object_get(m, "processes"), 0);
+	assert_non_null(json_object_get(process, "replaced"));
+	json_decref(m);
+	/* Once, whether it says so or dies: no process serves in this test, so the line waits for one. */
+	upgrade_left(&b->s, p);
+	upgrade_left(&b->s, p);
+	assert_int_equal(json_array_size(b->s.events), 1);
+}
+
 static void another_version_is_refused(void **state)
 {
 	struct bench *b = *state;
@@ -152,6 +174,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			what_a_newer_one_has_added_is_passed_over_and_what_an_older_one_lacks_has_a_default,
 			setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			an_upgrade_that_was_not_told_of_yet_is_told_by_the_next_one, setup, teardown),
 		cmocka_unit_test_setup_teardown(another_version_is_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(descriptors_that_are_not_open_are_nobodys, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_one_leaves_the_next_finds, setup, teardown),
