@@ -67,7 +67,9 @@ static void compare_objects(
 		text_put(&c->key, str_of(f->key));
 		text_char(&c->key, '.');
 	}
-	if (lies_within(f))
+	if (f->shared)
+		compare_rows(c, f->object, *field_shared(f, before), *field_shared(f, after));
+	else if (lies_within(f))
 		compare_rows(c, f->object, before, after);
 	else
 		compare_rows(c, f->object, field_member_const(f, before), field_member_const(f, after));

@@ -187,8 +187,8 @@ struct conf_upstream_tls {
 	struct conf_place place;
 };
 
-/* Everything that a service says about how its backends are used, and that a pool may say differently: the pool's copy
- * starts as the service's. */
+/* Everything that a service says about how its backends are used, and that a pool may say differently. All who say the same have the
+ * same one: most of ten thousand tenants say nothing. */
 struct conf_policy {
 	uint8_t balance; /* enum conf_balance */
 	struct str hash_header, hash_cookie; /* CONF_HASH; both empty: the path or the client's address */
@@ -243,7 +243,7 @@ struct conf_pool {
 	struct conf_strs hosts; /* of the tenant's: who asks for one of them chooses this pool */
 	struct conf_backend *backends;
 	uint32_t backend_n;
-	struct conf_policy policy;
+	const struct conf_policy *policy; /* the service's, unless it says otherwise */
 	struct conf_place place;
 	uint64_t digest; /* of what is written there, but for its backends */
 };
@@ -261,7 +261,7 @@ struct conf_service {
 	struct str name;
 	struct conf_mirror mirror;
 	struct conf_split split;
-	struct conf_policy policy;
+	const struct conf_policy *policy;
 	struct conf_pool *pools; /* in declared order */
 	uint32_t pool_n;
 	struct conf_place place;

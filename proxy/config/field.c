@@ -107,14 +107,45 @@ static uint32_t key_slot(struct str key)
 	return (uint32_t)hash_bytes(key.p, key.n, 0) & (INDEX_SLOTS - 1);
 }
 
-static void index_rows(struct parse *p, struct config_index *ix, const struct config_object *o, uint32_t base)
+/* The one that has these bytes. */
+static const void *share(struct parse *p, const void *v, uint32_t size)
+{
+	void *known = map_get(&p->shared, (struct str){v, size});
+
+	if (!known) {
+		known = memcpy(arena_room(&p->conf->arena, size), v, size);
+		map_put(&p->shared, (struct str){known, size}, known);
+	}
+	return known;
+}
+
+static void index_rows(struct parse *p, struct config_index *ix, const struct config_object *o,
+	void *defaults, uint32_t base);
+
+static void index_shared(struct parse *p, struct config_index *ix, const struct config_field *f)
+{
+	uint32_t first = ix->n;
+
+	ix->draft = arena_alloc(&p->scratch, f->object->size);
+	index_rows(p, ix, f->object, ix->draft, 0);
+	for (uint32_t i = first; i < ix->n; i++)
+		ix->rows[i].shared = true;
+	*(const void **)field_member(f, ix->defaults) = share(p, ix->draft, f->object->size);
+	ix->shared = f;
+}
+
+static void index_rows(struct parse *p, struct config_index *ix, const struct config_object *o,
+	void *defaults, uint32_t base)
 {
 	for (const struct config_field *f = o->fields; f->key; f++) {
 		struct str key = str_of(f->key);
 		uint32_t slot = key_slot(key);
 
 		if (f->type == &type_embed) {
-			index_rows(p, ix, f->object, base + f->offset);
+			if (f->shared)
+				index_shared(p, ix, f);
+			else
+				index_rows(p, ix, f->object, defaults, base + f->offset);
 			continue;
 		}
 		MUST(ix->n < INDEX_ROWS);
@@ -128,7 +159,7 @@ static void index_rows(struct parse *p, struct config_index *ix, const struct co
 			slot = (slot + 1) % INDEX_SLOTS;
 		ix->slots[slot] = (uint8_t)ix->n;
 		if (f->type->init)
-			f->type->init(p, f, (char *)ix->defaults + base);
+			f->type->init(p, f, (char *)defaults + base);
 	}
 }
 
@@ -146,7 +177,7 @@ static const struct config_index *index_of(struct parse *p, const struct config_
 		map_put(&p->module_index, str_of(o->path), ix);
 	else
 		p->index[o->id] = ix;
-	index_rows(p, ix, o, 0);
+	index_rows(p, ix, o, ix->defaults, 0);
 	return ix;
 }
 
@@ -174,6 +205,7 @@ void object_begin(
 	pass->obj = obj;
 	pass->seen = pass->meant = 0;
 	pass->late_n = 0;
+	pass->draft = NULL;
 	pass->scope = (struct scope){o, name, p->scope};
 	p->scope = &pass->scope;
 }
@@ -222,11 +254,30 @@ static void unknown_key(struct parse *p, struct object_pass *pass, const struct 
 		scope_text(p, where), STR_ARG(pass->index->rows[row].key));
 }
 
+/* Begins as what the object had so far: the defaults, or what it inherited. */
+static void *draft_of(struct object_pass *pass)
+{
+	const struct config_field *f = pass->index->shared;
+
+	if (!pass->draft)
+		pass->draft = memcpy(pass->index->draft, *field_shared(f, pass->obj), f->object->size);
+	return pass->draft;
+}
+
+static void draft_end(struct parse *p, struct object_pass *pass)
+{
+	const struct config_field *f = pass->index->shared;
+
+	if (pass->draft)
+		*(const void **)field_member(f, pass->obj) = share(p, pass->draft, f->object->size);
+}
+
 static void row_parse(struct parse *p, struct object_pass *pass, uint32_t row, const struct node *v)
 {
 	const struct config_field *f = pass->index->rows[row].field;
+	char *obj = pass->index->rows[row].shared ? draft_of(pass) : pass->obj;
 
-	f->type->parse(p, f, v, (char *)pass->obj + pass->index->rows[row].base);
+	f->type->parse(p, f, v, obj + pass->index->rows[row].base);
 }
 
 const struct config_field *object_key(struct parse *p, struct object_pass *pass, const struct node *key)
@@ -269,6 +320,7 @@ void object_end(struct parse *p, struct object_pass *pass, const struct node *v,
 	/* What is there with a slip in its key was told where it stands. */
 	uint64_t missing = pass->index->required & ~pass->seen & ~pass->meant;
 
+	draft_end(p, pass); /* what comes late inherits it */
 	for (uint32_t i = 0; i < pass->late_n; i++)
 		row_parse(p, pass, pass->late[i].row, pass->late[i].value);
 	for (; missing; missing &= missing - 1) {

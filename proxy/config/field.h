@@ -45,6 +45,7 @@ struct config_field {
 	void (*inherit)(void *element, const void *parent); /* MAP_OF: after the defaults, before the keys */
 	uint32_t choice; /* CHOICE: the value */
 	bool required, nullable;
+	bool shared; /* EMBED_SHARED */
 	bool inert; /* accepted and checked, but this version does not act on it: a warning */
 	bool secret; /* not for messages and events */
 	bool late; /* parsed after the other keys of its object, wherever it stands */
@@ -96,6 +97,8 @@ struct config_field {
 /* The rows of o, about member m, stand among this object's as if written here. text: what the reference says about their
  * defaults, if something else than the rows do. */
 #define EMBED(s, m, o, ...) CUSTOM("", type_embed, s, m, "", .object = &o, ##__VA_ARGS__)
+/* The same, and m is a pointer to a const struct that all who say the same in it have together. One of these in an object. */
+#define EMBED_SHARED(s, m, o, ...) EMBED(s, m, o, .shared = true, ##__VA_ARGS__)
 /* A struct conf_modules; level: enum conf_module_level. */
 #define MODULES(s, m, level) \
 	CUSTOM("modules", type_modules, s, m, \
@@ -189,7 +192,10 @@ struct config_index {
 		struct str key;
 		const struct config_field *field;
 		uint32_t base; /* offset of the struct that field speaks of */
+		bool shared; /* base counts from the draft of what `shared` points to */
 	} rows[INDEX_ROWS];
+	const struct config_field *shared; /* EMBED_SHARED; NULL: the object has none */
+	void *draft; /* where one of its objects at a time puts together what it says there */
 	uint32_t n;
 	uint64_t required; /* by row */
 	void *defaults;
@@ -230,6 +236,7 @@ struct parse {
 	uint32_t include_n;
 	const struct conf_kept *kept; /* read instead of files; NULL: files are */
 	uint32_t kept_n;
+	struct map shared; /* what EMBED_SHARED leads to, by its bytes */
 	bool root_only; /* of what is included the texts alone are wanted */
 };
 
@@ -241,6 +248,7 @@ struct object_pass {
 	uint64_t seen; /* by row */
 	uint64_t meant; /* by row: an unknown key resembles it */
 	uint32_t row; /* of the key that was named last */
+	void *draft; /* what this object says of what is shared, until all of it is known; NULL: nothing */
 	struct {
 		const struct node *value;
 		uint32_t row;
@@ -300,6 +308,12 @@ static inline void *field_member(const struct config_field *f, void *obj)
 static inline const void *field_member_const(const struct config_field *f, const void *obj)
 {
 	return (const char *)obj + f->offset;
+}
+
+/* EMBED_SHARED: where the pointer lies. */
+static inline const void *const *field_shared(const struct config_field *f, const void *obj)
+{
+	return field_member_const(f, obj);
 }
 
 static inline uint32_t *field_count(const struct config_field *f, void *obj)

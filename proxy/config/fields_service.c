@@ -201,7 +201,7 @@ static const struct config_field pool_fields[] = {
 		.dflt = true),
 	LIST_OF("backends", struct conf_pool, backends, backend_n, backend_object,
 		"where the pool's requests go"),
-	EMBED(struct conf_pool, policy, policy_object, .text = "the service's"),
+	EMBED_SHARED(struct conf_pool, policy, policy_object, .text = "the service's"),
 	END,
 };
 
@@ -319,7 +319,7 @@ static const struct config_field service_fields[] = {
 	OBJECT("split", struct conf_service, split, split_object, "which pool a request goes to"),
 	OBJECT("mirror", struct conf_service, mirror, mirror_object,
 		"a copy of requests to another pool, without any effect on their answers"),
-	EMBED(struct conf_service, policy, policy_object),
+	EMBED_SHARED(struct conf_service, policy, policy_object),
 	/* After the service's own keys, which the pools begin with. */
 	MAP_OF("pools", struct conf_service, pools, pool_n, pool_object,
 		"the service's versions, by name; their order is the order in which shares are laid end to "
@@ -335,15 +335,15 @@ static void check_policies(
 	bool inherited = false;
 
 	for (uint32_t i = 0; i < s->pool_n; i++) {
-		const struct conf_policy *own = &s->pools[i].policy;
+		const struct conf_policy *own = s->pools[i].policy;
 
-		if (own->protocol == s->policy.protocol && own->tls.on == s->policy.tls.on)
+		if (own->protocol == s->policy->protocol && own->tls.on == s->policy->tls.on)
 			inherited = true;
 		else
 			policy_check(p, node_get(pools, s->pools[i].name), own);
 	}
 	if (inherited)
-		policy_check(p, v, &s->policy);
+		policy_check(p, v, s->policy);
 }
 
 /* The pool that a host before this one stands for, or NULL. */

@@ -246,6 +246,7 @@ static struct conf *finish(struct parse *p)
 	free(p->tenants);
 	map_free(&p->tenant_places);
 	map_free(&p->module_index);
+	map_free(&p->shared);
 	map_free(&p->loaded);
 	arena_free(&p->scratch);
 	if (p->report->errors == 0)

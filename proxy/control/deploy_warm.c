@@ -60,7 +60,7 @@ static uint32_t wanted(const struct deploy *d)
 /* The first question is the pool's own check, or whether it takes a connection at all; those after it are the warm-up. */
 static void aim(struct deploy *d, const struct pool *pool)
 {
-	struct conf_policy how = pool->conf->policy;
+	struct conf_policy how = *pool->conf->policy;
 	struct probe_target target;
 
 	if (d->asked) {

@@ -392,7 +392,7 @@ static struct health *health_begin(struct health_engine *e, struct backend *b)
 static void follow_backend(struct health_engine *e, const struct pool *pool, uint32_t i, uint64_t serial)
 {
 	struct backend *b = pool->backends[i];
-	const struct conf_policy *policy = &pool->conf->policy;
+	const struct conf_policy *policy = pool->conf->policy;
 	bool fresh = b->named_since == serial; /* an older snapshot may have it, for a request that lasts */
 
 	if (policy->health.kind == CONF_CHECK_NONE) {

@@ -102,7 +102,7 @@ static bool can_be_spared(const struct outlier *o)
 	uint32_t others = pool_census(pool).up - (backend_standing(o->backend) == BACKEND_UP);
 
 	return others > 0 &&
-	       count_ejected(pool) < outlier_most(pool->n, pool->conf->policy.outlier.max_ejected);
+	       count_ejected(pool) < outlier_most(pool->n, pool->conf->policy->outlier.max_ejected);
 }
 
 static void look(struct outlier_engine *e, const struct pool *pool)
@@ -127,7 +127,7 @@ static void eject(struct outlier *o, const char *why)
 		return;
 	}
 	o->times = MIN(o->times + 1, OUTLIER_TIMES_MAX);
-	length = outlier_length_ms(o->watch->pool->conf->policy.outlier.ejection, o->times);
+	length = outlier_length_ms(o->watch->pool->conf->policy->outlier.ejection, o->times);
 	atomic_store_explicit(&o->backend->ejected, true, memory_order_release);
 	deadline_arm(e->loop, &o->back, length);
 	look(e, o->watch->pool);
@@ -200,7 +200,7 @@ static void on_interval(struct deadline *d)
 			o->times--;
 	}
 	free(samples);
-	deadline_arm(w->engine->loop, &w->interval, w->pool->conf->policy.outlier.interval);
+	deadline_arm(w->engine->loop, &w->interval, w->pool->conf->policy->outlier.interval);
 }
 
 /* -- who is watched -- */
@@ -257,8 +257,8 @@ static void follow_pool(struct outlier_engine *e, const struct pool *pool, uint6
 	uint32_t all = 0;
 
 	/* A new length of the interval holds from now on; an unchanged one goes on to its end. */
-	if (!w->pool || w->pool->conf->policy.outlier.interval != pool->conf->policy.outlier.interval)
-		deadline_arm(e->loop, &w->interval, pool->conf->policy.outlier.interval);
+	if (!w->pool || w->pool->conf->policy->outlier.interval != pool->conf->policy->outlier.interval)
+		deadline_arm(e->loop, &w->interval, pool->conf->policy->outlier.interval);
 	w->pool = pool;
 	w->serial = serial;
 	for (uint32_t i = 0; i < pool->n; i++)
@@ -307,7 +307,7 @@ void outlier_init(struct outlier_engine *e, struct loop *l, struct io_thread *io
 void outlier_follow(struct outlier_engine *e, struct snapshot *s)
 {
 	for (uint32_t p = 0; p < s->pool_n; p++)
-		if (s->pools[p]->conf->policy.outlier.on)
+		if (s->pools[p]->conf->policy->outlier.on)
 			follow_pool(e, s->pools[p], s->serial);
 	forget_others(e, s->serial);
 }

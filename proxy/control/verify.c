@@ -150,8 +150,8 @@ bool conf_verify(const struct conf *c, const struct verified *before, struct mod
 	for (uint32_t t = 0; t < c->tenant_n; t++)
 		for (uint32_t s = 0; s < c->tenants[t].service_n; s++)
 			for (uint32_t p = 0; p < c->tenants[t].services[s].pool_n; p++)
-				if (c->tenants[t].services[s].pools[p].policy.tls.on)
-					verify_client(&v, &c->tenants[t].services[s].pools[p].policy);
+				if (c->tenants[t].services[s].pools[p].policy->tls.on)
+					verify_client(&v, c->tenants[t].services[s].pools[p].policy);
 	map_free(&v.clients);
 	arena_free(&v.scratch);
 	report_sort(r);

@@ -56,7 +56,7 @@ static const struct latency *backend_latency(const void *ctx, const struct backe
 /* By what balance: hash tells requests apart. */
 static void find_key(const struct exchange *x, struct candidates *c)
 {
-	const struct conf_policy *policy = &x->pool->conf->policy;
+	const struct conf_policy *policy = x->pool->conf->policy;
 	struct str key = STR_NONE;
 	const struct field *f;
 
@@ -106,7 +106,7 @@ const struct backend *attempt_pick(struct exchange *x)
 	/* With one there is nothing to weigh: 300 instructions of two random draws. */
 	if (x->pool->n == 1)
 		return attempt_may_ask(x, x->pool->backends[0]) ? x->pool->backends[0] : NULL;
-	if (x->pool->conf->policy.balance == CONF_HASH)
+	if (x->pool->conf->policy->balance == CONF_HASH)
 		find_key(x, &c);
 	i = balance_pick(state, &c);
 	return i == BALANCE_NOBODY ? NULL : x->pool->backends[i];
@@ -196,7 +196,7 @@ static void find_stuck(struct exchange *x)
 	uint32_t i = STICK_NOBODY;
 
 	if (pool && pool->tokens)
-		i = stick_find(pool, cookie_value(&x->request, pool->conf->policy.stick.cookie));
+		i = stick_find(pool, cookie_value(&x->request, pool->conf->policy->stick.cookie));
 	x->stuck_to = i == STICK_NOBODY ? NULL : pool->backends[i];
 }
 
@@ -242,7 +242,7 @@ static void attempt_send(struct exchange *x, struct http_conn *c)
 void attempt_await(struct exchange *x)
 {
 	/* The time for one try began with the try and is not prolonged. */
-	if (x->pool->conf->policy.retries.per_try_timeout == 0)
+	if (x->pool->conf->policy->retries.per_try_timeout == 0)
 		deadline_arm(x->edge->loop, &x->deadline, x->use->snapshot->conf->timeouts.response);
 }
 
@@ -251,7 +251,7 @@ void attempt_measure(struct exchange *x, bool good)
 	struct conn_pool *p = edge_backend(x->edge, x->backend);
 	uint64_t now_us = x->edge->loop->now_us;
 
-	if (!p || x->pool->conf->policy.balance != CONF_EWMA)
+	if (!p || x->pool->conf->policy->balance != CONF_EWMA)
 		return;
 	if (good)
 		latency_observe(&p->latency, now_us - x->wait_us, now_us);
@@ -281,7 +281,7 @@ void attempt_start(struct exchange *x, const struct backend *b)
 	x->wait_us = x->edge->loop->now_us;
 	if (x->modules)
 		modules_attempt(x);
-	deadline_arm(x->edge->loop, &x->deadline, x->pool->conf->policy.retries.per_try_timeout);
+	deadline_arm(x->edge->loop, &x->deadline, x->pool->conf->policy->retries.per_try_timeout);
 	c = x->waiter.fresh ? NULL : conn_pool_take(x->conn_pool);
 	if (c) {
 		attempt_send(x, c);
@@ -342,7 +342,7 @@ static void wait_in_queue(struct exchange *x, const struct pool *where, enum rea
 	if (x->state == EXCHANGE_CONNECTING)
 		return;
 	exchange_set_state(x, EXCHANGE_CONNECTING);
-	deadline_arm(x->edge->loop, &x->deadline, where->conf->policy.breaker.pending_timeout);
+	deadline_arm(x->edge->loop, &x->deadline, where->conf->policy->breaker.pending_timeout);
 }
 
 /* Goes on, waits, or fails. behind: others wait for the pool already. */
@@ -354,7 +354,7 @@ static void enter_pool(struct exchange *x, bool behind)
 
 	if (b) {
 		retry_budget_earn(&edge_traffic(x->edge, x->pool)->retries, x->edge->loop->now_ms,
-			x->pool->conf->policy.retries.budget);
+			x->pool->conf->policy->retries.budget);
 		if (!forward_request(x))
 			return;
 		if (x->service->conf->mirror.pool.n)

@@ -228,7 +228,7 @@ void exchange_pump_request(struct exchange *x)
 	trailers_trim(x);
 	last = x->request_last && !x->request_trailers;
 	if (x->request_body.n || last) {
-		if (x->replayable && x->replay.n + x->request_body.n <= x->pool->conf->policy.retries.body) {
+		if (x->replayable && x->replay.n + x->request_body.n <= x->pool->conf->policy->retries.body) {
 			chain_share(mem, &x->replay, &x->request_body);
 		} else {
 			x->replayable = false;

@@ -367,7 +367,7 @@ static void add_pin(struct exchange *x, struct fields *fs)
 /* The client is told anew whenever it was served by another backend than its cookie names. */
 static void add_stick_cookie(struct exchange *x, struct fields *fs)
 {
-	const struct conf_stick *stick = &x->pool->conf->policy.stick;
+	const struct conf_stick *stick = &x->pool->conf->policy->stick;
 	struct text age = text_in(arena_bytes(&x->arena, 32), 32);
 	uint32_t i = 0;
 

@@ -10,7 +10,7 @@ static bool is_server_error(unsigned status)
 
 static bool is_watched(const struct exchange *x)
 {
-	return x->pool && x->backend && x->pool->conf->policy.outlier.on;
+	return x->pool && x->backend && x->pool->conf->policy->outlier.on;
 }
 
 static void failed(struct exchange *x, enum outcome_kind kind)
@@ -18,7 +18,7 @@ static void failed(struct exchange *x, enum outcome_kind kind)
 	struct edge *e = x->edge;
 
 	if (outcome_failed(
-		    x->backend->outcomes, e->worker, kind, x->pool->conf->policy.outlier.consecutive_errors))
+		    x->backend->outcomes, e->worker, kind, x->pool->conf->policy->outlier.consecutive_errors))
 		e->suspect(e, x->backend, kind);
 }
 

@@ -60,7 +60,7 @@ static bool asks_for_patience(const struct head *answer)
 
 bool retry_passes_over(struct exchange *x, const struct head *head)
 {
-	const struct conf_retries *retries = &x->pool->conf->policy.retries;
+	const struct conf_retries *retries = &x->pool->conf->policy->retries;
 
 	if (!(retries->on & status_bit(head->status)) || tries(x) >= retries->attempts ||
 		!may_be_repeated(x, RETRY_SAFE) || asks_for_patience(head) ||
@@ -146,7 +146,7 @@ static const struct backend *next_to_ask(struct exchange *x, enum reason why, bo
 
 bool retry_begin(struct exchange *x, enum reason why, bool stale)
 {
-	const struct conf_retries *retries = &x->pool->conf->policy.retries;
+	const struct conf_retries *retries = &x->pool->conf->policy->retries;
 	const struct backend *next;
 
 	if (!may_be_repeated(x, (enum retry_rule)reason_row(why)->retry))

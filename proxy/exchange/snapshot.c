@@ -79,7 +79,7 @@ static void pool_build(struct snapshot *s, const struct snapshot_parts *parts, s
 	}
 	pool->members = keep_members(&s->arena, &roster, conf, pool->backends);
 	pool->in_zone = mark_zone(s, pool->members, pool->n);
-	if (conf->policy.stick.on) {
+	if (conf->policy->stick.on) {
 		struct stick_token *tokens = arena_array(&s->arena, struct stick_token, pool->n);
 
 		stick_tokens(pool, backend_stick_key(s->backends), tokens);

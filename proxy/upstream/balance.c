@@ -30,7 +30,7 @@ uint32_t balance_pick(struct balance_state *state, struct candidates *c)
 {
 	c->priority = pool_has_groups(c->pool) ? first_usable_group(c) : 0;
 	c->side = (uint8_t)zone_pick(c);
-	return balancer_of(c->pool->conf->policy.balance)->pick(state, c);
+	return balancer_of(c->pool->conf->policy->balance)->pick(state, c);
 }
 
 void balance_state_free(struct balance_state *state)

@@ -18,5 +18,5 @@ bool pool_panics(const struct pool *p, struct pool_census census)
 		return false;
 	if (pool_has_groups(p) && census.up > 0)
 		return false;
-	return census.down > 0 && census.up * 10000ull < checked * p->conf->policy.panic_threshold;
+	return census.down > 0 && census.up * 10000ull < checked * p->conf->policy->panic_threshold;
 }

@@ -25,7 +25,7 @@ void slow_start_begin(struct backend *b, uint64_t now_ms);
  * same pool. */
 static inline uint32_t backend_weight_now(const struct pool *pool, uint32_t i, uint64_t now_ms)
 {
-	struct slow_start ss = {.window_ms = pool->conf->policy.health.slow_start};
+	struct slow_start ss = {.window_ms = pool->conf->policy->health.slow_start};
 
 	if (ss.window_ms == 0)
 		return pool->members[i].weight * SLOW_START_WHOLE;

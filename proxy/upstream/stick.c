@@ -20,7 +20,7 @@ static void write_token(const uint8_t *digest, struct stick_token *token)
 
 void stick_tokens(const struct pool *p, const uint8_t own_key[STICK_KEY_BYTES], struct stick_token *tokens)
 {
-	struct str secret = p->conf->policy.stick.secret;
+	struct str secret = p->conf->policy->stick.secret;
 	const void *key = secret.n ? (const void *)secret.p : own_key;
 	int key_n = secret.n ? (int)secret.n : STICK_KEY_BYTES;
 

@@ -65,7 +65,7 @@ static uint32_t requests_of(const struct conf_backend *b, const struct conf_brea
 static void configure(
 	struct worker *w, struct conn_pool *p, const struct snapshot *s, const struct pool *pool, uint32_t i)
 {
-	const struct conf_policy *policy = &pool->conf->policy;
+	const struct conf_policy *policy = pool->conf->policy;
 	struct conn_settings set;
 
 	fill_settings(&set, w, s->conf, policy, edge_traffic(&w->edge, pool)->tls);
@@ -82,14 +82,14 @@ static void visit_pools(struct worker *w, const struct worker_install *order)
 	for (uint32_t p = 0; p < s->pool_n; p++) {
 		const struct pool *pool = s->pools[p];
 		struct pool_traffic *traffic = edge_traffic(&w->edge, pool);
-		const struct conf_breaker *breaker = &pool->conf->policy.breaker;
+		const struct conf_breaker *breaker = &pool->conf->policy->breaker;
 
 		w->edge.now[pool->slot->number] = order->now[p];
 		traffic->requests_max = breaker->requests;
 		traffic->requests_free =
 			w->workers == 1 ? breaker->requests : breaker->requests / w->workers / 2;
 		traffic->pending_max = part_of(breaker->pending, w->workers);
-		traffic->tls = tls_clients_get(&w->tls_clients, &pool->conf->policy);
+		traffic->tls = tls_clients_get(&w->tls_clients, pool->conf->policy);
 		adaptive_configure(&traffic->adaptive, part_of(breaker->adaptive.min, w->workers),
 			breaker->adaptive.on ? part_of(breaker->adaptive.max, w->workers) : 0);
 		for (uint32_t i = 0; i < pool->n; i++) {

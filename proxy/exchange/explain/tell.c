@@ -180,7 +180,7 @@ static void print_numbers(FILE *f, const struct pool *p)
 
 static void print_pool(FILE *f, const struct explanation *e, const struct pool *p)
 {
-	const struct conf_policy *policy = &p->conf->policy;
+	const struct conf_policy *policy = p->conf->policy;
 
 	fprintf(f, "pool      " STR_FMT, STR_ARG(p->conf->name));
 	if (!e->split.pool)
@@ -273,8 +273,8 @@ static json_t *json_pool(const struct explanation *e, const struct pool *p)
 		"weight", (json_int_t)now_of(e, p)->weight, "state",
 		conf_pool_state_names[now_of(e, p)->state], "capacity",
 		now_of(e, p)->capacity / (double)POOL_WHOLE, "share", share_of(e, p) / 100, "candidate",
-		is_candidate(e, p), "balance", conf_balance_name(p->conf->policy.balance), "protocol",
-		conf_protocol_name(p->conf->policy.protocol), "backends", backends);
+		is_candidate(e, p), "balance", conf_balance_name(p->conf->policy->balance), "protocol",
+		conf_protocol_name(p->conf->policy->protocol), "backends", backends);
 }
 
 static void json_service(const struct explanation *e, json_t *j)

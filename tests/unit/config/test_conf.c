@@ -60,7 +60,7 @@ static void a_service_has_the_contracts_defaults(void **state)
 {
 	struct loaded l = good(SERVICE(POOLS));
 	const struct conf_pool *pool = &shop(&l)->pools[0];
-	const struct conf_policy *p = &pool->policy;
+	const struct conf_policy *p = pool->policy;
 
 	(void)state;
 	assert_int_equal(shop(&l)->split.sticky, CONF_STICKY_NONE);
@@ -101,11 +101,36 @@ static void a_pool_starts_from_its_services_policy(void **state)
 	const struct conf_service *s = shop(&l);
 
 	(void)state;
-	assert_int_equal(s->pools[0].policy.retries.attempts, 4);
-	assert_int_equal(s->pools[0].policy.retries.budget, 5000);
-	assert_int_equal(s->pools[0].policy.breaker.pending, 7);
-	assert_int_equal(s->pools[1].policy.retries.budget, 500);
-	assert_int_equal(s->policy.retries.budget, 500);
+	assert_int_equal(s->pools[0].policy->retries.attempts, 4);
+	assert_int_equal(s->pools[0].policy->retries.budget, 5000);
+	assert_int_equal(s->pools[0].policy->breaker.pending, 7);
+	assert_int_equal(s->pools[1].policy->retries.budget, 500);
+	assert_int_equal(s->policy->retries.budget, 500);
+	loaded_free(&l);
+}
+
+static void who_says_the_same_has_the_same_policy(void **state)
+{
+	struct loaded l = good(
+		LISTEN "tenants: {acme: {hosts: [a.test], routes: [{path: /, service: shop}], services: {\n"
+		       "shop: {retries: {attempts: 4}, pools: {blue: {weight: 1},\n"
+		       "  green: {weight: 1, protocol: h2c}, red: {weight: 1, protocol: http1}}},\n"
+		       "cart: {pools: {blue: {weight: 1, protocol: h2c, retries: {attempts: 4}}}},\n"
+		       "mail: {" POOLS "}, wiki: {" POOLS "}}}}\n");
+	const struct conf_service *s = l.conf->tenants[0].services, *cart = &s[1], *mail = &s[2],
+				  *wiki = &s[3];
+
+	(void)state;
+	assert_ptr_equal(s->pools[0].policy, s->policy);
+	assert_ptr_not_equal(s->pools[1].policy, s->policy);
+	assert_ptr_equal(s->pools[2].policy, s->policy); /* what it writes is the default */
+	assert_ptr_equal(cart->pools[0].policy, s->pools[1].policy);
+	assert_ptr_not_equal(cart->policy, s->policy);
+	assert_ptr_equal(mail->policy, cart->policy);
+	assert_ptr_equal(mail->policy, mail->pools[0].policy);
+	assert_ptr_equal(wiki->pools[0].policy, mail->policy);
+	assert_int_equal(s->pools[1].policy->retries.attempts, 4);
+	assert_int_equal(wiki->policy->retries.attempts, 2);
 	loaded_free(&l);
 }
 
@@ -115,9 +140,9 @@ static void inheritance_does_not_depend_on_the_order_in_the_file(void **state)
 		good(SERVICE("pools: {blue: {protocol: http1}}, protocol: h2c, retries: {attempts: 1}"));
 
 	(void)state;
-	assert_int_equal(shop(&l)->policy.protocol, CONF_H2C);
-	assert_int_equal(shop(&l)->pools[0].policy.protocol, CONF_HTTP1);
-	assert_int_equal(shop(&l)->pools[0].policy.retries.attempts, 1);
+	assert_int_equal(shop(&l)->policy->protocol, CONF_H2C);
+	assert_int_equal(shop(&l)->pools[0].policy->protocol, CONF_HTTP1);
+	assert_int_equal(shop(&l)->pools[0].policy->retries.attempts, 1);
 	loaded_free(&l);
 }
 
@@ -129,13 +154,13 @@ static void a_pool_can_take_back_what_the_service_turned_on(void **state)
 	const struct conf_service *s = shop(&l);
 
 	(void)state;
-	assert_true(s->pools[1].policy.tls.on);
-	assert_false(s->pools[1].policy.tls.verify);
-	assert_true(s->pools[1].policy.outlier.on);
-	assert_int_equal(s->pools[1].policy.health.kind, CONF_CHECK_TCP);
-	assert_false(s->pools[0].policy.tls.on);
-	assert_false(s->pools[0].policy.outlier.on);
-	assert_int_equal(s->pools[0].policy.health.kind, CONF_CHECK_NONE);
+	assert_true(s->pools[1].policy->tls.on);
+	assert_false(s->pools[1].policy->tls.verify);
+	assert_true(s->pools[1].policy->outlier.on);
+	assert_int_equal(s->pools[1].policy->health.kind, CONF_CHECK_TCP);
+	assert_false(s->pools[0].policy->tls.on);
+	assert_false(s->pools[0].policy->outlier.on);
+	assert_int_equal(s->pools[0].policy->health.kind, CONF_CHECK_NONE);
 	loaded_free(&l);
 }
 
@@ -184,15 +209,15 @@ static void balance_and_sticky_can_name_a_header(void **state)
 	const struct conf_service *s = shop(&l);
 
 	(void)state;
-	assert_int_equal(s->policy.balance, CONF_HASH);
-	assert_string_equal(s->policy.hash_header.p, "X-User");
-	assert_int_equal(s->pools[0].policy.balance, CONF_ROUND_ROBIN);
-	assert_int_equal(s->pools[0].policy.hash_header.n, 0);
+	assert_int_equal(s->policy->balance, CONF_HASH);
+	assert_string_equal(s->policy->hash_header.p, "X-User");
+	assert_int_equal(s->pools[0].policy->balance, CONF_ROUND_ROBIN);
+	assert_int_equal(s->pools[0].policy->hash_header.n, 0);
 	assert_int_equal(s->split.sticky, CONF_STICKY_HEADER);
 	assert_string_equal(s->split.sticky_header.p, "X-Id");
 	assert_string_equal(s->split.override_cookie.p, "weir_pool");
 	assert_int_equal(s->split.override_from_n, 1);
-	assert_string_equal(conf_balance_name(s->policy.balance), "hash");
+	assert_string_equal(conf_balance_name(s->policy->balance), "hash");
 	assert_string_equal(conf_protocol_name(CONF_AUTO), "auto");
 	loaded_free(&l);
 }
@@ -204,8 +229,8 @@ static void breakers_learn_or_not_and_pools_stick_or_not(void **state)
 		"pools: {blue: {weight: 1, stick: null, breaker: {adaptive: false, backend_requests: 7},\n"
 		"backends: [{address: \"127.0.0.1:1\", zone: a, requests: 3}]},\n"
 		"green: {weight: 1, stick: {ttl: 0}, breaker: {adaptive: true}}}"));
-	const struct conf_policy *s = &shop(&l)->policy, *blue = &shop(&l)->pools[0].policy,
-				 *green = &shop(&l)->pools[1].policy;
+	const struct conf_policy *s = shop(&l)->policy, *blue = shop(&l)->pools[0].policy,
+				 *green = shop(&l)->pools[1].policy;
 
 	(void)state;
 	assert_string_equal(l.conf->zone.p, "a");
@@ -228,7 +253,7 @@ static void health_takes_headers_and_ranges_and_lists_of_statuses(void **state)
 		good(SERVICE("health: {http: {path: /up, status: [200-204, \"301,302\", 418], method: HEAD,"
 			     "headers: {X-Key: a, accept: 7}}},"
 			     "pools: {blue: {health: {interval: 5s}}}"));
-	const struct conf_health *h = &shop(&l)->pools[0].policy.health;
+	const struct conf_health *h = &shop(&l)->pools[0].policy->health;
 
 	(void)state;
 	assert_int_equal(h->kind, CONF_CHECK_HTTP);
@@ -345,8 +370,8 @@ static void the_environment_comes_into_values_of_every_type(void **state)
 	setenv("WEIR_T_BUDGET", "30%", 1);
 	l = good(SERVICE("retries: {attempts: \"${WEIR_T_N:-3}\", budget: \"${WEIR_T_BUDGET}\"},"
 			 "pools: {blue: {backends: [\"127.0.0.1:${WEIR_T_PORT}\"]}}"));
-	assert_int_equal(shop(&l)->policy.retries.attempts, 3);
-	assert_int_equal(shop(&l)->policy.retries.budget, 3000);
+	assert_int_equal(shop(&l)->policy->retries.attempts, 3);
+	assert_int_equal(shop(&l)->policy->retries.budget, 3000);
 	assert_int_equal(shop(&l)->pools[0].backends[0].port, 9001);
 	loaded_free(&l);
 }
@@ -408,6 +433,7 @@ int main(void)
 		cmocka_unit_test(what_is_not_written_has_the_default),
 		cmocka_unit_test(a_service_has_the_contracts_defaults),
 		cmocka_unit_test(a_pool_starts_from_its_services_policy),
+		cmocka_unit_test(who_says_the_same_has_the_same_policy),
 		cmocka_unit_test(inheritance_does_not_depend_on_the_order_in_the_file),
 		cmocka_unit_test(a_pool_can_take_back_what_the_service_turned_on),
 		cmocka_unit_test(pools_keep_their_declared_order),

@@ -232,6 +232,50 @@ static void errors_of_the_root_are_told_with_all_others(void **state)
 	conf_report_free(&report);
 }
 
+/* Told by what says that nobody else has read something different. */
+static void fingerprint_is_that_of_the_whole(const char *path, uint32_t tenants)
+{
+	struct loaded whole = load(path), texts;
+
+	texts.conf = conf_load_texts(path, &texts.report);
+	texts.said = conf_report_text(&texts.report);
+	assert_string_equal(texts.said, "");
+	assert_non_null(texts.conf);
+	assert_true(whole.conf->fingerprint == texts.conf->fingerprint);
+	assert_int_equal(whole.conf->file_n, texts.conf->file_n);
+	for (uint32_t i = 0; i < whole.conf->file_n; i++) {
+		assert_true(str_eq(whole.conf->names[i], texts.conf->names[i]));
+		assert_true(str_eq(whole.conf->texts[i], texts.conf->texts[i]));
+	}
+	assert_int_equal(texts.conf->tenant_n, tenants);
+	loaded_free(&whole);
+	loaded_free(&texts);
+}
+
+static void all_texts_are_had_without_reading_tenants(void **state)
+{
+	struct conf_report report;
+	struct conf *conf;
+
+	(void)state;
+	mkdir("some", 0755);
+	put("some/a.yaml", "tenants: {a: {hosts: a.test}}\n");
+	put("some/b.yaml", "tenants: {b: {hosts: b.test}}\n");
+	put("texts.yaml", LISTEN "include: [some/*.yaml]\n");
+	fingerprint_is_that_of_the_whole("texts.yaml", 0);
+	put("texts.yaml", LISTEN "include: some/a.yaml\ntenants:\n" TENANT);
+	fingerprint_is_that_of_the_whole("texts.yaml", 0);
+	put("texts.yaml", "tenants:\n" TENANT LISTEN "include: [some/*.yaml]\n");
+	fingerprint_is_that_of_the_whole("texts.yaml", 1);
+	put("texts.yaml", LISTEN "include: none.yaml\ntenants:\n" TENANT);
+	conf = conf_load_texts("texts.yaml", &report);
+	assert_null(conf);
+	conf_report_free(&report);
+	conf = conf_load_texts("no-texts.yaml", &report);
+	assert_null(conf);
+	conf_report_free(&report);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -244,6 +288,7 @@ int main(void)
 		cmocka_unit_test(later_checks_report_at_a_place_too),
 		cmocka_unit_test(the_root_alone_is_read_where_tenants_come_last),
 		cmocka_unit_test(the_whole_is_read_where_the_root_may_go_on),
+		cmocka_unit_test(all_texts_are_had_without_reading_tenants),
 		cmocka_unit_test(errors_of_the_root_are_told_with_all_others),
 	};
 

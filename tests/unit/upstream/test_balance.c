@@ -13,7 +13,8 @@ static struct backend backends[BACKENDS] = {{.address = STR("127.0.0.1:9001")},
 static struct backend *pointers[BACKENDS] = {&backends[0], &backends[1], &backends[2]};
 static const struct conf_backend weights[BACKENDS] = {{.weight = 5}, {.weight = 1}, {.weight = 2}};
 static struct conf_backend confs[BACKENDS];
-static struct conf_pool conf = {.backends = confs};
+static struct conf_policy policy;
+static struct conf_pool conf = {.backends = confs, .policy = &policy};
 static struct pool pool = {.conf = &conf, .backends = pointers, .members = confs};
 static bool down[BACKENDS];
 static uint32_t load[BACKENDS];
@@ -69,7 +70,7 @@ static int set_up(void **state)
 	memcpy(confs, weights, sizeof(confs));
 	for (int i = 0; i < BACKENDS; i++)
 		atomic_store(&backends[i].warm_from_ms, 0);
-	conf.policy = (struct conf_policy){0};
+	policy = (struct conf_policy){0};
 	conf.backend_n = pool.n = BACKENDS;
 	pool.fingerprint = pool.priorities = 0;
 	if (!loop_init(&loop))
@@ -464,7 +465,7 @@ static void a_backend_that_has_come_up_ramps(void **state)
 	uint32_t got[BACKENDS];
 
 	(void)state;
-	conf.policy.health.slow_start = 10000;
+	policy.health.slow_start = 10000;
 	for (int i = 0; i < BACKENDS; i++)
 		confs[i].weight = 1;
 	for (size_t i = 0; i < COUNT_OF(all); i++) {
@@ -496,7 +497,7 @@ static void under_hash_a_backend_that_warms_up_gets_its_keys_home_one_by_one(voi
 	uint32_t keys = 0, home = 0, before = 0;
 
 	(void)state;
-	conf.policy.health.slow_start = 16000;
+	policy.health.slow_start = 16000;
 	place_keys(&memory, warm);
 	for (uint32_t k = 0; k < KEYS; k++)
 		keys += warm[k] == 0;
@@ -522,7 +523,7 @@ static void a_pool_in_which_everybody_warms_up_still_takes_requests(void **state
 	uint32_t got[BACKENDS];
 
 	(void)state;
-	conf.policy.health.slow_start = 10000;
+	policy.health.slow_start = 10000;
 	for (int i = 0; i < BACKENDS; i++)
 		slow_start_begin(&backends[i], loop.now_ms);
 	for (size_t i = 0; i < COUNT_OF(all); i++)
@@ -543,7 +544,7 @@ static void the_lowest_priority_with_a_usable_backend_takes_all(void **state)
 	for (size_t i = 0; i < COUNT_OF(balances); i++) {
 		struct balance_state memory = {0};
 
-		conf.policy.balance = balances[i];
+		policy.balance = balances[i];
 		memset(down, 0, sizeof(down));
 		assert_int_equal(balance_pick(&memory, next_request()), 2);
 		down[2] = true;
@@ -559,7 +560,7 @@ static void the_lowest_priority_with_a_usable_backend_takes_all(void **state)
 static void a_pool_with_priorities_panics_only_when_nobody_is_up(void **state)
 {
 	(void)state;
-	conf.policy.panic_threshold = 5000;
+	policy.panic_threshold = 5000;
 	assert_true(pool_panics(&pool, (struct pool_census){.up = 1, .down = 2}));
 	pool.priorities = BIT(0) | BIT(1);
 	assert_false(pool_panics(&pool, (struct pool_census){.up = 1, .down = 2}));

@@ -10,7 +10,8 @@ static struct slot slots[BACKENDS];
 static char names[BACKENDS][64];
 static struct backend backends[BACKENDS];
 static struct backend *pointers[BACKENDS];
-static struct conf_pool conf;
+static struct conf_policy policy;
+static struct conf_pool conf = {.policy = &policy};
 static struct stick_token tokens[BACKENDS], others[BACKENDS];
 static struct pool pool = {.conf = &conf, .n = BACKENDS, .backends = pointers, .tokens = tokens};
 static const uint8_t key[STICK_KEY_BYTES] = "a key of thirty-two bytes, more";
@@ -19,7 +20,7 @@ static const uint8_t other_key[STICK_KEY_BYTES] = "another key";
 static int set_up(void **state)
 {
 	(void)state;
-	conf.policy.stick = (struct conf_stick){.on = true, .cookie = STR("at")};
+	policy.stick = (struct conf_stick){.on = true, .cookie = STR("at")};
 	for (int i = 0; i < BACKENDS; i++) {
 		snprintf(names[i], sizeof(names[i]), "acme/shop/blue/10.0.0.%d:8080", i);
 		slots[i].key = str_of(names[i]);
@@ -57,11 +58,11 @@ static void a_token_tells_nothing_without_its_key(void **state)
 static void a_secret_makes_the_same_tokens_on_every_node(void **state)
 {
 	(void)state;
-	conf.policy.stick.secret = STR("correct horse");
+	policy.stick.secret = STR("correct horse");
 	stick_tokens(&pool, key, tokens);
 	stick_tokens(&pool, other_key, others);
 	assert_memory_equal(tokens, others, sizeof(tokens));
-	conf.policy.stick.secret = STR("battery staple");
+	policy.stick.secret = STR("battery staple");
 	stick_tokens(&pool, key, others);
 	assert_memory_not_equal(tokens[0].text, others[0].text, STICK_CHARS);
 }

@@ -13,7 +13,8 @@ static struct backend backends[BACKENDS];
 static char names[BACKENDS][24];
 static struct backend *pointers[BACKENDS];
 static struct conf_backend confs[BACKENDS];
-static struct conf_pool conf;
+static struct conf_policy policy;
+static struct conf_pool conf = {.policy = &policy};
 static const bool in_zone[BACKENDS] = {true, true, true, true};
 static struct pool pool;
 static bool down[BACKENDS];
@@ -51,7 +52,7 @@ static int set_up(void **state)
 		pointers[i] = &backends[i];
 		confs[i] = (struct conf_backend){.weight = 1};
 	}
-	conf.policy = (struct conf_policy){0};
+	policy = (struct conf_policy){0};
 	pool = (struct pool){
 		.conf = &conf, .n = BACKENDS, .backends = pointers, .members = confs, .in_zone = in_zone};
 	return loop_init(&loop) ? 0 : -1;
@@ -70,7 +71,7 @@ static uint32_t kept(uint8_t balance, bool panic)
 	struct balance_state state = {0};
 	uint32_t own = 0;
 
-	conf.policy.balance = balance;
+	policy.balance = balance;
 	memset(got, 0, sizeof(got));
 	for (uint64_t n = 0; n < PICKS; n++) {
 		struct candidates c = {.pool = &pool,
@@ -178,7 +179,7 @@ static void the_same_key_goes_the_same_way_while_the_zone_is_half_there(void **s
 	uint32_t first[200];
 
 	(void)state;
-	conf.policy.balance = CONF_HASH;
+	policy.balance = CONF_HASH;
 	down[0] = down[1] = true;
 	for (int round = 0; round < 3; round++) {
 		for (uint64_t n = 0; n < 200; n++) {

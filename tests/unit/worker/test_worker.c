@@ -81,7 +81,7 @@ static void nothing_is_kept_for_a_backend_before_somebody_asks_for_it(void **sta
 	assert_non_null(p);
 	assert_ptr_equal(edge_backend(e, b), p);
 	assert_true(p->draining); /* what was said before it was there counts */
-	assert_int_equal(p->settings.max_conns, h.snapshot->pools[0]->conf->policy.breaker.connections);
+	assert_int_equal(p->settings.max_conns, h.snapshot->pools[0]->conf->policy->breaker.connections);
 	house_free(&h);
 }
 
