@@ -121,6 +121,26 @@ static void the_most_specific_host_decides_first(void **state)
 	assert_string_equal(router_tenant(snapshot->router, STR("nobody"))->conf->name.p, "other");
 }
 
+static void a_host_that_was_looked_up_before_leads_to_the_same_route(void **state)
+{
+	static const char *const hosts[] = {
+		"acme.test", "admin.acme.test", "x.acme.test:8080", "x.b.acme.test", "nobody"};
+	struct head head = {.method = STR("GET"), .path = STR("/api")};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT_OF(hosts); i++) {
+		struct router_host host = router_host(snapshot->router, str_of(hosts[i]));
+		struct routed at_once, later;
+
+		head.authority = str_of(hosts[i]);
+		at_once = router_find(snapshot->router, &head);
+		later = router_find_at(snapshot->router, &host, &head);
+		assert_ptr_equal(later.route, at_once.route);
+		assert_ptr_equal(host.tenant, at_once.tenant);
+		assert_ptr_equal(host.tenant, router_tenant(snapshot->router, host.name));
+	}
+}
+
 static void paths_that_others_could_read_otherwise_are_refused(void **state)
 {
 	static const char *const bad[] = {"/../x", "/a/..", "/a/%2e%2e/b", "/a/.%2E", "/./a", "/a/%00",
@@ -159,6 +179,7 @@ int main(void)
 		cmocka_unit_test(conditions_rank_method_then_headers_then_query),
 		cmocka_unit_test(a_regex_ranks_by_the_text_it_is_certain_of),
 		cmocka_unit_test(the_most_specific_host_decides_first),
+		cmocka_unit_test(a_host_that_was_looked_up_before_leads_to_the_same_route),
 		cmocka_unit_test(paths_that_others_could_read_otherwise_are_refused),
 		cmocka_unit_test(an_authority_loses_its_port_and_the_dot_of_the_root),
 	};
