@@ -20,6 +20,9 @@ extern const struct config_object route_object;
 extern const struct config_object service_object, pool_object, backend_object;
 /* The backends of a pool and nothing else of it, for those that come at run time or in a list. */
 extern const struct config_object members_object;
+/* fields_health.c; the type takes null for none */
+extern const struct config_object health_object;
+extern const struct config_type type_health;
 /* fields_policy.c: the rows that a service and a pool have in common */
 extern const struct config_object policy_object;
 

@@ -10,15 +10,13 @@
 #include <unistd.h>
 #include "base/obj.h"
 #include "control/crash.h"
+#include "control/ending.h"
 #include "control/handover.h"
 #include "control/install.h"
 #include "control/roster.h"
 
 #define SETTLE_MS 300
 #define TIDY_MS   1000
-/* When all else has ended: with who has come to the admin API and says nothing yet; with what modules have still to send. */
-#define PATIENCE_MS 1000
-#define FAREWELL_MS 3000
 /* With so many configurations alive another one waits longer: uploads, and requests that backends take their time with, keep theirs. */
 #define CROWD    8
 #define CROWD_MS 5000
@@ -185,30 +183,13 @@ static void on_event(struct mail *m, void *control)
 	free(line);
 }
 
-/* Those who have come to the admin API just now are answered, and what modules have gathered is sent; whoever takes long is not waited
- * for. */
-static void on_farewell(struct deadline *d)
-{
-	struct control *c = CONTAINER(d, struct control, farewell);
-	uint64_t gone_ms = c->loop.now_ms - c->farewell_ms;
-
-	if ((admin_expects(&c->admin) && gone_ms < PATIENCE_MS) ||
-		(module_homes_busy(&c->homes) && gone_ms < FAREWELL_MS))
-		deadline_arm(&c->loop, d, LOOP_TICK_MS);
-	else
-		loop_stop(&c->loop);
-}
-
 static void on_stopped(struct mail *m, void *control)
 {
 	struct control *c = control;
 
 	free(note_of(m));
-	if (--c->workers_waited_for > 0)
-		return;
-	admin_leave(&c->admin);
-	c->farewell_ms = c->loop.now_ms;
-	on_farewell(&c->farewell);
+	if (--c->workers_waited_for == 0)
+		ending_say_farewell(c);
 }
 
 static void on_left(struct mail *m, void *control)
@@ -218,129 +199,6 @@ static void on_left(struct mail *m, void *control)
 	free(note_of(m));
 	if (--c->leaving == 0)
 		orders_tell_left(c);
-}
-
-/* -- stopping -- */
-
-void control_stop(struct control *c, const char *why)
-{
-	if (c->state == CONTROL_STOPPING)
-		return;
-	if (c->worker_n == 0) { /* not begun: there are no threads to end, nor one to log */
-		control_set_state(c, CONTROL_STOPPING);
-		loop_stop(&c->loop);
-		return;
-	}
-	event_emit(&c->io, CONF_LEVEL_INFO, "stopping", json_pack("{s:b, s:s}", "drain", 0, "why", why));
-	if (c->state != CONTROL_DRAINING)
-		c->workers_waited_for = c->worker_n;
-	control_set_state(c, CONTROL_STOPPING);
-	rebuild_stop(&c->rebuild);
-	for (uint32_t i = 0; i < c->worker_n; i++)
-		worker_stop(&c->workers[i]);
-}
-
-static void on_stop_deadline(struct deadline *d)
-{
-	struct control *c = CONTAINER(d, struct control, stop_deadline);
-
-	control_stop(c, c->upgraded ? "timeouts.upgrade has passed" : "timeouts.shutdown has passed");
-}
-
-/* The sooner of two lengths of time of which 0 is none. */
-static uint32_t sooner(uint32_t a, uint32_t b)
-{
-	return a && b ? MIN(a, b) : MAX(a, b);
-}
-
-/* That something which lasts is given: its own time, and so much of the limit that its client can still answer. Nobody has to be quick when
- * another process has taken over. */
-static uint32_t time_to_last(const struct control *c, uint32_t own_ms, uint32_t limit_ms)
-{
-	uint32_t ms = sooner(c->upgraded ? 0 : own_ms, limit_ms / 4 * 3);
-
-	return ms ? ms : UINT32_MAX;
-}
-
-static struct worker_farewell farewell_within(const struct control *c, uint32_t limit_ms)
-{
-	const struct conf_timeouts *t = &c->snapshot->conf->timeouts;
-
-	return (struct worker_farewell){
-		.spread_ms = sooner(sooner(t->drain_spread, t->drain), limit_ms / 2),
-		.tunnel_ms = time_to_last(c, t->tunnel_drain, limit_ms),
-		.stream_ms = time_to_last(c, t->stream_drain, limit_ms),
-	};
-}
-
-static void drain_workers(struct control *c)
-{
-	struct worker_farewell farewell = farewell_within(c, c->drain_ms);
-
-	for (uint32_t i = 0; i < c->worker_n; i++)
-		worker_drain(&c->workers[i], &farewell);
-	if (!deadline_armed(&c->stop_deadline) || c->stop_deadline.at_ms > c->loop.now_ms + c->drain_ms)
-		deadline_arm(&c->loop, &c->stop_deadline, c->drain_ms);
-}
-
-static void on_readiness(struct deadline *d)
-{
-	struct control *c = CONTAINER(d, struct control, readiness);
-
-	if (c->state == CONTROL_DRAINING)
-		drain_workers(c);
-}
-
-/* Beyond the state: what has to end before the workers do. */
-static void begin_to_end(struct control *c)
-{
-	event_emit(&c->io, CONF_LEVEL_INFO, "stopping",
-		json_pack("{s:b, s:b}", "drain", 1, "upgrade", c->upgraded));
-	control_set_state(c, CONTROL_DRAINING);
-	c->workers_waited_for = c->worker_n;
-	rebuild_stop(&c->rebuild);
-	admin_topic_wake(&c->reloads.changed);
-	admin_topic_wake(&c->orders.upgrade.changed);
-}
-
-void control_drain(struct control *c, uint32_t limit_ms)
-{
-	bool left = c->upgraded;
-
-	if (c->state == CONTROL_STOPPING)
-		return;
-	if (c->worker_n == 0 || (c->state == CONTROL_DRAINING && !left)) {
-		control_stop(c, "told again");
-		return;
-	}
-	c->upgraded = false;
-	c->drain_ms = limit_ms;
-	if (!left)
-		begin_to_end(c);
-	/* One who has left already is not asked for by any balancer. */
-	if (!left && c->snapshot->conf->timeouts.readiness)
-		deadline_arm(&c->loop, &c->readiness, c->snapshot->conf->timeouts.readiness);
-	else
-		drain_workers(c);
-}
-
-void control_leave(struct control *c)
-{
-	uint32_t limit_ms = c->snapshot->conf->timeouts.upgrade;
-	struct worker_farewell farewell;
-
-	if (c->state == CONTROL_DRAINING || c->state == CONTROL_STOPPING) {
-		orders_tell_left(c);
-		return;
-	}
-	c->upgraded = true;
-	farewell = farewell_within(c, limit_ms);
-	begin_to_end(c);
-	deadline_arm(&c->loop, &c->stop_deadline, limit_ms);
-	admin_leave(&c->admin);
-	c->leaving = c->worker_n;
-	for (uint32_t i = 0; i < c->worker_n; i++)
-		worker_leave(&c->workers[i], &farewell);
 }
 
 /* In a storm of reloads no third configuration is made while requests still go by two, unless they take long. */
@@ -489,9 +347,7 @@ static bool set_up(struct control *c)
 	event_add(c->box_event, NULL);
 	c->settle.fire = on_settled;
 	c->tidy.fire = on_tidy;
-	c->readiness.fire = on_readiness;
-	c->stop_deadline.fire = on_stop_deadline;
-	c->farewell.fire = on_farewell;
+	ending_init(c);
 	c->homes.loop = &c->loop;
 	orders_open(c);
 	return true;

@@ -1,0 +1,13 @@
+/* control/ending.h - how the process comes to its end: drained, left behind by an upgrade, or stopped; and the last words when its workers have
+ * ended. control_stop(), control_drain() and control_leave() begin it (control.h). */
+#ifndef WEIR_CONTROL_ENDING_H
+#define WEIR_CONTROL_ENDING_H
+
+struct control;
+
+/* Before anything is armed. */
+void ending_init(struct control *c);
+/* The last worker has ended: who has just come to the admin API is answered, modules send what they have, then the loop stops. */
+void ending_say_farewell(struct control *c);
+
+#endif
