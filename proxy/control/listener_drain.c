@@ -32,10 +32,11 @@ void listener_drains_free(struct listener_drains *d)
 	json_decref(d->left);
 }
 
+/* name may be the key of the document itself, which goes with it. */
 static void forget(struct listener_drains *d, const char *name)
 {
-	json_object_del(d->documents, name);
 	json_object_del(d->left, name);
+	json_object_del(d->documents, name);
 }
 
 const json_t *listener_drain_document(const struct listener_drains *d, struct str name)
