@@ -251,7 +251,7 @@ static const struct admin_param parameters[] = {
 	{"tenant", "string", "only events about this tenant"},
 	{"limit", "integer", "at most so many; 500"},
 	{"wait", "duration", "while there is none, wait so long for one"},
-	{NULL},
+	{.name = NULL},
 };
 
 const struct admin_route event_routes[] = {
