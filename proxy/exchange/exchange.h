@@ -10,10 +10,9 @@
  *
  * exchange.c moves between them and relays; routing.c finds the route; attempt.c chooses backends and asks them; queue.c and hold.c let
  * wait, lasting.c and tunnel.c end what does not end by itself, traffic.c counts; retry.c asks again; tenancy.c keeps within the tenant's
- * limits; forward.c edits heads, edit.c and
- * render.c as the file says; reply.c answers; access_log.c tells of it; modules.c calls the modules that it meets. An exchange belongs to
- * one worker and owns both streams. It holds the snapshot that it began under until its answer begins; follow.c lets it go on with
- * later ones. */
+ * limits; forward.c edits heads, edit.c and render.c as the file says; claim.c keeps names for weir; reply.c answers; access_log.c tells of
+ * it; modules.c calls the modules that it meets. An exchange belongs to one worker and owns both streams. It holds the snapshot that it
+ * began under until its answer begins; follow.c lets it go on with later ones. */
 #ifndef WEIR_EXCHANGE_EXCHANGE_H
 #define WEIR_EXCHANGE_EXCHANGE_H
 
