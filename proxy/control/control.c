@@ -443,6 +443,7 @@ static void tear_down(struct control *c)
 {
 	for (uint32_t i = 0; i < c->worker_n; i++)
 		worker_join(&c->workers[i]);
+	publish_free(&c->publisher);
 	mailbox_deliver(&c->box, c); /* snapshots that were let go of at the end */
 	known_stop(&c->known);
 	admin_free(&c->admin);
@@ -455,7 +456,6 @@ static void tear_down(struct control *c)
 	discovery_free(&c->discovery);
 	health_free(&c->health);
 	outlier_free(&c->outliers);
-	publish_free(&c->publisher);
 	capacity_free(&c->capacity);
 	deploy_stop(&c->deploys);
 	shift_stop(&c->shifts);

@@ -34,8 +34,12 @@ static void send_to(struct worker *w, const struct pool_change *v, uint32_t n, u
 void publish_pools(
 	struct publisher *p, const struct pool_change *v, uint32_t n, void (*done)(void *ctx), void *ctx)
 {
-	struct publication *mine = calloc(1, sizeof(*mine));
+	struct publication *mine;
 
+	/* What the store still answers after the workers' end. */
+	if (p->worker_n == 0)
+		return;
+	mine = calloc(1, sizeof(*mine));
 	MUST(mine);
 	mine->serial = ++p->serial;
 	mine->left = p->worker_n;
@@ -73,4 +77,5 @@ void publish_free(struct publisher *p)
 
 	while ((link = list_pop_front(&p->pending)))
 		free(CONTAINER(link, struct publication, link));
+	p->worker_n = 0;
 }

@@ -27,7 +27,7 @@ void publish_pools(
 	struct publisher *p, const struct pool_change *v, uint32_t n, void (*done)(void *ctx), void *ctx);
 /* A worker follows: its on_pools_set. */
 void publish_followed(struct publisher *p, uint64_t serial);
-/* What is pending is dropped; its done() is not called. */
+/* When the workers have ended: what is pending is dropped, and so is what still comes; done() is not called. */
 void publish_free(struct publisher *p);
 
 #endif

@@ -133,6 +133,9 @@ static void what_is_pending_at_the_end_is_dropped(void **state)
 	publish(10, &done);
 	deliver(0);
 	publish_free(&publisher);
+	publish(20, &done); /* nobody is left to take it, or to free it */
+	deliver(0);
+	assert_int_equal(workers[0].edge.now[1].weight, 10);
 	assert_int_equal(done_n, 0);
 }
 
