@@ -335,7 +335,7 @@ void chain_drain(struct mem *m, struct chain *c, size_t n)
 	}
 }
 
-void chain_clear(struct mem *m, struct chain *c)
+void chain_free(struct mem *m, struct chain *c)
 {
 	while (c->first) {
 		struct slice *s = c->first;

@@ -99,7 +99,13 @@ void chain_move_n(struct mem *m, struct chain *dst, struct chain *src, size_t n)
 void chain_share(struct mem *m, struct chain *dst, const struct chain *src);
 /* Forgets the first n bytes (n <= c->n). */
 void chain_drain(struct mem *m, struct chain *c, size_t n);
-void chain_clear(struct mem *m, struct chain *c);
+/* Lets go of everything. Inline as far as it is: most that are cleared are empty, ten for each request. */
+void chain_free(struct mem *m, struct chain *c);
+static inline void chain_clear(struct mem *m, struct chain *c)
+{
+	if (c->first)
+		chain_free(m, c);
+}
 /* Fills at most max entries; returns how many. */
 int chain_iov(const struct chain *c, struct iovec *iov, int max);
 /* Copies up to n bytes out, from the start; returns how many. The chain is unchanged. */

@@ -45,9 +45,13 @@ static void claim_trailers(struct exchange *x, const struct conf_headers *h)
 
 void headers_edit(struct exchange *x, struct head *head, const struct conf_headers *h, bool answer)
 {
-	struct render r = {.into = RENDER_HEADER, .answer = answer ? head : NULL};
 	struct fields *fs = &head->fields;
+	struct render r;
 
+	/* Most routes change nothing, and both heads of every request come by here. */
+	if (h->remove.n + h->rename_n + h->set_n + h->add_n == 0)
+		return;
+	r = (struct render){.into = RENDER_HEADER, .answer = answer ? head : NULL};
 	if (!answer)
 		claim_trailers(x, h);
 	for (uint32_t i = 0; i < h->remove.n; i++)

@@ -136,8 +136,10 @@ void exchange_end(struct exchange *x)
 	deadline_disarm(e->loop, &x->total);
 	chain_clear(mem, &x->request_body);
 	chain_clear(mem, &x->replay);
-	filters_free(&x->filters_up);
-	filters_free(&x->filters_down);
+	if (filters_any(&x->filters_up))
+		filters_free(&x->filters_up);
+	if (filters_any(&x->filters_down))
+		filters_free(&x->filters_down);
 	list_remove(&x->link);
 	counter_set(&e->tally.exchanges, --e->exchange_n);
 	let_go_of(e, TAKE(&x->renewed));
