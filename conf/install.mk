@@ -28,7 +28,7 @@ install: $(BUILD)/weir
 	$(Q)install -m 644 conf/example.yaml conf/quickstart.yaml conf/prometheus.yaml conf/prometheus-alerts.yaml conf/grafana-weir.json $(DESTDIR)$(DOCDIR)/examples
 	$(Q)install -d -m 755 $(DESTDIR)$(DOCDIR)/examples/pipelines
 	$(Q)cp -p conf/pipelines/* $(DESTDIR)$(DOCDIR)/examples/pipelines
-	$(Q)cd proxy && for f in base/*.h base/*.def config/*.h config/*.def http/*.h http/*.def io/*.h exchange/module.h exchange/render.h; do \
+	$(Q)cd proxy && for f in base/*.h base/*.def config/*.h config/*.def http/*.h http/*.def io/*.h exchange/module.h exchange/dependency.h exchange/render.h; do \
 		install -D -m 644 $$f $(DESTDIR)$(PREFIX)/include/weir/$$f; done
 	$(Q)install -m 644 README.md LICENSE NOTICE CHANGELOG.md $(wildcard docs/*.md) docs/commands.schema.json $(DESTDIR)$(DOCDIR)
 

@@ -107,7 +107,10 @@ static void tell_left(struct exposition *e, const struct listener_drains *d, str
 	const char *what;
 
 	exposition_of(e, &name, 1);
-	json_object_foreach(left, what, n) exposition_count(e, str_of(what), (uint64_t)json_integer_value(n));
+	json_object_foreach(left, what, n)
+	{
+		exposition_count(e, str_of(what), (uint64_t)json_integer_value(n));
+	}
 }
 
 void tell_listeners(struct metrics_text *t)

@@ -266,7 +266,8 @@ def test_ctrl_c_at_a_terminal_ends_the_view_and_not_the_deploy(shop, green, refu
     proxy = shop()
     terminal, theirs = pty.openpty()
     p = subprocess.Popen([edge_module.WEIR, "deploy", "acme/shop", "--pool", "green", "--backends", str(refused_port), "--healthy-within", "1h"],
-        stdin=theirs, stdout=theirs, stderr=theirs, env={**os.environ, "WEIR_SOCKET": str(proxy.dir / "admin.sock"), "TERM": "vt100"})
+        stdin=theirs, stdout=theirs, stderr=theirs, env={**os.environ, "WEIR_SOCKET": str(proxy.dir / "admin.sock"), "TERM": "vt100"},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))  # a shell's background jobs ignore it, and what they start
     os.close(theirs)
     seen = b""
     while b"checking" not in seen:
