@@ -54,3 +54,12 @@ int auth_refuse(const struct module_call *c, enum reason why, struct str challen
 		return MODULE_PASS;
 	return (int)why;
 }
+
+bool auth_has_several(const struct head *request, struct str name)
+{
+	unsigned n = 0;
+
+	for (uint32_t i = 0; i < request->fields.n; i++)
+		n += str_case_eq(field_name(&request->fields.v[i]), name);
+	return n > 1;
+}

@@ -20,4 +20,8 @@ int auth_grant(const struct module_call *c);
 /* Not content: why, unless another one behind this one may still be. challenge: for WWW-Authenticate, or empty; borrowed. */
 int auth_refuse(const struct module_call *c, enum reason why, struct str challenge);
 
+/* Is there more than one field of that name? Credentials are one (RFC 9110 11.6.2); of several a backend could take another one for the one
+ * that was verified. */
+bool auth_has_several(const struct head *request, struct str name);
+
 #endif

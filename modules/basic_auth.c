@@ -384,7 +384,7 @@ static int routed(struct module_call *c)
 		module_claim_header(c, b->header);
 	if (auth_is_granted(c))
 		return MODULE_PASS;
-	n = read_secret(request, secret);
+	n = auth_has_several(request, STR("authorization")) ? 0 : read_secret(request, secret);
 	if (!n)
 		return auth_refuse(c, REASON_AUTH_REQUIRED, challenge(c));
 	verdict = look_up(c, secret, n);

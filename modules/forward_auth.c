@@ -23,7 +23,7 @@ static void check(struct parse *p, const struct node *v, void *obj)
 
 static const struct config_field fields[] = {
 	STRING("url", struct forward_auth, url, "that is asked: http:// or https://", REQUIRED),
-	STRING("method", struct forward_auth, method, "that it is asked with", .text = "GET"),
+	CUSTOM("method", type_token, struct forward_auth, method, "that it is asked with", .text = "GET"),
 	STRINGS("send", struct forward_auth, send, type_header_name,
 		"request headers that it gets; empty: Authorization and Cookie"),
 	STRINGS("copy", struct forward_auth, copy, type_header_name,

@@ -499,6 +499,8 @@ static int routed(struct module_call *c)
 			module_claim_header(c, j->to_headers[i].text);
 	if (auth_is_granted(c))
 		return MODULE_PASS;
+	if (auth_has_several(request, j->header))
+		return refuse_token(c, STR("several"));
 	token = token_of(j, request);
 	if (!token.n)
 		return auth_refuse(c, REASON_AUTH_REQUIRED, STR("Bearer"));

@@ -1,7 +1,5 @@
 /* modules/rewrite.c - another path, query or host for the backend than the client asked for. Routing, logs and other modules see what
  * the client asked for. */
-#define PCRE2_CODE_UNIT_WIDTH 8
-#include <pcre2.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -44,33 +42,15 @@ static bool is_url_template(const struct template *t)
 	return true;
 }
 
-/* As routes do: the whole path, or a rule would hold where its author never thought of it. */
-static pcre2_code *compile(struct str pattern, char *err, size_t err_n)
-{
-	PCRE2_UCHAR why[128];
-	PCRE2_SIZE at;
-	int code;
-	pcre2_code *re = pcre2_compile(
-		(PCRE2_SPTR)pattern.p, pattern.n, PCRE2_ANCHORED | PCRE2_ENDANCHORED, &code, &at, NULL);
-
-	if (re) {
-		pcre2_jit_compile(re, PCRE2_JIT_COMPLETE); /* without JIT it works too */
-		return re;
-	}
-	pcre2_get_error_message(code, why, sizeof(why));
-	snprintf(err, err_n, "broken at character %zu: %s", (size_t)at + 1, (const char *)why);
-	return NULL;
-}
-
 static void check_rule(struct parse *p, const struct node *v, void *obj)
 {
 	const struct rule *r = obj;
 	char why[256];
-	pcre2_code *re = r->regex.n ? compile(r->regex, why, sizeof(why)) : NULL;
+	struct regex *re = r->regex.n ? regex_compile(r->regex, why, sizeof(why)) : NULL;
 
 	if (r->regex.n && !re)
 		parse_error(p, v, "the regular expression %s is %s", parse_quote(p, r->regex), why);
-	pcre2_code_free(re);
+	regex_free(re);
 	if (r->prefix.n && r->regex.n)
 		parse_error(p, v, "a rule has a \"prefix\" or a \"regex\", not both");
 	if (!is_url_template(&r->to) ||
@@ -218,7 +198,7 @@ struct compiled {
 	uint32_t n;
 	struct expression { /* one for each rule */
 		char *text; /* empty: it has none */
-		pcre2_code *code; /* NULL: likewise */
+		struct regex *code; /* NULL: likewise */
 	} v[];
 };
 
@@ -227,7 +207,7 @@ static void release(void *data)
 	struct compiled *all = data;
 
 	for (uint32_t i = 0; i < all->n; i++) {
-		pcre2_code_free(all->v[i].code);
+		regex_free(all->v[i].code);
 		free(all->v[i].text);
 	}
 	free(all);
@@ -259,7 +239,7 @@ static void *build(struct module_build *b, const void *values)
 		MUST(e->text);
 		if (!regex.n)
 			continue;
-		e->code = compile(regex, b->err, sizeof(b->err));
+		e->code = regex_compile(regex, b->err, sizeof(b->err));
 		if (!e->code) {
 			release(all);
 			return NULL;
@@ -271,20 +251,17 @@ static void *build(struct module_build *b, const void *values)
 /* Where matches are written: made once, so that a request allocates nothing. */
 static void *worker_init(struct loop *l, void *data, uint32_t worker, uint32_t workers)
 {
-	pcre2_match_data *m = pcre2_match_data_create(RENDER_CAPTURES, NULL);
-
 	(void)l;
 	(void)data;
 	(void)worker;
 	(void)workers;
-	MUST(m);
-	return m;
+	return regex_room_new(RENDER_CAPTURES);
 }
 
 static void worker_free(void *state, void *data)
 {
 	(void)data;
-	pcre2_match_data_free(state);
+	regex_room_free(state);
 }
 
 /* -- one request -- */
@@ -302,26 +279,12 @@ static bool has_prefix(struct str path, struct str prefix)
 }
 
 /* Does it hold for the path? Then r has its captures. */
-static bool rule_fits(
-	const struct rule *rule, const pcre2_code *re, pcre2_match_data *m, struct str path, struct render *r)
+static bool rule_fits(const struct rule *rule, const struct regex *re, struct regex_room *room,
+	struct str path, struct render *r)
 {
-	const PCRE2_SIZE *at;
-	int n;
-
 	if (rule->prefix.n)
 		return has_prefix(path, rule->prefix);
-	if (!re)
-		return true;
-	n = pcre2_match(re, (PCRE2_SPTR)path.p, path.n, 0, 0, m, NULL);
-	if (n < 0)
-		return false;
-	if (n == 0)
-		n = RENDER_CAPTURES; /* it captures more than there are names for */
-	at = pcre2_get_ovector_pointer(m);
-	for (int i = 0; i < n; i++)
-		if (at[2 * i] != PCRE2_UNSET && at[2 * i] <= at[2 * i + 1])
-			r->captures[i] = (struct str){path.p + at[2 * i], at[2 * i + 1] - at[2 * i]};
-	return true;
+	return !re || regex_capture(re, room, path, r->captures);
 }
 
 /* What the rule makes of path and query. */
@@ -425,12 +388,12 @@ static void explain(const void *values, void *data, const struct head *request, 
 {
 	const struct rewrite *w = values;
 	const struct compiled *all = data;
-	pcre2_match_data *m = worker_init(NULL, NULL, 0, 0);
+	struct regex_room *room = worker_init(NULL, NULL, 0, 0);
 	struct render ignored = {0};
 
 	(void)client;
 	for (uint32_t i = 0; i < w->rule_n; i++) {
-		if (!rule_fits(&w->rules[i], all->v[i].code, m, path_of(request->path), &ignored))
+		if (!rule_fits(&w->rules[i], all->v[i].code, room, path_of(request->path), &ignored))
 			continue;
 		text_fmt(out, "rule %u fits: the path becomes " STR_FMT, i + 1,
 			STR_ARG(w->rules[i].to.literal));
@@ -438,7 +401,7 @@ static void explain(const void *values, void *data, const struct head *request, 
 	}
 	if (out->n == 0)
 		text_put(out, STR("no rule fits: the path stays"));
-	worker_free(m, NULL);
+	worker_free(room, NULL);
 }
 
 const struct module rewrite_module = {

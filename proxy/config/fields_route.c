@@ -1,7 +1,5 @@
-#define PCRE2_CODE_UNIT_WIDTH 8
-#include <pcre2.h>
-
 #include "base/obj.h"
+#include "base/regex.h"
 #include "config/fields.h"
 #include "config/module.h"
 
@@ -44,20 +42,13 @@ const struct config_type type_method = {
 
 static bool regex_compiles(struct parse *p, const struct node *v)
 {
-	int code;
-	PCRE2_SIZE offset;
-	pcre2_code *re = pcre2_compile(
-		(PCRE2_SPTR)v->text, v->n, PCRE2_UTF | PCRE2_MATCH_INVALID_UTF, &code, &offset, NULL);
-	char why[128];
+	char why[256];
+	struct regex *re = regex_compile(node_str(v), why, sizeof(why));
 
-	if (re) {
-		pcre2_code_free(re);
-		return true;
-	}
-	pcre2_get_error_message(code, (PCRE2_UCHAR *)why, sizeof(why));
-	parse_error(p, v, "the regular expression %s is broken at character %zu: %s",
-		parse_quote(p, node_str(v)), (size_t)offset + 1, why);
-	return false;
+	if (!re)
+		parse_error(p, v, "the regular expression %s is %s", parse_quote(p, node_str(v)), why);
+	regex_free(re);
+	return re != NULL;
 }
 
 /* path, exact, regex: the row's `choice` says which; all fill the same member. */
@@ -225,7 +216,9 @@ static const struct config_field route_fields[] = {
 		.choice = CONF_PATH_PREFIX),
 	CUSTOM("exact", type_path_match, struct conf_route, path, "the whole path",
 		.choice = CONF_PATH_EXACT),
-	CUSTOM("regex", type_path_regex, struct conf_route, path, "PCRE2, matched against the path",
+	CUSTOM("regex", type_path_regex, struct conf_route, path,
+		"PCRE2, matched against the whole path; what takes more than 100,000 steps, or those of a "
+		"`(*LIMIT_MATCH=N)` that it begins with, does not match",
 		.choice = CONF_PATH_REGEX),
 	STRINGS("hosts", struct conf_route, hosts, type_host, "some of the tenant's; empty: all of them"),
 	STRINGS("methods", struct conf_route, methods, type_method, "empty: any"),

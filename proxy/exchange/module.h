@@ -26,6 +26,7 @@
 #include "base/file.h"
 #include "base/obj.h"
 #include "base/rate.h"
+#include "base/regex.h"
 #include "base/ring.h"
 #include "config/module.h"
 #include "exchange/dependency.h"

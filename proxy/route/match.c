@@ -1,36 +1,14 @@
-#define PCRE2_CODE_UNIT_WIDTH 8
 #include "route/match.h"
 
-#include <pcre2.h>
 #include "base/obj.h"
 
-void *pattern_compile(struct str pattern)
+struct regex *pattern_compile(struct str pattern)
 {
-	int error;
-	PCRE2_SIZE at;
-	pcre2_code *code = pcre2_compile(
-		(PCRE2_SPTR)pattern.p, pattern.n, PCRE2_ANCHORED | PCRE2_ENDANCHORED, &error, &at, NULL);
+	char why[256];
+	struct regex *re = regex_compile(pattern, why, sizeof(why));
 
-	MUST(code);
-	pcre2_jit_compile(code, PCRE2_JIT_COMPLETE); /* without JIT it works too */
-	return code;
-}
-
-void pattern_free(void *code)
-{
-	pcre2_code_free(code);
-}
-
-bool pattern_matches(const void *code, struct str subject)
-{
-	/* Only whether it matches is asked, so one pair of offsets will do; it is made per call because threads share the code. */
-	pcre2_match_data *data = pcre2_match_data_create(1, NULL);
-	int n;
-
-	MUST(data);
-	n = pcre2_match(code, (PCRE2_SPTR)(subject.p ? subject.p : ""), subject.n, 0, 0, data, NULL);
-	pcre2_match_data_free(data);
-	return n >= 0;
+	MUST(re);
+	return re;
 }
 
 struct match *match_build(struct arena *a, const struct conf_match *conf, uint32_t n)
@@ -48,7 +26,7 @@ struct match *match_build(struct arena *a, const struct conf_match *conf, uint32
 void match_free(struct match *m, uint32_t n)
 {
 	for (uint32_t i = 0; i < n; i++)
-		pattern_free(m[i].regex);
+		regex_free(m[i].regex);
 }
 
 bool match_method(const struct conf_strs *methods, const struct head *head)
@@ -66,7 +44,7 @@ static bool value_matches(const struct match *m, struct str value)
 {
 	if (m->conf->any)
 		return true;
-	return m->regex ? pattern_matches(m->regex, value) : str_eq(m->conf->value, value);
+	return m->regex ? regex_matches(m->regex, value) : str_eq(m->conf->value, value);
 }
 
 static bool one_header(const struct match *m, const struct head *head)

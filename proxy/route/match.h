@@ -2,21 +2,18 @@
 #ifndef WEIR_ROUTE_MATCH_H
 #define WEIR_ROUTE_MATCH_H
 
+#include "base/regex.h"
 #include "config/conf.h"
 #include "http/head.h"
 
 struct match {
 	const struct conf_match *conf;
 	uint8_t field; /* enum field_id of a header's name */
-	void *regex; /* pcre2_code, or NULL */
+	struct regex *regex; /* or NULL */
 };
 
-/* A pattern must match the whole of its subject, as in the Gateway API: an unanchored one that matched in the middle would let past
- * what its author never thought of.
- * Patterns were checked when the configuration was: compiling cannot fail but for memory, which ends the process. */
-void *pattern_compile(struct str pattern);
-void pattern_free(void *code);
-bool pattern_matches(const void *code, struct str subject);
+/* Patterns were checked when the configuration was: compiling cannot fail but for memory, which ends the process. */
+struct regex *pattern_compile(struct str pattern);
 
 struct match *match_build(struct arena *a, const struct conf_match *conf, uint32_t n);
 void match_free(struct match *m, uint32_t n);

@@ -249,7 +249,7 @@ void router_free(struct router *r)
 		for (uint32_t i = 0; i < r->tenants[t].conf->route_n; i++) {
 			struct route *route = &r->tenants[t].routes[i];
 
-			pattern_free(route->regex);
+			regex_free(route->regex);
 			match_free(route->headers, route->conf->header_n);
 			match_free(route->query, route->conf->query_n);
 		}
@@ -282,7 +282,7 @@ static const struct route *in_regexes(const struct table *t, uint32_t *next, siz
 	for (; *next < t->regex_n && (over == SIZE_MAX || t->regexes[*next]->literal > over); ++*next) {
 		const struct route *route = t->regexes[*next];
 
-		if (pattern_matches(route->regex, path) && conditions_hold(route, head, query))
+		if (regex_matches(route->regex, path) && conditions_hold(route, head, query))
 			return route;
 	}
 	return NULL;

@@ -22,7 +22,7 @@ struct route {
 	const struct conf_route *conf;
 	const struct tenant *tenant;
 	struct service *service; /* NULL: a redirect */
-	void *regex; /* pcre2_code of a regex path, or NULL */
+	struct regex *regex; /* of a regex path, or NULL */
 	struct match *headers, *query; /* compiled conditions */
 	uint32_t order; /* in the file, among the tenant's */
 	uint32_t literal; /* bytes of path text that are certain */

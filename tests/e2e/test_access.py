@@ -11,7 +11,7 @@ from support.config import http, https, site
 from support.edge import run
 from support.http1 import build
 from support.prometheus import scrape
-from support.tokens import Key, confused, key_set, unsigned
+from support.tokens import Key, b64, confused, key_set, unsigned
 from support.wire import eventually
 
 PROXIED = {"http": http(trusted_proxies=["127.0.0.0/8"])}
@@ -165,6 +165,9 @@ def test_a_token_opens(edge, origin, alg, as_set):
     assert proxy.logged(status=401)["jwt"] == "signature"
 
 
+DEEP = b'{"alg": "ES256", "x": ' + b"[" * 3000 + b"]" * 3000 + b"}"
+
+
 def test_tokens_that_are_not_good_are_refused(edge, origin):
     key = Key("ES256", "k1")
     proxy = edge(site(origin(), modules={"jwt": {"keys": key_set(key), "issuer": "https://id.acme.test", "audience": ["shop"], "leeway": "5s"}}))
@@ -179,6 +182,7 @@ def test_tokens_that_are_not_good_are_refused(edge, origin):
             (unsigned(claims()), "algorithm"), (confused(key, claims()), "algorithm"), (key.token(claims(), crit=["b64"]), "algorithm"),
             (key.token(claims(), kid="k2"), "unknown_key"), (key.token(claims(), alg="RS256"), "unknown_key"),
             (f"{head}.{payload}.", "signature"), (f"{head}.{payload}.{signature[:-4]}", "signature"), ("a.b", "malformed"), ("....", "malformed"),
+            (f"{b64(DEEP)}.{payload}.{signature}", "malformed"), (f"{head}.{'A' * 50000}.{signature}", "malformed"),
             (f"{head}.{payload}.{signature}.x", "signature")]:
         before = len(proxy.access_log())
         r = proxy.get("/", headers=bearer(token))
@@ -186,6 +190,19 @@ def test_tokens_that_are_not_good_are_refused(edge, origin):
         proxy._eventually(lambda n=before: len(proxy.access_log()) > n, "the record")
         assert proxy.access_log()[-1]["jwt"] == why
     assert proxy.get("/").header("www-authenticate") == "Bearer"
+
+
+def test_of_several_tokens_none_is_believed(edge, origin):
+    """The backend could take another one than the one that was verified."""
+    blue, key = origin("blue"), Key("EdDSA", "k")
+    proxy = edge(site(blue, modules={"jwt": {"keys": key_set(key), "forward": True}}))
+    good = bearer(key.token(claims()))["Authorization"]
+    with proxy.connect() as c:
+        assert c.get("/", {"Authorization": good}).status == 200
+        for other in ["Bearer " + unsigned(claims(sub="root")), "Basic YTpi", good]:
+            for pair in [(good, other), (other, good)]:
+                assert c.get("/", [("Authorization", value) for value in pair]).status == 401
+    assert blue.count == 1 and proxy.logged(n=6, status=401)["jwt"] == "several"
 
 
 def test_claims_are_asked_for(edge, origin):

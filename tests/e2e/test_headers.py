@@ -108,6 +108,8 @@ def test_a_reload_takes_others_and_a_bad_one_changes_nothing(edge, origin):
     ("headers: {request: {rename: {Host: X-Host}}}", "none that weir writes itself"),
     ("headers: {response: {set: {X-A: \"a\\nb\"}}}", "one line"),
     ("rewrite: {rules: [{regex: '(', to: /x}]}", "is broken at character"),
+    ("rewrite: {rules: [{regex: '\\x{100}', to: /x}]}", "is broken at character"),
+    ("forward_auth: {url: 'http://127.0.0.1:1/', method: 'GET /'}", "must be an HTTP token"),
     ("rewrite: {rules: [{prefix: /a, to: '/$(1)'}]}", "this rule has none"),
     ("rewrite: {rules: [{to: x}]}", "must begin with /"),
     ("rewrite: {rules: [{prefix: /a, regex: /b, to: /c}]}", "not both"),

@@ -10,7 +10,7 @@ import pytest
 from support import mmdb
 from support.answers import reply
 from support.config import http, site
-from support.edge import run
+from support.edge import ROOT, run
 from support.tokens import Key, key_set
 
 TRUSTING = {"http": http(trusted_proxies=["127.0.0.0/8"])}
@@ -191,6 +191,19 @@ def test_a_module_works_before_and_after_reload_and_upgrade(edge, setting, name)
     proxy.reload(conf)
     with proxy.connect() as c:
         assert not works(setting, c)
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_what_a_module_would_do_is_explained(edge, setting, name):
+    proxy = start(edge, setting, name)[1]
+    told = json.loads(proxy.cli("explain", "http://acme.test/", "--json").out)["modules"]
+    assert [(m["name"], m["level"]) for m in told] == [(name, "route")] and told[0]["text"]
+
+
+@pytest.mark.parametrize("name", sorted({*ROWS, *ELSEWHERE}))
+def test_a_module_has_a_page_and_a_row_of_what_it_costs(name):
+    assert (ROOT / "docs" / "modules" / f"{name}.md").read_text().startswith(f"# {name}: ")
+    assert f'Row("{name}", ' in (ROOT / "bench" / "lib" / "modules.py").read_text()
 
 
 def test_a_reload_asks_nobody_for_keys_that_are_known(edge, setting):

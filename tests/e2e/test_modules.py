@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from support import proxy_protocol
 from support.config import http, site
 from support.edge import ROOT, WEIR, run
 from support.http1 import build
@@ -109,6 +110,18 @@ def test_maintenance_turns_away_all_but_those_who_may_pass(edge, origin):
     conf["modules"] = {}
     proxy.reload(conf)
     assert proxy.get("/").status == 200
+
+
+@pytest.mark.parametrize("header", [proxy_protocol.v1, proxy_protocol.v2])
+@pytest.mark.parametrize("module, status", [("maintenance", 503), ("access", 403)])
+@pytest.mark.parametrize("source, to, passes", [("192.0.2.7", "203.0.113.1", True), ("192.0.3.7", "203.0.113.1", False),
+                                                ("::ffff:192.0.2.7", "2001:db8::1", True), ("2001:db8::7", "2001:db8::1", False)])
+def test_who_may_pass_is_known_by_the_proxy_protocol_too(edge, origin, header, module, status, source, to, passes):
+    proxy = edge(site(origin(), listeners={"http": http(proxy_protocol=True, trusted_proxies=["127.0.0.0/8"])},
+        modules={module: {"allow": ["192.0.2.0/24"]}}))
+    with proxy.connect() as c:
+        c.send(header(source, to=to) + build("GET", "/"))
+        assert c.response().status == (200 if passes else status)
 
 
 def test_faults_hit_their_share(edge, origin):

@@ -78,7 +78,7 @@ static bool path_matches(const struct route *r, struct str path)
 	case CONF_PATH_PREFIX:
 		return str_starts(path, str_head(r->conf->path, n)) && (path.n == n || path.p[n] == '/');
 	case CONF_PATH_REGEX:
-		return pattern_matches(r->regex, path);
+		return regex_matches(r->regex, path);
 	}
 	return false;
 }

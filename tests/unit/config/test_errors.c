@@ -351,6 +351,9 @@ static void route_conditions_are_checked(void **state)
 		"%-encoded, not \"api\"\n");
 	says(ROUTES("      - {path: /a, exact: /b, service: shop}\n"),
 		"c.yaml:7:20: a route has one of path, exact and regex; \"path\" stands on line 7 already\n");
+	says(ROUTES("      - {regex: '\\x{100}', service: shop}\n"),
+		"c.yaml:7:17: the regular expression \"\\x{100}\" is broken at character 7: character code "
+		"point value in \\x{} or \\o{} is too large\n");
 	says(ROUTES("      - {regex: \"a(b\", service: shop}\n"),
 		"c.yaml:7:17: the regular expression \"a(b\" is broken at character 4: missing closing "
 		"parenthesis\n");

@@ -32,6 +32,12 @@ static const struct {
 	{ANNA, EINS " [x-user: root]", "200", "GET / [x-user: anna]"},
 	{ANNA, ZWEI, "401 auth_required", NULL},
 	{ANNA, "[authorization: Basic ====]", "401 auth_required", NULL},
+	/* "anna:eins" and a NUL, "anna" without a colon, "anna:eins:", and her own among others */
+	{ANNA, "[authorization: Basic YW5uYTplaW5zAA==]", "401 auth_required", NULL},
+	{ANNA, "[authorization: Basic YW5uYQ==]", "401 auth_required", NULL},
+	{ANNA, "[authorization: Basic YW5uYTplaW5zOg==]", "401 auth_required", NULL},
+	{ANNA, EINS " " ZWEI, "401 auth_required", NULL},
+	{ANNA, ZWEI " " EINS, "401 auth_required", NULL},
 	/* jwt */
 	{JWT, "[x-user: root]", "401 auth_required", NULL},
 	{JWT, BEARER, "401 auth_required", NULL},
@@ -48,6 +54,17 @@ static const struct {
 		"GET / [origin: https://a.test]"},
 	{"cors: {origins: ['https://a.test']}", "[origin: https://b.test]", "200 [vary: origin]",
 		"GET / [origin: https://b.test]"},
+	/* An origin is these bytes and no others; "null" is whatever has none, and must be named. */
+	{"cors: {origins: ['https://a.test']}", "[origin: https://A.test]", "200 [vary: origin]",
+		"GET / [origin: https://A.test]"},
+	{"cors: {origins: ['https://a.test']}", "[origin: https://a.test:8443]", "200 [vary: origin]",
+		"GET / [origin: https://a.test:8443]"},
+	{"cors: {origins: ['https://*.a.test']}", "[origin: null]", "200 [vary: origin]",
+		"GET / [origin: null]"},
+	{"cors: {origins: ['https://*.a.test']}", "[origin: https://a.test]", "200 [vary: origin]",
+		"GET / [origin: https://a.test]"},
+	{"cors: {origins: ['null']}", "[origin: null]",
+		"200 [vary: origin] [access-control-allow-origin: null]", "GET / [origin: null]"},
 	{"cors: {origins: '*'}, access: {deny: [192.0.2.7]}", "[origin: https://b.test]", "403 access_denied",
 		NULL},
 };
