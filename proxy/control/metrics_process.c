@@ -128,6 +128,21 @@ void tell_listeners(struct metrics_text *t)
 	}
 }
 
+/* -- older processes -- */
+
+void tell_older(struct metrics_text *t)
+{
+	static const char *const whats[] = {"connections", "requests", "websockets", "streams"};
+	const struct older *o = &t->control->older;
+
+	if (t->metric == METRIC_OLDER) {
+		exposition_count(&t->out, STR_NONE, older_count(o));
+		return;
+	}
+	for (size_t i = 0; i < COUNT_OF(whats); i++)
+		exposition_count(&t->out, str_of(whats[i]), older_left(o, whats[i]));
+}
+
 /* -- workers -- */
 
 /* The counter at that place in each worker's tally. */

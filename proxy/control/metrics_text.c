@@ -31,6 +31,8 @@ static const struct {
 	[METRIC_CLOSED] = {.once = tell_closed},
 	[METRIC_LISTENER_DRAINED] = {.once = tell_listeners},
 	[METRIC_LISTENER_LEFT] = {.once = tell_listeners},
+	[METRIC_OLDER] = {.once = tell_older},
+	[METRIC_OLDER_LEFT] = {.once = tell_older},
 	[METRIC_HANDSHAKES] = {.once = tell_handshakes},
 	[METRIC_PROTOCOLS] = {.once = tell_protocols},
 	[METRIC_HEADERS_DROPPED] = {.once = tell_headers_dropped},

@@ -162,6 +162,8 @@ static void on_message(struct channel *channel, const char *type, json_t *messag
 		on_upgraded(c, message);
 	else if (strcmp(type, "event") == 0)
 		on_event(c, message);
+	else if (strcmp(type, "older") == 0)
+		older_heard(&c->older, message, c->loop.now_ms);
 }
 
 static void on_end(struct channel *channel)
@@ -217,6 +219,12 @@ void orders_tell_left(struct control *c)
 	channel_send(&c->orders.channel, "left", NULL, NULL, 0);
 	if (u->applied)
 		upgrade_ended(c, u->asked, TAKE(&u->applied));
+}
+
+void orders_tell_finishing(struct control *c, json_t *members)
+{
+	json_object_set_new(members, "version", json_string(WEIR_VERSION));
+	channel_send(&c->orders.channel, "finishing", members, NULL, 0);
 }
 
 void orders_tell_failed(struct control *c, const char *why)
