@@ -2,6 +2,7 @@
 
 #include <signal.h>
 #include <sys/prctl.h>
+#include <unistd.h>
 #include "base/obj.h"
 #include "control/control.h"
 #include "control/handover.h"
@@ -171,7 +172,8 @@ static void on_end(struct channel *channel)
 	struct control *c = channel->user;
 
 	if (c->worker_n > 0)
-		event_emit(&c->io, CONF_LEVEL_ERROR, "supervisor_gone", NULL);
+		event_emit(&c->io, CONF_LEVEL_ERROR, "supervisor_gone",
+			json_pack("{s:i}", "pid", (int)getpid()));
 	if (c->state != CONTROL_DRAINING)
 		on_drain(c, false);
 }

@@ -289,7 +289,7 @@ def test_a_configuration_that_the_new_process_refuses_changes_nothing(edge, shop
     proxy = edge(site(shop), program=program)
     proxy.configure("tenants: {broken: [")
     event = upgrade(proxy, outcome="failed")
-    assert "weir.yaml" in event["error"]
+    assert "weir.yaml" in event["error"] and "\n" not in event["error"]
     assert proxy.get("/").status == 200
     proxy.reload(site(shop, limits={"header_count": 61}))
     upgrade(proxy)
