@@ -128,7 +128,13 @@ void tell_listeners(struct metrics_text *t)
 	}
 }
 
-/* -- older processes -- */
+/* -- upgrades -- */
+
+void tell_upgrades(struct metrics_text *t)
+{
+	exposition_count(&t->out, STR("failed"), t->control->metrics.upgrades_failed);
+	exposition_count(&t->out, STR("refused"), t->control->metrics.upgrades_refused);
+}
 
 void tell_older(struct metrics_text *t)
 {

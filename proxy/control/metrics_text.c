@@ -31,6 +31,7 @@ static const struct {
 	[METRIC_CLOSED] = {.once = tell_closed},
 	[METRIC_LISTENER_DRAINED] = {.once = tell_listeners},
 	[METRIC_LISTENER_LEFT] = {.once = tell_listeners},
+	[METRIC_UPGRADES_NOT_DONE] = {.once = tell_upgrades},
 	[METRIC_OLDER] = {.once = tell_older},
 	[METRIC_OLDER_LEFT] = {.once = tell_older},
 	[METRIC_HANDSHAKES] = {.once = tell_handshakes},

@@ -56,6 +56,8 @@ static void on_event(struct control *c, const json_t *message)
 	json_int_t level = json_integer_value(json_object_get(message, "level"));
 	json_t *members = json_object_get(message, "members");
 
+	if (strcmp(text_of(message, "event"), "upgrade") == 0)
+		metrics_upgraded(&c->metrics, text_of(members, "outcome"));
 	event_emit(&c->io, (uint8_t)MIN(MAX(level, CONF_LEVEL_DEBUG), CONF_LEVEL_ERROR),
 		text_of(message, "event"), json_incref(members));
 }

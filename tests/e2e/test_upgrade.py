@@ -290,6 +290,9 @@ def test_a_configuration_that_the_new_process_refuses_changes_nothing(edge, shop
     proxy.configure("tenants: {broken: [")
     event = upgrade(proxy, outcome="failed")
     assert "weir.yaml" in event["error"] and "\n" not in event["error"]
+    metrics = scrape(proxy)
+    assert metrics.value("weir_upgrade_not_done_total", outcome="failed") == 1
+    assert metrics.value("weir_upgrade_not_done_total", outcome="refused") == 0
     assert proxy.get("/").status == 200
     proxy.reload(site(shop, limits={"header_count": 61}))
     upgrade(proxy)
