@@ -102,6 +102,22 @@ static void print_drained(const json_t *listener)
 	putchar('\n');
 }
 
+/* A process that an upgrade has replaced. */
+static void print_older(const json_t *p)
+{
+	const json_t *ends = json_object_get(p, "ends_in_s");
+	char buf[32];
+
+	printf("%san older process still finishes%s (pid %lld, %s): %lld connections, %lld requests, %lld "
+	       "websockets, %lld streams are left",
+		paint(PAINT_WARN), paint_end(), number(p, "pid"), text(p, "version"),
+		number(p, "connections"), number(p, "requests"), number(p, "websockets"),
+		number(p, "streams"));
+	if (ends)
+		printf("; what is left in %s is cut", ago(json_number_value(ends), buf));
+	putchar('\n');
+}
+
 /* Those whom modules ask, and who do not answer. */
 static void print_dependencies(const json_t *all)
 {
@@ -120,7 +136,8 @@ static void print_dependencies(const json_t *all)
 
 static void print_process(const json_t *status)
 {
-	const json_t *drained = json_object_get(status, "drained_listeners");
+	const json_t *drained = json_object_get(status, "drained_listeners"),
+		     *older = json_object_get(status, "older_processes");
 	const char *state = text(status, "state");
 	char buf[32];
 
@@ -133,6 +150,8 @@ static void print_process(const json_t *status)
 	print_storage(json_object_get(status, "storage"));
 	for (size_t i = 0; i < json_array_size(drained); i++)
 		print_drained(json_array_get(drained, i));
+	for (size_t i = 0; i < json_array_size(older); i++)
+		print_older(json_array_get(older, i));
 	print_dependencies(json_object_get(status, "dependencies"));
 }
 
@@ -379,7 +398,7 @@ const struct cli_command status_command = {
 		    "  weir status acme/shop/green --json",
 	.help = "Prints the state of the process, the errors of a reload that was refused, listeners that "
 		"are "
-		"drained, and a line for "
+		"drained, older processes that still finish after an upgrade, and a line for "
 		"each pool: its weight, its state, and\n"
 		"how many of its backends are up. Of a service or a pool the backends are shown too, each "
 		"with the cause of its health. Where there are more than 40 pools, those that are well are "

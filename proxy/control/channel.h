@@ -17,7 +17,9 @@
  *   resume   {}: the upgrade failed, go on
  *   upgraded {seq, outcome, ...}: the answer to upgrade       known    {sections}: what to hand over if it dies
  *   event    {level, event, members}: write this to the       left     {}: accepts nothing new, after drain {upgrade}
- *            event log */
+ *            event log                                         finishing {version, connections, ...}: what is left then
+ *   older    {pid, ...}: what such a process has said of
+ *            itself; {pid, ended}: it is no more */
 #ifndef WEIR_CONTROL_CHANNEL_H
 #define WEIR_CONTROL_CHANNEL_H
 

@@ -460,7 +460,7 @@ static void tear_down(struct control *c)
 	deploy_stop(&c->deploys);
 	shift_stop(&c->shifts);
 	runtime_stop(&c->runtime);
-	event_emit(&c->io, CONF_LEVEL_INFO, "stopped", NULL);
+	event_emit(&c->io, CONF_LEVEL_INFO, "stopped", json_pack("{s:i}", "pid", (int)getpid()));
 	io_thread_stop(&c->io);
 	mailbox_deliver(&c->box, c); /* what the store answered at the end */
 	runtime_free(&c->runtime);
@@ -507,6 +507,7 @@ int control_run(const struct control_options *options)
 	/* The files of unix sockets are the supervisor's. */
 	listener_sockets_free(&c.sockets, true);
 	orders_close(&c);
+	older_free(&c.older);
 	event_free(c.box_event);
 	loop_free(&c.loop);
 	mailbox_free(&c.box);

@@ -18,6 +18,7 @@
 #include "control/known.h"
 #include "control/metrics.h"
 #include "control/module_watch.h"
+#include "control/older.h"
 #include "control/orders.h"
 #include "control/outlier.h"
 #include "control/publish.h"
@@ -111,6 +112,8 @@ struct control {
 	json_t *changes; /* what the configuration that is being installed changes */
 	uint64_t started_ms; /* on the loop's clock */
 	bool upgraded; /* drains because another process has taken over: the deadline is timeouts.upgrade */
+	struct deadline finishing; /* then: says next what is left */
+	struct older older; /* those that this process has taken over from */
 	uint32_t leaving; /* workers that accept still, though it has */
 };
 

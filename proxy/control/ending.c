@@ -1,11 +1,38 @@
 #include "control/ending.h"
 
+#include <unistd.h>
 #include "base/obj.h"
 #include "control/control.h"
 
 /* When all else has ended: with who has come to the admin API and says nothing yet; with what modules have still to send. */
 #define PATIENCE_MS 1000
 #define FAREWELL_MS 3000
+/* Between two words of an older process about what is left in it. */
+#define TELL_MS 1000
+
+json_t *ending_left(const struct control *c)
+{
+	uint64_t connections = 0, requests = 0, websockets = 0, streams = 0;
+
+	for (uint32_t i = 0; i < c->worker_n; i++) {
+		const struct worker_tally *t = &c->workers[i].edge.tally;
+
+		connections += counter_get(&t->connections);
+		requests += counter_get(&t->exchanges);
+		websockets += counter_get(&t->tunnels);
+		streams += counter_get(&t->streams);
+	}
+	return json_pack("{s:I, s:I, s:I, s:I}", "connections", (json_int_t)connections, "requests",
+		(json_int_t)requests, "websockets", (json_int_t)websockets, "streams", (json_int_t)streams);
+}
+
+/* Takes members. With what is left: of two processes that write to one log it says which this is. */
+static void tell_stopping(struct control *c, json_t *members)
+{
+	json_object_set_new(members, "pid", json_integer(getpid()));
+	json_object_update_new(members, ending_left(c));
+	event_emit(&c->io, CONF_LEVEL_INFO, "stopping", members);
+}
 
 void control_stop(struct control *c, const char *why)
 {
@@ -16,7 +43,7 @@ void control_stop(struct control *c, const char *why)
 		loop_stop(&c->loop);
 		return;
 	}
-	event_emit(&c->io, CONF_LEVEL_INFO, "stopping", json_pack("{s:b, s:s}", "drain", 0, "why", why));
+	tell_stopping(c, json_pack("{s:b, s:s}", "drain", 0, "why", why));
 	if (c->state != CONTROL_DRAINING)
 		c->workers_waited_for = c->worker_n;
 	control_set_state(c, CONTROL_STOPPING);
@@ -79,8 +106,7 @@ static void on_readiness(struct deadline *d)
 /* Beyond the state: what has to end before the workers do. */
 static void begin_to_end(struct control *c)
 {
-	event_emit(&c->io, CONF_LEVEL_INFO, "stopping",
-		json_pack("{s:b, s:b}", "drain", 1, "upgrade", c->upgraded));
+	tell_stopping(c, json_pack("{s:b, s:b}", "drain", 1, "upgrade", c->upgraded));
 	control_set_state(c, CONTROL_DRAINING);
 	c->workers_waited_for = c->worker_n;
 	rebuild_stop(&c->rebuild);
@@ -109,6 +135,18 @@ void control_drain(struct control *c, uint32_t limit_ms)
 		drain_workers(c);
 }
 
+static void on_tell(struct deadline *d)
+{
+	struct control *c = CONTAINER(d, struct control, finishing);
+	json_t *left = ending_left(c);
+
+	if (deadline_armed(&c->stop_deadline))
+		json_object_set_new(left, "ends_in_ms",
+			json_integer((json_int_t)c->stop_deadline.at_ms - (json_int_t)c->loop.now_ms));
+	orders_tell_finishing(c, left);
+	deadline_arm(&c->loop, d, TELL_MS);
+}
+
 void control_leave(struct control *c)
 {
 	uint32_t limit_ms = c->snapshot->conf->timeouts.upgrade;
@@ -126,6 +164,7 @@ void control_leave(struct control *c)
 	c->leaving = c->worker_n;
 	for (uint32_t i = 0; i < c->worker_n; i++)
 		worker_leave(&c->workers[i], &farewell);
+	on_tell(&c->finishing);
 }
 
 /* -- when the workers have ended -- */
@@ -155,5 +194,6 @@ void ending_init(struct control *c)
 {
 	c->readiness.fire = on_readiness;
 	c->stop_deadline.fire = on_stop_deadline;
+	c->finishing.fire = on_tell;
 	c->farewell.fire = on_farewell;
 }

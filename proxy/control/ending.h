@@ -3,11 +3,15 @@
 #ifndef WEIR_CONTROL_ENDING_H
 #define WEIR_CONTROL_ENDING_H
 
+#include <jansson.h>
+
 struct control;
 
 /* Before anything is armed. */
 void ending_init(struct control *c);
 /* The last worker has ended: who has just come to the admin API is answered, modules send what they have, then the loop stops. */
 void ending_say_farewell(struct control *c);
+/* What is open in the process now: {"connections", "requests", "websockets", "streams"}; the latter two are among the requests. */
+json_t *ending_left(const struct control *c);
 
 #endif

@@ -16,6 +16,12 @@ void metrics_reloaded(struct metrics *m, enum reload_outcome outcome)
 		m->reload_success = time(NULL);
 }
 
+void metrics_upgraded(struct metrics *m, const char *outcome)
+{
+	m->upgrades_failed += strcmp(outcome, "failed") == 0;
+	m->upgrades_refused += strcmp(outcome, "refused") == 0;
+}
+
 const char *reload_outcome_name(enum reload_outcome outcome)
 {
 	static const char *const names[RELOAD_OUTCOMES] = {

@@ -13,6 +13,7 @@ enum reload_outcome { RELOAD_APPLIED, RELOAD_UNCHANGED, RELOAD_REFUSED, RELOAD_O
 /* What control counts of itself. */
 struct metrics {
 	uint64_t reloads[RELOAD_OUTCOMES];
+	uint64_t upgrades_failed, upgrades_refused; /* since the process began; the next one begins anew */
 	bool reload_good; /* the last one */
 	time_t reload_success; /* when it was last good; 0: never */
 	time_t started;
@@ -21,6 +22,8 @@ struct metrics {
 void metrics_init(struct metrics *m);
 /* One has ended. The first configuration counts as applied. */
 void metrics_reloaded(struct metrics *m, enum reload_outcome outcome);
+/* The event of an upgrade says how it went; one that was applied is not counted. outcome: "applied", "failed", "refused". */
+void metrics_upgraded(struct metrics *m, const char *outcome);
 const char *reload_outcome_name(enum reload_outcome outcome);
 
 /* -- windows for those who compare pools -- */

@@ -128,6 +128,27 @@ void tell_listeners(struct metrics_text *t)
 	}
 }
 
+/* -- upgrades -- */
+
+void tell_upgrades(struct metrics_text *t)
+{
+	exposition_count(&t->out, STR("failed"), t->control->metrics.upgrades_failed);
+	exposition_count(&t->out, STR("refused"), t->control->metrics.upgrades_refused);
+}
+
+void tell_older(struct metrics_text *t)
+{
+	static const char *const whats[] = {"connections", "requests", "websockets", "streams"};
+	const struct older *o = &t->control->older;
+
+	if (t->metric == METRIC_OLDER) {
+		exposition_count(&t->out, STR_NONE, older_count(o));
+		return;
+	}
+	for (size_t i = 0; i < COUNT_OF(whats); i++)
+		exposition_count(&t->out, str_of(whats[i]), older_left(o, whats[i]));
+}
+
 /* -- workers -- */
 
 /* The counter at that place in each worker's tally. */

@@ -24,6 +24,8 @@ void tell_worker(struct metrics_text *t);
 void tell_headers_dropped(struct metrics_text *t);
 void tell_mirrors(struct metrics_text *t);
 void tell_listeners(struct metrics_text *t);
+void tell_upgrades(struct metrics_text *t);
+void tell_older(struct metrics_text *t);
 void tell_closed(struct metrics_text *t);
 void tell_handshakes(struct metrics_text *t);
 void tell_protocols(struct metrics_text *t);

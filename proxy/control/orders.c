@@ -2,6 +2,7 @@
 
 #include <signal.h>
 #include <sys/prctl.h>
+#include <unistd.h>
 #include "base/obj.h"
 #include "control/control.h"
 #include "control/handover.h"
@@ -55,6 +56,8 @@ static void on_event(struct control *c, const json_t *message)
 	json_int_t level = json_integer_value(json_object_get(message, "level"));
 	json_t *members = json_object_get(message, "members");
 
+	if (strcmp(text_of(message, "event"), "upgrade") == 0)
+		metrics_upgraded(&c->metrics, text_of(members, "outcome"));
 	event_emit(&c->io, (uint8_t)MIN(MAX(level, CONF_LEVEL_DEBUG), CONF_LEVEL_ERROR),
 		text_of(message, "event"), json_incref(members));
 }
@@ -162,6 +165,8 @@ static void on_message(struct channel *channel, const char *type, json_t *messag
 		on_upgraded(c, message);
 	else if (strcmp(type, "event") == 0)
 		on_event(c, message);
+	else if (strcmp(type, "older") == 0)
+		older_heard(&c->older, message, c->loop.now_ms);
 }
 
 static void on_end(struct channel *channel)
@@ -169,7 +174,8 @@ static void on_end(struct channel *channel)
 	struct control *c = channel->user;
 
 	if (c->worker_n > 0)
-		event_emit(&c->io, CONF_LEVEL_ERROR, "supervisor_gone", NULL);
+		event_emit(&c->io, CONF_LEVEL_ERROR, "supervisor_gone",
+			json_pack("{s:i}", "pid", (int)getpid()));
 	if (c->state != CONTROL_DRAINING)
 		on_drain(c, false);
 }
@@ -217,6 +223,12 @@ void orders_tell_left(struct control *c)
 	channel_send(&c->orders.channel, "left", NULL, NULL, 0);
 	if (u->applied)
 		upgrade_ended(c, u->asked, TAKE(&u->applied));
+}
+
+void orders_tell_finishing(struct control *c, json_t *members)
+{
+	json_object_set_new(members, "version", json_string(WEIR_VERSION));
+	channel_send(&c->orders.channel, "finishing", members, NULL, 0);
 }
 
 void orders_tell_failed(struct control *c, const char *why)

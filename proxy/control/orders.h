@@ -49,6 +49,8 @@ void orders_settled(struct control *c);
 void orders_tell_ready(struct control *c);
 /* Nothing new is accepted here: another process has taken over, and whoever waits for that upgrade is answered. */
 void orders_tell_left(struct control *c);
+/* What is left here, because another process has taken over; takes members. */
+void orders_tell_finishing(struct control *c, json_t *members);
 void orders_tell_failed(struct control *c, const char *why);
 void orders_tell_reloaded(struct control *c, const char *outcome, uint64_t generation);
 

@@ -178,6 +178,8 @@ void reload_tell_not_started(struct control *c, const struct conf_report *report
 	char *text = conf_report_text(report);
 
 	conf_tell_not_started(c->config, report);
+	if (*text)
+		text[strlen(text) - 1] = 0; /* the end of its last line: it is told within a sentence */
 	orders_tell_failed(c, text);
 	free(text);
 }

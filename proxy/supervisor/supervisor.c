@@ -140,6 +140,17 @@ static void on_reloaded(struct supervisor *s, const struct process *p, json_t *m
 		tell_ready(s, json_integer_value(json_object_get(message, "generation")));
 }
 
+/* Takes members: what is to be said of p, which another one has replaced, to the one that serves. */
+static void tell_of_older(struct supervisor *s, const struct process *p, json_t *members)
+{
+	if (!s->current || p == s->current || p == s->upgrade.next) {
+		json_decref(members);
+		return;
+	}
+	json_object_set_new(members, "pid", json_integer(p->pid));
+	channel_send(&s->current->channel, "older", members, NULL, 0);
+}
+
 static void on_message(struct channel *channel, const char *type, json_t *message, int *fds, uint32_t fd_n)
 {
 	struct supervisor *s = channel->user;
@@ -167,6 +178,8 @@ static void on_message(struct channel *channel, const char *type, json_t *messag
 		upgrade_begin(s, (uint64_t)json_integer_value(json_object_get(message, "seq")));
 	else if (strcmp(type, "left") == 0)
 		upgrade_left(s, p);
+	else if (strcmp(type, "finishing") == 0)
+		tell_of_older(s, p, json_copy(message));
 	else if (strcmp(type, "pong") == 0 && p == s->current)
 		s->pinged = false;
 }
@@ -227,6 +240,7 @@ static void on_death(struct supervisor *s, struct process *p, int status)
 
 	channel_read(&p->channel); /* what it has said last */
 	upgrade_left(s, p);
+	tell_of_older(s, p, json_pack("{s:b}", "ended", 1));
 	if (s->state == SUPERVISOR_STOPPING) {
 		/* One that was only starting is ended by force, and that is no failure. */
 		if (!in_order && p->ready)

@@ -14,6 +14,7 @@ from support import http1, http2
 from support.answers import Stepwise, pattern
 from support.config import http, https, pool, site
 from support.load import Load
+from support.prometheus import scrape
 from support.websocket import TEXT, OverHttp1, echo
 from support.wire import PATIENCE, eventually
 
@@ -147,11 +148,50 @@ def test_what_is_still_open_after_timeouts_upgrade_is_cut(edge, shop, program):
     with proxy.connect() as slow:
         slow.send(http1.build("GET", "/slow"))
         steps.step()
-        upgrade(proxy)
-        proxy.wait_event("stopping", why="timeouts.upgrade has passed")
+        event = upgrade(proxy)
+        cut = proxy.wait_event("stopping", why="timeouts.upgrade has passed")
+        assert cut["pid"] == event["old_pid"]
+        assert (cut["connections"], cut["requests"], cut["websockets"]) == (1, 1, 0)
         with pytest.raises(http1.Closed):
             slow.response()
     eventually(lambda: len(proxy.worker_pids()) == 1, "the old process to end")
+
+
+def test_status_and_metrics_tell_of_an_older_process_until_it_has_ended(edge, shop, program):
+    steps = shop.on("/slow", Stepwise([b"a", b"b"], length=2))
+    shop.on("/ws", echo())
+    proxy = edge(site(shop, timeouts={"upgrade": "600s"}), program=program)
+    old = proxy.worker_pid()
+
+    def older():
+        return proxy.admin("GET", "/v1/status").json()["older_processes"]
+
+    def left(p):
+        return tuple(p[what] for what in ("pid", "connections", "requests", "websockets", "streams"))
+
+    assert older() == [] and "older process" not in proxy.cli("status").out
+    with proxy.connect() as slow, proxy.connect() as c:
+        slow.send(http1.build("GET", "/slow"))
+        steps.step()
+        ws = OverHttp1(c, "/ws")
+        assert said(ws, "before")
+        event = upgrade(proxy)
+        eventually(lambda: [left(p) for p in older()] == [(old, 2, 2, 1, 0)], "the new process to hear of the old one")
+        assert 0 < older()[0]["ends_in_s"] <= 600 and older()[0]["version"] == event["from"]
+        assert f"older process still finishes (pid {old}, " in proxy.cli("status").out
+        metrics = scrape(proxy)
+        assert metrics.value("weir_older_processes") == 1
+        assert metrics.value("weir_older_left", what="connections") == 2
+        # The one who serves dies: the next one learns of it too.
+        os.kill(event["pid"], signal.SIGKILL)
+        proxy._eventually(lambda: proxy.events("ready")[-1] and len(proxy.events("ready")) == 3, "another one to serve")
+        eventually(lambda: [left(p) for p in older()] == [(old, 2, 2, 1, 0)], "that one to hear of the old one")
+        steps.step()
+        assert slow.response().body == b"ab" and said(ws, "after")
+        eventually(lambda: [left(p) for p in older()] == [(old, 2, 1, 1, 0)], "less to be left")
+    eventually(lambda: older() == [], "the old process to end")
+    assert scrape(proxy).value("weir_older_processes") == 0
+    assert proxy.wait_event("stopped")["pid"] == old
 
 
 @pytest.mark.parametrize("how", ["the signal", "the command"])
@@ -249,7 +289,10 @@ def test_a_configuration_that_the_new_process_refuses_changes_nothing(edge, shop
     proxy = edge(site(shop), program=program)
     proxy.configure("tenants: {broken: [")
     event = upgrade(proxy, outcome="failed")
-    assert "weir.yaml" in event["error"]
+    assert "weir.yaml" in event["error"] and "\n" not in event["error"]
+    metrics = scrape(proxy)
+    assert metrics.value("weir_upgrade_not_done_total", outcome="failed") == 1
+    assert metrics.value("weir_upgrade_not_done_total", outcome="refused") == 0
     assert proxy.get("/").status == 200
     proxy.reload(site(shop, limits={"header_count": 61}))
     upgrade(proxy)

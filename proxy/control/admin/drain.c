@@ -5,6 +5,7 @@
 #include "control/admin/routes.h"
 #include "control/admin/services.h"
 #include "control/control.h"
+#include "control/ending.h"
 
 static json_t *text_of(struct str s)
 {
@@ -216,23 +217,14 @@ static void enable(struct admin_request *rq)
 
 static json_t *process_progress(const struct control *c)
 {
-	uint64_t connections = 0, requests = 0, websockets = 0, streams = 0;
 	const char *phase = c->state == CONTROL_STOPPING    ? "stopping"
 			    : c->state != CONTROL_DRAINING  ? "serving"
 			    : deadline_armed(&c->readiness) ? "not_ready"
 							    : "draining";
+	json_t *progress = json_pack("{s:s}", "state", phase);
 
-	for (uint32_t i = 0; i < c->worker_n; i++) {
-		const struct worker_tally *t = &c->workers[i].edge.tally;
-
-		connections += counter_get(&t->connections);
-		requests += counter_get(&t->exchanges);
-		websockets += counter_get(&t->tunnels);
-		streams += counter_get(&t->streams);
-	}
-	return json_pack("{s:s, s:I, s:I, s:I, s:I}", "state", phase, "connections", (json_int_t)connections,
-		"requests", (json_int_t)requests, "websockets", (json_int_t)websockets, "streams",
-		(json_int_t)streams);
+	json_object_update_new(progress, ending_left(c));
+	return progress;
 }
 
 static void process_get(struct admin_request *rq)
