@@ -242,7 +242,7 @@ def test_frames_sent_right_behind_the_handshake_arrive(edge, origin):
 def test_shutdown_closes_tunnels_at_its_deadline(edge, origin):
     shop = origin("shop")
     shop.on("/ws", websocket.echo())
-    proxy = edge(site(shop, timeouts={"drain": "500ms", "shutdown": "1s"}))
+    proxy = edge(site(shop, timeouts={"drain": "500ms", "shutdown": "4s"}))
     w = OverHttp1(proxy.connect(), "/ws")
     w.send(TEXT, b"hi")
     assert w.receive() == (TEXT, b"hi")
