@@ -8,7 +8,7 @@
 #define WEIR_CONTROL_DEPENDENCIES_H
 
 #include "control/io_thread.h"
-#include "exchange/modules.h"
+#include "exchange/module_set.h"
 
 /* How often it is looked. */
 #define DEPENDENCY_LOOK_MS 1000

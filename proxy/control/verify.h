@@ -5,7 +5,7 @@
 #define WEIR_CONTROL_VERIFY_H
 
 #include "config/conf.h"
-#include "exchange/modules.h"
+#include "exchange/module_set.h"
 #include "io/cert_store.h"
 
 /* The certificates of each listener of a configuration, beside conf->listeners; NULL where it is plain. */

@@ -5,7 +5,7 @@
 #ifndef WEIR_EXCHANGE_SNAPSHOT_H
 #define WEIR_EXCHANGE_SNAPSHOT_H
 
-#include "exchange/modules.h"
+#include "exchange/module_set.h"
 #include "route/router.h"
 
 #define SNAPSHOT_MAGIC 0x54a9508e
