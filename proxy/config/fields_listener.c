@@ -236,7 +236,8 @@ static const struct config_field listener_fields[] = {
 		"whose X-Forwarded-* and PROXY protocol are believed; a unix socket's peers always are"),
 	ENUM("underscore_headers", struct conf_listener, underscores, underscores_names,
 		"what becomes of request headers with an underscore in their names: CGI, WSGI, PHP and the "
-		"like take `X_Real_IP` for `X-Real-IP`, which clients could so forge",
+		"like take `X_Real_IP` for `X-Real-IP`, which clients could so forge. `pass` lets go by what "
+		"nobody takes for a header that weir knows",
 		.dflt = CONF_UNDERSCORES_DROP),
 	COUNT("backlog", struct conf_listener, backlog,
 		"connections that the kernel keeps before they are accepted", .dflt = 4096, .min = 1,

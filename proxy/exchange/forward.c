@@ -116,18 +116,37 @@ void forward_identify(struct exchange *x)
 	edge_new_id(x->edge, (char *)(uintptr_t)x->id.p);
 }
 
+static struct str subject_header(const struct exchange *x)
+{
+	struct str name = x->entry->conf.tls.client_subject_header;
+
+	return name.n ? name : STR(SUBJECT_DEFAULT);
+}
+
+/* Would an origin that cannot tell "_" from "-" take it for a header that weir knows or writes? */
+static bool is_mistakable(const struct exchange *x, struct str name)
+{
+	char dashed[64];
+
+	if (name.n > sizeof(dashed))
+		return false;
+	for (size_t i = 0; i < name.n; i++)
+		dashed[i] = name.p[i] == '_' ? '-' : str_lower_char(name.p[i]);
+	name.p = dashed;
+	return field_id_of(name) != FIELD_OTHER || str_case_eq(name, subject_header(x));
+}
+
 enum reason forward_screen(struct exchange *x, struct fields *fs)
 {
 	enum conf_underscores rule = (enum conf_underscores)x->entry->conf.underscores;
 	uint32_t kept = 0;
 
-	if (rule == CONF_UNDERSCORES_PASS)
-		return REASON_NONE;
 	for (uint32_t i = 0; i < fs->n; i++) {
 		const struct field *f = &fs->v[i];
 
 		/* No name that weir knows has one. */
-		if (f->id != FIELD_OTHER || !memchr(f->name, '_', f->name_len)) {
+		if (f->id != FIELD_OTHER || !memchr(f->name, '_', f->name_len) ||
+			(rule == CONF_UNDERSCORES_PASS && !is_mistakable(x, field_name(f)))) {
 			if (kept != i)
 				fs->v[kept] = *f;
 			kept++;
@@ -157,13 +176,6 @@ static void strip_prefix(struct exchange *x)
 }
 
 /* -- the request -- */
-
-static struct str subject_header(const struct exchange *x)
-{
-	struct str name = x->entry->conf.tls.client_subject_header;
-
-	return name.n ? name : STR(SUBJECT_DEFAULT);
-}
 
 /* What came from trusted hops before, to be appended to. */
 struct provenance {

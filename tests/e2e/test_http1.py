@@ -217,6 +217,7 @@ def test_headers_that_some_origins_would_take_for_others_are_dropped_and_counted
 def test_headers_with_underscores_pass_or_are_refused_as_told(edge, shop):
     proxy = edge(site(shop, listeners={"http": http(underscore_headers="pass")}))
     assert proxy.get(headers=UNDERSCORED).status == 200 and shop.last.header("api_key") == "k"
+    assert shop.last.header("x_real_ip") is None  # a forged X-Real-IP, to whom it is one
     proxy.reload(site(shop, listeners={"http": http(underscore_headers="refuse")}))
     refused = proxy.get(headers=UNDERSCORED)
     assert refused.status == 400 and proxy.logged(status=400)["reason"] == "client_underscore"
