@@ -47,13 +47,13 @@ struct conn {
 	char out[INPUT]; /* the head of an answer, or echoed messages */
 	size_t out_off, out_len;
 	size_t body_off, body_len; /* of the page being sent, after out */
-	const struct page *page;   /* WORKING: what is to be answered, and when */
+	const struct page *page; /* WORKING: what is to be answered, and when */
 	uint64_t due_ns;
 	TAILQ_ENTRY(conn) working;
 };
 
 static int epfd;
-static TAILQ_HEAD(, conn) working = TAILQ_HEAD_INITIALIZER(working); /* all work as long: the oldest is due first */
+static TAILQ_HEAD(, conn) working = TAILQ_HEAD_INITIALIZER(working); /* the oldest is due first */
 
 static void pages_fill(void)
 {
