@@ -61,12 +61,14 @@ struct conn_pool {
 	struct list free; /* connections with room, warmest first */
 	struct list full;
 	struct list opening; /* struct opening: not connected yet */
-	struct list settling; /* struct opening: in one of the other lists, but the backend has not said yet how many requests it takes */
+	struct list
+		settling; /* struct opening: in one of the other lists, but the backend has not said yet how many requests it takes */
 	struct list waiting; /* struct conn_waiter, oldest first */
 	uint32_t conns; /* in `free` and `full` */
 	uint32_t opening_n, waiting_n;
 	uint32_t coming; /* requests that `opening` and `settling` are counted on for */
-	uint32_t room; /* requests at once that the last connection was made for, as its backend said; 0: none has said */
+	uint32_t
+		room; /* requests at once that the last connection was made for, as its backend said; 0: none has said */
 	uint32_t made; /* connections, ever */
 	uint32_t streams; /* requests in flight */
 	/* A handshake with the backend failed; text: what OpenSSL said. May be NULL. Must not touch the pool. */

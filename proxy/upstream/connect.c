@@ -8,7 +8,8 @@
 struct opening {
 	struct list link; /* in pool->opening; when it has a connection, in pool->settling */
 	struct conn_pool *pool;
-	struct http_conn *conn; /* is made, but has still to be told how many requests it may carry; NULL: not made yet */
+	struct http_conn *
+		conn; /* is made, but has still to be told how many requests it may carry; NULL: not made yet */
 	uint32_t carries; /* requests that are counted on it, beyond those that the connection has taken */
 	struct conn_waiter *waiter; /* in whose name it is made; NULL: nobody's */
 	bool outdated; /* begun under other settings than those of now */
