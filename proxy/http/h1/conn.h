@@ -101,7 +101,8 @@ struct h1_conn {
 	struct h1_stream *stream; /* NULL: idle */
 	struct task ready; /* LOOP_READY: owners are told what they are owed, and reading goes on */
 	struct task flush; /* LOOP_FLUSH; LOOP_REAP at the end */
-	struct deadline read_by; /* a head, a body's next bytes, the next request, the end of lingering, a look after who waits */
+	struct deadline
+		read_by; /* a head, a body's next bytes, the next request, the end of lingering, a look after who waits */
 	struct deadline write_by; /* a blocked peer must take something */
 	struct chain in; /* received, not consumed */
 	struct chain out; /* to be written */
