@@ -256,6 +256,44 @@ static void a_reset_behind_a_request_that_is_not_whole_is_told(void **state)
 	assert_true(o->closed);
 }
 
+static void a_reset_behind_a_whole_request_is_found_by_a_look(void **state)
+{
+	static const char *const requests[] = {"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+		"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n012",
+		"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n012\r\n0\r\n\r\n",
+		"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nA: b\r\n\r\n"};
+
+	for (unsigned i = 0; i < COUNT_OF(requests); i++) {
+		struct owner *o;
+
+		teardown(state);
+		setup(state);
+		o = *state;
+		serve(o);
+		fake_put(&o->ft, requests[i], strlen(requests[i]));
+		fake_feed_reset(&o->ft);
+		pass(o, 999);
+		assert_null(strstr(heard(o), "reset"));
+		pass(o, 1);
+		assert_heard(o, "reset client_gone\n");
+		assert_true(o->closed);
+	}
+}
+
+static void who_waits_long_is_looked_after_and_served_all_the_same(void **state)
+{
+	struct owner *o = *state;
+
+	serve(o);
+	o->ft.t.suspect = true; /* as every event on a writable socket makes it */
+	feed(o, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+	pass(o, 1000);
+	assert_heard(o, "GET a / last\n");
+	assert_false(o->closed);
+	pass(o, 60000);
+	assert_false(o->closed);
+}
+
 static void a_reset_is_told_even_while_no_more_of_the_body_is_wanted(void **state)
 {
 	struct owner *o = *state;
@@ -488,6 +526,8 @@ int main(void)
 		TEST(a_head_beyond_the_limit_is_rejected_before_it_ends),
 		TEST(a_reset_while_waiting_is_told),
 		TEST(a_reset_behind_a_request_that_is_not_whole_is_told),
+		TEST(a_reset_behind_a_whole_request_is_found_by_a_look),
+		TEST(who_waits_long_is_looked_after_and_served_all_the_same),
 		TEST(a_reset_is_told_even_while_no_more_of_the_body_is_wanted),
 		TEST(a_half_closed_client_still_gets_its_answer_if_it_comes_soon),
 		TEST(a_half_closed_client_is_gone_if_the_answer_does_not_come),
