@@ -158,8 +158,16 @@ static void what_each_request_says_anew_pushes_nothing_out_of_the_table(void **s
 			.value = "something long",
 			.value_len = 14,
 			.id = FIELD_USER_AGENT},
-		{.name = "x-request-id", .name_len = 12, .value = id, .value_len = 20, .id = FIELD_X_REQUEST_ID},
-		{.name = "traceparent", .name_len = 11, .value = parent, .value_len = 36, .id = FIELD_TRACEPARENT},
+		{.name = "x-request-id",
+			.name_len = 12,
+			.value = id,
+			.value_len = 20,
+			.id = FIELD_X_REQUEST_ID},
+		{.name = "traceparent",
+			.name_len = 11,
+			.value = parent,
+			.value_len = 36,
+			.id = FIELD_TRACEPARENT},
 	};
 	struct head h = request(f, 3);
 	size_t alone, with;
