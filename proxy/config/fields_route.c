@@ -19,7 +19,7 @@ static bool is_method(struct str s)
 	for (size_t i = 0; i < s.n; i++)
 		if ((s.p[i] < 'A' || s.p[i] > 'Z') && s.p[i] != '-' && s.p[i] != '_')
 			return false;
-	return s.n > 0 && !str_eq(s, STR("CONNECT"));
+	return s.n > 0 && !str_eq(s, STR("CONNECT")) && !str_eq(s, STR("TRACE"));
 }
 
 const struct config_type type_route_path = {
@@ -33,7 +33,7 @@ const struct config_type type_route_path = {
 
 const struct config_type type_method = {
 	.name = "method",
-	.expects = "an HTTP method in capital letters, and not CONNECT",
+	.expects = "an HTTP method in capital letters, and neither CONNECT nor TRACE",
 	.schema = "{\"type\": \"string\", \"pattern\": \"^[A-Z_-]+$\"}",
 	.valid = is_method,
 	.parse = type_text_parse,

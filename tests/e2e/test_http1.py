@@ -306,6 +306,13 @@ def test_empty_lines_before_a_request_are_forgiven(edge, shop):
         assert c.get("/").status == 200
         c.send(b"\r\n" + build("GET", "/again"))
         assert c.response().status == 200
+        c.send(b"\r\n\r\n" + build("GET", "/behind"))
+        assert c.response().status == 200
+        c.dribble(b"\r\n" * 8 + build("GET", "/slowly"))
+        assert c.response().status == 200
+        c.send(b"\r\n" * 9 + build("GET", "/never"))
+        assert c.response().status == 400
+    assert [r.target for r in shop.requests] == ["/", "/again", "/behind", "/slowly"]
 
 
 # -- bodies --

@@ -141,6 +141,7 @@ REFUSED = {
     "a method that is no token": (b"G{T / HTTP/1.1\r\n" + HOST + b"\r\n", {400}),
     "no method": (b" / HTTP/1.1\r\n" + HOST + b"\r\n", {400}),
     "CONNECT": (b"CONNECT acme.test:443 HTTP/1.1\r\n" + HOST + b"\r\n", {405}),
+    "TRACE": (b"TRACE / HTTP/1.1\r\n" + HOST + b"\r\n", {405}),
     # not HTTP
     "a TLS ClientHello": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\x00" * 200, {400, None}),
     "binary": (bytes(range(128, 256)) + b"\r\n\r\n", {400}),

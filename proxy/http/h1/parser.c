@@ -3,6 +3,9 @@
 #include "http/h1/chars.h"
 #include "http/h1/section.h"
 
+#define EMPTY_LINES_MAX \
+	8 /* before a request line: some clients end a body with one that its length does not count */
+
 uint32_t h1_count_max(const struct http_limits *lim)
 {
 	return lim->header_count ? MIN(lim->header_count, H1_FIELDS_MAX) : H1_FIELDS_MAX;
@@ -72,7 +75,7 @@ static enum h1_result take_request_line(struct h1_cursor *c, struct h1_message *
 	char *from;
 	enum h1_result r;
 
-	if (c->p < c->end && *c->p == '\r') {
+	for (unsigned n = 0; n < EMPTY_LINES_MAX && c->p < c->end && *c->p == '\r'; n++) {
 		r = h1_take_crlf(c, REASON_CLIENT_BAD_REQUEST);
 		if (r != H1_COMPLETE)
 			return r;
@@ -111,6 +114,8 @@ static enum h1_result sort_target(struct h1_cursor *c, struct head *h, struct h1
 
 	if (h->method_id == METHOD_CONNECT)
 		return h1_bad(c, REASON_CLIENT_CONNECT);
+	if (h->method_id == METHOD_TRACE)
+		return h1_bad(c, REASON_CLIENT_TRACE);
 	if (t.p[0] == '/')
 		return H1_COMPLETE;
 	if (t.n == 1 && t.p[0] == '*')

@@ -50,8 +50,8 @@ struct h1_asked {
 uint32_t h1_count_max(const struct http_limits *lim);
 
 /* The head of a request at the start of [p, p+n), in canonical form: an acceptable WebSocket handshake has become extended CONNECT,
- * any other upgrade is gone. On H1_BAD head holds what was understood. CONNECT is H1_BAD (CLIENT_CONNECT). One empty line before
- * the request line is passed over (RFC 9112 2.2). */
+ * any other upgrade is gone. On H1_BAD head holds what was understood. CONNECT and TRACE are H1_BAD (CLIENT_CONNECT, CLIENT_TRACE). A few
+ * empty lines before the request line are passed over (RFC 9112 2.2). */
 enum h1_result h1_parse_request(
 	struct h1_message *m, struct h1_progress *g, char *p, size_t n, const struct http_limits *lim);
 

@@ -365,6 +365,8 @@ static void finish_request(struct h2_block *b)
 	}
 	if (h->path.p[0] != '/' && !(h->method_id == METHOD_OPTIONS && str_eq(h->path, STR("*"))))
 		malformed(b, REASON_CLIENT_BAD_PATH);
+	if (h->method_id == METHOD_TRACE)
+		h->reject = REASON_CLIENT_TRACE;
 	if (b->pseudo & PSEUDO_PROTOCOL) {
 		if (h->has_length)
 			malformed(b, REASON_CLIENT_BAD_FRAMING);

@@ -288,6 +288,8 @@ void h2_stream_write_head(struct h2_stream *s, const struct head *head, bool las
 void h2_stream_free(struct h2_stream *s);
 /* The peer owes something: (re)starts the clock. */
 void h2_stream_expect(struct h2_stream *s);
+/* Something that it owed has come: the clock stops, unless it owes something else, body or window. */
+void h2_stream_received(struct h2_stream *s);
 struct h2_kept *h2_keep(struct h2_conn *c, const struct head *head, bool last);
 void h2_unkeep(struct h2_conn *c, struct h2_kept **kept);
 

@@ -104,7 +104,7 @@ static void data_ends(struct h2_conn *c)
 		return;
 	if (c->input.data_end) {
 		h2_stream_set_in(s, s->released ? H2_HALF_DONE : H2_HALF_ENDING);
-		deadline_disarm(h2_loop(c), &s->stall);
+		h2_stream_received(s);
 		h2_stream_wake(s);
 		h2_stream_settle(s);
 	} else {
@@ -183,7 +183,7 @@ static void block_done(struct h2_conn *c)
 			h2_stream_set_in(s, s->released ? H2_HALF_DONE : H2_HALF_ENDING);
 			if (!s->released)
 				s->trailers_in = h2_keep(c, &b->head, true);
-			deadline_disarm(h2_loop(c), &s->stall);
+			h2_stream_received(s);
 			h2_stream_wake(s);
 			h2_stream_settle(s);
 		}

@@ -156,7 +156,7 @@ static bool frame_stream(struct h2_conn *c, struct h2_stream *s)
 				&s->trailers_out->head, true);
 			h2_unkeep(c, &s->trailers_out);
 		}
-		deadline_disarm(h2_loop(c), &s->stall);
+		h2_stream_received(s);
 		h2_stream_set_out(s, H2_HALF_DONE);
 		h2_stream_settle(s);
 	} else if (!chain_empty(&s->pending)) {

@@ -70,6 +70,12 @@ void h2_stream_expect(struct h2_stream *s)
 		deadline_arm(h2_loop(s->c), &s->stall, s->c->base.limits->body_ms);
 }
 
+void h2_stream_received(struct h2_stream *s)
+{
+	if (!wants_body(s) && !waits_for_window(s))
+		deadline_disarm(h2_loop(s->c), &s->stall);
+}
+
 static void on_stall(struct deadline *d)
 {
 	struct h2_stream *s = CONTAINER(d, struct h2_stream, stall);

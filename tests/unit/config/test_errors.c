@@ -360,8 +360,8 @@ static void route_conditions_are_checked(void **state)
 	says(ROUTES("      - {exact: /a, strip_prefix: true, service: shop}\n"),
 		"c.yaml:7:35: \"strip_prefix\" is for routes with a \"path\"\n");
 	says(ROUTES("      - {methods: [get], service: shop}\n"),
-		"c.yaml:7:20: an element of \"methods\" must be an HTTP method in capital letters, and not "
-		"CONNECT, not \"get\"\n");
+		"c.yaml:7:20: an element of \"methods\" must be an HTTP method in capital letters, and "
+		"neither CONNECT nor TRACE, not \"get\"\n");
 	says(ROUTES("      - {headers: {\"X A\": 1}, service: shop}\n"),
 		"c.yaml:7:20: a name in \"headers\" must be an HTTP token: letters, digits and "
 		"!#$%&'*+-.^_`|~, not \"X A\"\n");

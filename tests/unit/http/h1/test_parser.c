@@ -144,11 +144,16 @@ static void a_plain_request_keeps_its_fields_as_they_came(void **state)
 		"~X-Wide=v w");
 }
 
-static void one_empty_line_before_a_request_is_passed_over(void **state)
+#define EIGHT_EMPTY_LINES "\r\n\r\n\r\n\r\n\r\n\r\n\r\n\r\n"
+
+static void a_few_empty_lines_before_a_request_are_passed_over(void **state)
 {
 	(void)state;
 	assert_request("\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", "GET http a / v2 body0 keep");
-	assert_bad("\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", REASON_CLIENT_BAD_REQUEST);
+	assert_request("\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", "GET http a / v2 body0 keep");
+	assert_request(EIGHT_EMPTY_LINES "GET / HTTP/1.1\r\nHost: a\r\n\r\n", "GET http a / v2 body0 keep");
+	assert_bad(EIGHT_EMPTY_LINES "\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", REASON_CLIENT_BAD_REQUEST);
+	assert_bad("\n\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", REASON_CLIENT_BAD_REQUEST);
 }
 
 static void framing_becomes_members_of_the_head(void **state)
@@ -405,6 +410,14 @@ static void connect_is_refused_with_405(void **state)
 	assert_int_equal(reason_row(REASON_CLIENT_CONNECT)->status, 405);
 }
 
+static void trace_is_refused_with_405(void **state)
+{
+	(void)state;
+	assert_bad("TRACE / HTTP/1.1\r\nHost: a\r\n\r\n", REASON_CLIENT_TRACE);
+	assert_bad("TRACE http://a/ HTTP/1.1\r\nHost: a\r\n\r\n", REASON_CLIENT_TRACE);
+	assert_int_equal(reason_row(REASON_CLIENT_TRACE)->status, 405);
+}
+
 static void heads_have_limits(void **state)
 {
 	static char in[16384];
@@ -524,7 +537,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_plain_request_keeps_its_fields_as_they_came),
-		cmocka_unit_test(one_empty_line_before_a_request_is_passed_over),
+		cmocka_unit_test(a_few_empty_lines_before_a_request_are_passed_over),
 		cmocka_unit_test(framing_becomes_members_of_the_head),
 		cmocka_unit_test(connection_names_what_is_hop_by_hop),
 		cmocka_unit_test(connection_cannot_remove_what_weir_or_framing_needs),
@@ -544,6 +557,7 @@ int main(void)
 		cmocka_unit_test(malformed_request_lines_are_refused),
 		cmocka_unit_test(malformed_targets_are_refused),
 		cmocka_unit_test(connect_is_refused_with_405),
+		cmocka_unit_test(trace_is_refused_with_405),
 		cmocka_unit_test(heads_have_limits),
 		cmocka_unit_test(a_bare_lf_is_noticed_without_waiting_for_the_end),
 		cmocka_unit_test(a_head_byte_by_byte_costs_linear_time),

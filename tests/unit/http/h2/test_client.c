@@ -378,6 +378,26 @@ static void a_cancelled_request_is_reset_and_what_still_comes_ignored(void **sta
 	assert_int_equal(p->conn->capacity, 10);
 }
 
+static void an_answered_request_that_is_not_taken_is_given_up_in_the_end(void **state)
+{
+	struct peer *p = *state;
+
+	dial_open(p);
+	setting(p, H2_SET_INITIAL_WINDOW_SIZE, 0);
+	ask(p, METHOD_POST, "/", false);
+	send_text(p, 1, "nobody takes it", true);
+	p->grant = 100;
+	headers(p, 1, false, ":status=200");
+	data(p, 1, true, "early");
+	let_go(p, 1);
+	run(p);
+	frames(p);
+	assert_int_equal(p->conn->streams, 1);
+	pass(p, 60000);
+	assert_string_equal(frames(p), "RST_STREAM 1 CANCEL\n");
+	assert_int_equal(p->conn->streams, 0);
+}
+
 static void a_silent_server_is_given_up(void **state)
 {
 	struct peer *p = *state;
@@ -464,6 +484,7 @@ int main(void)
 		TEST(interim_answers_are_limited),
 		TEST(a_push_breaks_the_connection),
 		TEST(a_cancelled_request_is_reset_and_what_still_comes_ignored),
+		TEST(an_answered_request_that_is_not_taken_is_given_up_in_the_end),
 		TEST(a_silent_server_is_given_up),
 		TEST(extended_connect_waits_for_the_peers_word),
 		TEST(extended_connect_that_is_not_offered_fails),

@@ -80,6 +80,40 @@ static void a_stream_without_window_is_reset_in_the_end(void **state)
 	assert_heard(p, "1 GET a.test / last\n1 reset CLIENT_SLOW_READ\n");
 }
 
+static void the_end_of_a_request_is_no_reason_to_wait_longer_for_window(void **state)
+{
+	struct peer *p = *state;
+
+	serve(p);
+	setting(p, H2_SET_INITIAL_WINDOW_SIZE, 0);
+	headers(p, 1, false, POST);
+	frames(p);
+	send_status(p, 1, 200, false);
+	send_text(p, 1, "nobody takes it", true);
+	run(p);
+	heard(p);
+	data(p, 1, true, "the end");
+	pass(p, 3000);
+	assert_frames(p, "HEADERS 1 [:status=200]\nRST_STREAM 1 CANCEL\n");
+	assert_heard(p, "1 body the end end\n1 reset CLIENT_SLOW_READ\n");
+}
+
+static void the_end_of_a_request_with_trailers_is_none_either(void **state)
+{
+	struct peer *p = *state;
+
+	serve(p);
+	setting(p, H2_SET_INITIAL_WINDOW_SIZE, 0);
+	headers(p, 1, false, POST);
+	send_status(p, 1, 200, false);
+	send_text(p, 1, "nobody takes it", true);
+	run(p);
+	heard(p);
+	headers(p, 1, true, "x-trailer=1");
+	pass(p, 3000);
+	assert_string_equal(strstr(heard(p), "1 reset"), "1 reset CLIENT_SLOW_READ\n");
+}
+
 static void a_connection_without_window_is_closed_in_the_end(void **state)
 {
 	struct peer *p = *state;
@@ -288,6 +322,8 @@ int main(void)
 		TEST(the_connections_window_is_shared),
 		TEST(an_empty_end_needs_no_window),
 		TEST(a_stream_without_window_is_reset_in_the_end),
+		TEST(the_end_of_a_request_is_no_reason_to_wait_longer_for_window),
+		TEST(the_end_of_a_request_with_trailers_is_none_either),
 		TEST(a_connection_without_window_is_closed_in_the_end),
 		TEST(body_is_delivered_as_far_as_credit_goes),
 		TEST(an_end_without_bytes_needs_no_credit),

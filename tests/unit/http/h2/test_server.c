@@ -535,6 +535,15 @@ static void a_plain_connect_is_rejected(void **state)
 	assert_heard(p, "1 CONNECT a.test:443  REJECT CLIENT_CONNECT\n");
 }
 
+static void trace_is_rejected(void **state)
+{
+	struct peer *p = *state;
+
+	serve(p);
+	headers(p, 1, true, ":method=TRACE :scheme=http :authority=a.test :path=/");
+	assert_heard(p, "1 TRACE a.test / REJECT CLIENT_TRACE last\n");
+}
+
 static void a_head_that_is_too_large_is_rejected_and_the_next_understood(void **state)
 {
 	struct peer *p = *state;
@@ -583,6 +592,7 @@ int main(void)
 		TEST(settings_have_to_be_acknowledged),
 		TEST(extended_connect_is_a_tunnel),
 		TEST(a_plain_connect_is_rejected),
+		TEST(trace_is_rejected),
 		TEST(a_head_that_is_too_large_is_rejected_and_the_next_understood),
 	};
 
