@@ -1,6 +1,9 @@
 /* http/h1/receive.c - the incoming half of a connection: sections (heads, trailers) and bodies. */
 #include "http/h1/conn.h"
 
+/* As many lie on the stack, which is the usual limit and some: other limits cost a block for each head. */
+#define FIELDS_FEW 128
+
 /* Where the bytes of a section lie. */
 struct view {
 	char *p;
@@ -163,7 +166,8 @@ static void on_trailers(struct h1_conn *c, struct h1_message *msg, enum h1_resul
 static bool section_step(struct h1_conn *c, bool trailers)
 {
 	struct h1_message msg;
-	struct block *fields;
+	struct field few[FIELDS_FEW];
+	struct block *many = NULL;
 	struct view v;
 	enum h1_result r;
 	bool begins = c->progress.parse_at == 0;
@@ -175,8 +179,11 @@ static bool section_step(struct h1_conn *c, bool trailers)
 		return false;
 	}
 	msg.head.fields.cap = (uint16_t)h1_count_max(c->base.limits);
-	fields = block_new(h1_mem(c), msg.head.fields.cap * sizeof(struct field));
-	msg.head.fields.v = (struct field *)(void *)fields->data;
+	msg.head.fields.v = few;
+	if (msg.head.fields.cap > FIELDS_FEW) {
+		many = block_new(h1_mem(c), msg.head.fields.cap * sizeof(struct field));
+		msg.head.fields.v = (struct field *)(void *)many->data;
+	}
 	if (trailers)
 		r = h1_parse_trailers(&msg, &c->progress, v.p, v.n, c->base.limits);
 	else
@@ -194,7 +201,7 @@ static bool section_step(struct h1_conn *c, bool trailers)
 			c->role->on_head(c, &msg, r);
 		block_unref(v.block);
 	}
-	block_unref(fields);
+	block_unref(many);
 	return true;
 }
 
@@ -267,6 +274,24 @@ static bool out_of_credit(struct h1_conn *c)
 	return false;
 }
 
+/* More of the body is waited for. A tunnel may be silent for as long as it likes; whether a reset came with what was read last is asked
+ * ten times a second, not after each message: that would cost as much as reading it. */
+static void await_body(struct h1_conn *c, const struct h1_stream *s)
+{
+	if (s->rx != RX_TUNNEL) {
+		if (!h1_released(s))
+			deadline_arm(c->base.loop, &c->read_by, c->base.limits->body_ms);
+	} else if (c->base.transport->suspect && !deadline_armed(&c->read_by)) {
+		deadline_arm(c->base.loop, &c->read_by, LOOP_TICK_MS);
+	}
+}
+
+void h1_ask_tunnel(struct h1_conn *c)
+{
+	if (transport_was_reset(c->base.transport))
+		c->role->on_end(c, true);
+}
+
 static bool body_step(struct h1_conn *c, struct h1_stream *s)
 {
 	struct chain body = {0};
@@ -283,11 +308,10 @@ static bool body_step(struct h1_conn *c, struct h1_stream *s)
 		if (s->credit == 0)
 			return out_of_credit(c);
 		n = fill(c, read_limit(s));
-		if (n == TRANSPORT_AGAIN && transport_was_reset(c->base.transport))
+		if (n == TRANSPORT_AGAIN && rx != RX_TUNNEL && transport_was_reset(c->base.transport))
 			n = TRANSPORT_ERROR;
 		if (n == TRANSPORT_AGAIN) {
-			if (rx != RX_TUNNEL && !h1_released(s))
-				deadline_arm(c->base.loop, &c->read_by, c->base.limits->body_ms);
+			await_body(c, s);
 			return false;
 		}
 		if (n <= 0) {
