@@ -85,9 +85,10 @@ def idle_bytes(site, peer, name, scale):
         running.stop()
 
 
-def _difference(site, peer, workload, counts, wrap, result, single=False, start=peers.start):
-    """Runs a fresh process under a tool for each count; what the tool counted more, per request more. start: in place of
-    peers.start."""
+def _difference(site, peer, workload, counts, wrap, result, single=False, start=peers.start,
+                send=load.run):
+    """Runs a fresh process under a tool for each count; what the tool counted more, per request more. start, send: in place
+    of peers.start and load.run."""
     totals = []
     w = workload.but(clients=8)
     w = w.for_relay() if peer.name == "relay" else w
@@ -96,14 +97,14 @@ def _difference(site, peer, workload, counts, wrap, result, single=False, start=
             os.remove(old)
         running = start(peer, site, kind=workload.config, wrap=wrap, single=single, patience=60)
         try:
-            load.run(site, w, running, count)
+            send(site, w, running, count)
         finally:
             running.stop()
         totals.append(result())
     return totals, counts[1] - counts[0]
 
 
-def _callgrind(site, peer, workload, start, counts, *options):
+def _callgrind(site, peer, workload, start, counts, *options, send=load.run):
     """Per request more in the longer run, by (command line, thread); one thread each process without --separate-threads."""
     if not shutil.which("valgrind"):
         raise peers.Failed("valgrind is not installed")
@@ -122,7 +123,8 @@ def _callgrind(site, peer, workload, start, counts, *options):
 
     wrap = ["valgrind", "--tool=callgrind", "--trace-children=yes", "--quiet",
             f"--callgrind-out-file={site.dir}/count.%p", *options]
-    (short, long), more = _difference(site, peer, workload, counts, wrap, by_thread, single=True, start=start)
+    (short, long), more = _difference(site, peer, workload, counts, wrap, by_thread, single=True,
+                                      start=start, send=send)
     if not sum(short.values()) or sum(long.values()) <= sum(short.values()):
         raise peers.Failed("callgrind wrote nothing")
     return {key: (long.get(key, 0) - short.get(key, 0)) / more for key in {*short, *long}}
@@ -133,10 +135,10 @@ def instructions(site, peer, workload):
     return sum(_callgrind(site, peer, workload, peers.start, (512, 2560)).values())
 
 
-def instructions_serving(site, peer, workload, start, counts):
+def instructions_serving(site, peer, workload, start, counts, send=load.run):
     """The same of the thread that serves the requests, which is the one that more of them give most to do; and of all the
     others, which do some of it by the clock and not by requests."""
-    found = sorted(_callgrind(site, peer, workload, start, counts, "--separate-threads=yes").values())
+    found = sorted(_callgrind(site, peer, workload, start, counts, "--separate-threads=yes", send=send).values())
     return found[-1], sum(found[:-1])
 
 

@@ -2,6 +2,7 @@
 form. A module is a row of ROWS."""
 import base64
 import contextlib
+import http.client
 import json
 import os
 import shutil
@@ -9,8 +10,8 @@ import subprocess
 import sys
 import time
 
-from . import measure, peers
-from .workloads import BY_NAME
+from . import load, measure, peers
+from .workloads import BY_NAME, SIZES
 
 SUPPORT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "tests", "support")
 NONE, ELSEWHERE = "none", "elsewhere"
@@ -20,15 +21,21 @@ COUNTS = 256, 1536  # requests of the two runs whose difference it is
 
 class Row:
     """module: its name in the configuration; config: what stands there, with %(...)s of Things; headers: what the client
-    sends besides; path and size: another answer than /1k; what: what the module has to do in this row."""
+    sends besides; path and size: another answer than /1k; what: what the module has to do in this row; address: of a
+    number, from where the request of that number comes, as a trusted proxy tells it."""
 
-    def __init__(self, name, config, what, module=None, headers=(), path="/1k", size=None):
+    def __init__(self, name, config, what, module=None, headers=(), path="/1k", size=None, address=None):
+        self.address = address
         self.name, self.module, self.config, self.what = name, module or name, config, what
         self.headers, self.path, self.size = headers, path, size
 
 
 ROWS = [
     Row("geo", "{database: %(dir)s/places.mmdb}", "country of the client, as a header for the backend"),
+    Row("geo-known", "{database: %(dir)s/places.mmdb}", "behind a trusted proxy, an address that is remembered",
+        module="geo", address=lambda i: "198.18.0.1"),
+    Row("geo-new", "{database: %(dir)s/places.mmdb}", "the same, an address that must be looked up", module="geo",
+        address=lambda i: f"198.18.{i // 250}.{i % 250}"),
     Row("maintenance", "{allow: [127.0.0.0/8]}", "closed to all but this client"),
     Row("cors", '{origins: ["https://app.test", "https://*.preview.test"], credentials: true}', "a request across origins",
         headers=("origin: https://app.test",)),
@@ -79,7 +86,8 @@ def things(site):
         import mmdb
     finally:
         sys.path.remove(SUPPORT)
-    mmdb.write(os.path.join(site.dir, "places.mmdb"), {"127.0.0.0/8": mmdb.place("DE", "BE", "Berlin")})
+    mmdb.write(os.path.join(site.dir, "places.mmdb"), {"127.0.0.0/8": mmdb.place("DE", "BE", "Berlin"), **{
+        f"198.18.{i}.0/24": mmdb.place("CH", "ZH", f"City {i}") for i in range(256)}})
     key, pem = os.path.join(site.dir, "jwt.key"), os.path.join(site.dir, "jwt.pem")
     for command in (["genpkey", "-algorithm", "ed25519", "-out", key], ["pkey", "-in", key, "-pubout", "-out", pem]):
         subprocess.run(["openssl", *command], check=True, capture_output=True)
@@ -126,7 +134,7 @@ def _flow(chosen, values):
     return "{" + ", ".join(f"{r.module}: {r.config % values}" for r in chosen) + "}"
 
 
-def _config(site, ports, values, mine, others):
+def _config(site, ports, values, mine, others, trusts=False):
     """One tenant that the requests are for, and one that they are not for."""
     def tenant(name, host, chosen):
         return (f"  {name}:\n    hosts: [\"{host}\"]\n    services:\n      web:\n        split: {{sticky: none}}\n"
@@ -134,16 +142,32 @@ def _config(site, ports, values, mine, others):
                 f"          blue: {{weight: 100, backends: [\"127.0.0.1:{site.origin.ports['plain']}\"]}}\n"
                 f"    routes:\n      - {{path: /, service: web, modules: {_flow(chosen, values)}}}\n")
 
+    trusted = ", trusted_proxies: [127.0.0.0/8]" if trusts else ""
     path = os.path.join(site.dir, "weir-modules.conf")
     with open(path, "w", encoding="ascii") as f:
         f.write(f"workers: 1\nuser: {site.user}\nstate_dir: {site.dir}/weir-modules-state\n"
                 "log: {access: {path: stdout, format: \"off\"}, "
                 f"events: {{path: {site.dir}/weir-modules-events.log, level: info}}}}\n"
                 f"admin: {{socket: {site.dir}/weir-modules.sock}}\n"
-                f"listeners:\n  http: {{address: \"127.0.0.1:{ports['plain']}\"}}\n"
+                f"listeners:\n  http: {{address: \"127.0.0.1:{ports['plain']}\"{trusted}}}\n"
                 "timeouts: {client_header: 1h, client_idle: 1h, response: 1h, upstream_idle: 1h, shutdown: 1s}\n"
                 "tenants:\n" + tenant("bench", "*", mine) + tenant("other", "other.test", others))
     return path
+
+
+def _send_from(address, expected):
+    """In place of load.run(): each request has its own X-Forwarded-For, which no load generator can say."""
+    def send(_site, workload, running, count):
+        clients = [http.client.HTTPConnection("127.0.0.1", running.ports["plain"]) for _ in range(workload.clients)]
+        for i in range(count):
+            client = clients[i % len(clients)]
+            client.request("GET", workload.path, headers={"X-Forwarded-For": address(i)})
+            answer = client.getresponse()
+            if len(answer.read()) != expected or answer.status != 200:
+                raise load.Wrong(f"{address(i)} was answered {answer.status}")
+        for client in clients:
+            client.close()
+    return send
 
 
 def run(peer, site, row, chosen, values):
@@ -157,9 +181,12 @@ def run(peer, site, row, chosen, values):
     if mine:
         workload = workload.but(path=row.path, headers=[h % values for h in row.headers], body=row.size)
 
+    address = row.address if mine else None
+
     def start(peer, site, wrap, **_):
         ports = {"plain": peers.free_port()}
-        path = _config(site, ports, values, mine, others)
+        path = _config(site, ports, values, mine, others, trusts=bool(address))
         return peers.launch(peer, site, [*wrap, *peer.single, path], ports, probe="plain", patience=60, expect=b"HTTP/1.1 ")
 
-    return measure.instructions_serving(site, peer, workload, start, COUNTS)
+    send = _send_from(address, SIZES[row.path]) if address else load.run
+    return measure.instructions_serving(site, peer, workload, start, COUNTS, send)

@@ -107,6 +107,30 @@ def test_a_share_is_copied(edge, origin):
     assert 120 < shadow.count < 280
 
 
+def test_copies_go_on_through_reloads_and_an_upgrade_as_long_as_they_are_wanted(edge, origin):
+    shop, shadow = origin("shop"), origin("shadow")
+    conf = site(**mirrored(shop, shadow))
+    proxy = edge(conf)
+
+    def copied(path):
+        assert proxy.get(path).body == b"shop"
+        eventually(lambda: path in [r.target for r in shadow.requests], f"the copy of {path}")
+
+    copied("/first")
+    conf["limits"] = {"header_count": 90}
+    proxy.reload(conf)
+    copied("/reloaded")
+    assert proxy.cli("upgrade").code == 0
+    copied("/upgraded")
+    wanted = conf["tenants"]["acme"]["services"]["shop"].pop("mirror")
+    proxy.reload(conf)
+    assert proxy.get("/unwanted").body == b"shop"
+    conf["tenants"]["acme"]["services"]["shop"]["mirror"] = wanted
+    proxy.reload(conf)
+    copied("/wanted")
+    assert "/unwanted" not in [r.target for r in shadow.requests]
+
+
 def test_stopping_waits_for_no_copy(edge, origin):
     shop, shadow = origin("shop"), origin("shadow")
     shadow.always(Gate())

@@ -2,6 +2,7 @@
 learned stays where its page says so."""
 import base64
 import json
+import re
 import subprocess
 import time
 
@@ -204,6 +205,54 @@ def test_what_a_module_would_do_is_explained(edge, setting, name):
 def test_a_module_has_a_page_and_a_row_of_what_it_costs(name):
     assert (ROOT / "docs" / "modules" / f"{name}.md").read_text().startswith(f"# {name}: ")
     assert f'Row("{name}", ' in (ROOT / "bench" / "lib" / "modules.py").read_text()
+
+
+def test_the_page_of_all_modules_has_each_once_and_no_reason_that_there_is_not():
+    page = (ROOT / "docs" / "modules" / "README.md").read_text()
+    rows = dict(re.findall(r"^\| \[(\w+)\]\(\1\.md\) \| (.*) \|$", page, re.M))
+    assert sorted(rows) == sorted({*ROWS, *ELSEWHERE}) and page.count("\n| [") == len(rows)
+    known = set(re.findall(r"^\| `(\w+)` \|", (ROOT / "docs" / "reasons.md").read_text(), re.M))
+    for name, row in rows.items():
+        said = {r for part in re.findall(r"reasons? ((?:`\w+`(?:, )?)+)", row) for r in re.findall(r"\w+", part)}
+        assert said <= known and set(REFUSED.get(name, [None, None, ()])[2]) <= said, name
+        assert (ROOT / "docs" / "modules" / f"{name}.md").exists()
+
+
+# The module's keys (or a function of the setting), what to ask for, the reasons and further members that the log then has.
+REFUSED = {
+    "geo": (lambda s: {"database": geo(s), "deny": ["DE"]}, {"X-Forwarded-For": "192.0.2.7"}, ["geo_denied"], {"status": 403, "geo_country": "DE"}),
+    "maintenance": (maintenance, {}, ["maintenance"], {"status": 503}),
+    "access": (access, {"X-Forwarded-For": "192.0.2.7"}, ["access_denied"], {"status": 403}),
+    "jwt": (jwt, {"Authorization": "Bearer a.b.c"}, ["auth_required"], {"status": 401, "jwt": "malformed"}),
+    "basic_auth": (basic_auth, {}, ["auth_required"], {"status": 401}),
+    "forward_auth": (lambda s: s.helper.always(reply(403)) and {"url": f"http://{s.helper}/"}, {}, ["auth_denied"], {"status": 403}),
+    "ratelimit": (lambda s: {"rules": {"none": {"rate": 1, "per": "1h", "by": ["route"]}}}, {}, ["rate_limited"], {"status": 429, "ratelimit": "none"}),
+    "fault": (fault, {}, ["fault_injected"], {"status": 599}),
+    "errors": (errors, {}, [], {"status": 500, "errors": "intercepted"}),
+    "respond": (respond, {}, [], {"status": 418}),
+    "rewrite": (lambda s: {"host": "$(header.x-none)"}, {}, ["rewrite_invalid"], {"status": 400}),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_a_module_turns_away_has_its_reason_in_the_log(edge, setting, name):
+    keys, asked, reasons, more = REFUSED[name]
+    conf = site(setting.blue, listeners=TRUSTING, routes=[{"path": "/", "service": "shop", "modules": {name: keys(setting)}}])
+    proxy = edge(conf)
+    if name == "ratelimit":
+        assert proxy.get("/").status == 200
+    line = {**more, **({"reason": reasons[0]} if reasons else {})}
+    assert proxy.get("/bad", asked).status == more["status"]
+    proxy.logged(n=1, **line)
+    conf["limits"] = {"header_count": 90}
+    proxy.reload(conf)
+    assert proxy.get("/bad", asked).status == more["status"]
+    proxy.logged(n=2, **line)
+    assert proxy.cli("upgrade").code == 0
+    if name == "ratelimit":
+        assert proxy.get("/").status == 200
+    assert proxy.get("/bad", asked).status == more["status"]
+    proxy.logged(n=3, **line)
 
 
 def test_a_reload_asks_nobody_for_keys_that_are_known(edge, setting):
