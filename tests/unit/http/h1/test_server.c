@@ -38,6 +38,30 @@ static void a_kept_alive_request_costs_one_read_and_one_write(void **state)
 	}
 }
 
+static void more_fields_than_usual_are_taken_where_the_limit_allows_them(void **state)
+{
+	struct owner *o = *state;
+	char head[4096] = "", want[4096] = "";
+	struct text in = text_in(head, sizeof(head)), out = text_in(want, sizeof(want));
+
+	o->lim.header_count = 200;
+	serve(o);
+	text_put(&in, STR("GET / HTTP/1.1\r\nHost: a\r\n"));
+	text_put(&out, STR("GET a /"));
+	for (int i = 1; i < 200; i++) {
+		text_fmt(&in, "x%d: %d\r\n", i, i);
+		text_fmt(&out, " [x%d=%d]", i, i);
+	}
+	text_put(&in, STR("\r\n"));
+	text_put(&out, STR(" last\n"));
+	assert_false(in.cut || out.cut);
+	feed(o, head);
+	assert_heard(o, want);
+	answer(o, 200, "", true);
+	run(o);
+	assert_int_equal(o->loop.mem.in_use, mem_block_max() + sizeof(struct block));
+}
+
 static void an_idle_connection_holds_no_blocks(void **state)
 {
 	struct owner *o = *state;
@@ -559,6 +583,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_request_is_answered_and_the_connection_kept),
 		TEST(a_kept_alive_request_costs_one_read_and_one_write),
+		TEST(more_fields_than_usual_are_taken_where_the_limit_allows_them),
 		TEST(an_idle_connection_holds_no_blocks),
 		TEST(a_message_may_be_split_at_every_byte),
 		TEST(pipelined_requests_are_answered_one_after_the_other),
