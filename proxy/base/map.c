@@ -11,6 +11,11 @@ uint64_t hash_bytes(const void *p, size_t n, uint64_t seed)
 	return XXH3_64bits_withSeed(p, n, seed);
 }
 
+static uint32_t hash_of(struct str key)
+{
+	return (uint32_t)hash_bytes(key.p, key.n, 0);
+}
+
 void map_free(struct map *m)
 {
 	free(m->entries);
@@ -18,18 +23,18 @@ void map_free(struct map *m)
 }
 
 /* The entry of key, or the free one where it would go. The table is never full. */
-static struct map_entry *find(const struct map *m, struct str key, uint64_t hash)
+static struct map_entry *find(const struct map *m, struct str key, uint32_t hash)
 {
 	size_t i = hash & (m->cap - 1);
 
-	while (m->entries[i].key.p && !(m->entries[i].hash == hash && str_eq(m->entries[i].key, key)))
+	while (m->entries[i].key && !(m->entries[i].hash == hash && str_eq(map_key(&m->entries[i]), key)))
 		i = (i + 1) & (m->cap - 1);
 	return &m->entries[i];
 }
 
 void *map_get(const struct map *m, struct str key)
 {
-	return m->n ? find(m, key, hash_bytes(key.p, key.n, 0))->value : NULL;
+	return m->n ? find(m, key, hash_of(key))->value : NULL;
 }
 
 static void grow(struct map *m)
@@ -40,25 +45,25 @@ static void grow(struct map *m)
 	m->entries = calloc(m->cap, sizeof(*m->entries));
 	MUST(m->entries);
 	for (size_t i = 0; i < old.cap; i++)
-		if (old.entries[i].key.p)
-			*find(m, old.entries[i].key, old.entries[i].hash) = old.entries[i];
+		if (old.entries[i].key)
+			*find(m, map_key(&old.entries[i]), old.entries[i].hash) = old.entries[i];
 	free(old.entries);
 }
 
 void *map_put(struct map *m, struct str key, void *value)
 {
-	uint64_t hash = hash_bytes(key.p, key.n, 0);
+	uint32_t hash = hash_of(key);
 	struct map_entry *e;
 	void *former;
 
-	MUST(value && key.p);
+	MUST(value && key.p && key.n <= UINT32_MAX);
 	if (m->n * 4 >= m->cap * 3)
 		grow(m);
 	e = find(m, key, hash);
 	former = e->value;
-	if (!e->key.p)
+	if (!e->key)
 		m->n++;
-	*e = (struct map_entry){key, hash, value};
+	*e = (struct map_entry){key.p, (uint32_t)key.n, hash, value};
 	return former;
 }
 
@@ -70,8 +75,8 @@ void *map_remove(struct map *m, struct str key)
 
 	if (m->n == 0)
 		return NULL;
-	e = find(m, key, hash_bytes(key.p, key.n, 0));
-	if (!e->key.p)
+	e = find(m, key, hash_of(key));
+	if (!e->key)
 		return NULL;
 	value = e->value;
 	m->n--;
@@ -81,7 +86,7 @@ void *map_remove(struct map *m, struct str key)
 		size_t home;
 
 		i = (i + 1) & (m->cap - 1);
-		if (!m->entries[i].key.p)
+		if (!m->entries[i].key)
 			break;
 		home = m->entries[i].hash & (m->cap - 1);
 		if (((i - home) & (m->cap - 1)) >= ((i - hole) & (m->cap - 1))) {
@@ -98,7 +103,7 @@ struct map_entry *map_next(const struct map *m, struct map_entry *after)
 	size_t i = after ? (size_t)(after - m->entries) + 1 : 0;
 
 	for (; i < m->cap; i++)
-		if (m->entries[i].key.p)
+		if (m->entries[i].key)
 			return &m->entries[i];
 	return NULL;
 }

@@ -6,11 +6,18 @@
 #include <stdint.h>
 #include "base/str.h"
 
+/* 24 bytes: there are tables of tens of thousands. */
 struct map_entry {
-	struct str key; /* p NULL: free */
-	uint64_t hash;
+	const char *key; /* NULL: free */
+	uint32_t key_n;
+	uint32_t hash;
 	void *value;
 };
+
+static inline struct str map_key(const struct map_entry *e)
+{
+	return (struct str){e->key, e->key_n};
+}
 
 struct map {
 	struct map_entry *entries; /* malloc; NULL while empty */

@@ -291,7 +291,7 @@ static void forget_others(struct outlier_engine *e, uint64_t serial)
 			entry = map_next(&e->watches, entry);
 			continue;
 		}
-		map_remove(&e->watches, entry->key);
+		map_remove(&e->watches, map_key(entry));
 		watch_free(w);
 		/* Removing moves entries about: begin again. */
 		entry = map_next(&e->watches, NULL);
