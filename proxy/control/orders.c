@@ -17,14 +17,13 @@ static const char *text_of(const json_t *message, const char *key)
 
 /* -- what is ordered -- */
 
-static void on_begin(struct control *c, json_t *message)
+static void on_begin(struct control *c, json_t *message, const int *fds, uint32_t fd_n)
 {
 	c->orders.events = json_incref(json_object_get(message, "events"));
 	c->orders.state = json_incref(json_object_get(message, "state"));
-	c->orders.last_good = json_incref(json_object_get(message, "last_good"));
+	c->orders.last_good = fd_n ? fds[0] : -1;
 	control_begin(c);
-	json_decref(c->orders.last_good);
-	c->orders.last_good = NULL;
+	c->orders.last_good = -1;
 }
 
 static void on_socket(struct control *c, json_t *message, int *fds, uint32_t fd_n)
@@ -51,13 +50,26 @@ static void on_reload(struct control *c, json_t *message)
 	control_reload(c);
 }
 
+/* The process that stays tells it until another one has taken over from it. */
+static void note_upgrade(struct control *c, const json_t *members)
+{
+	const char *outcome = text_of(members, "outcome");
+
+	metrics_upgraded(&c->metrics, outcome);
+	if (strcmp(outcome, "applied") == 0)
+		return;
+	json_decref(c->orders.failed_upgrade);
+	c->orders.failed_upgrade = json_pack("{s:s, s:s, s:I}", "outcome", outcome, "error",
+		text_of(members, "error"), "unix_time", (json_int_t)time(NULL));
+}
+
 static void on_event(struct control *c, const json_t *message)
 {
 	json_int_t level = json_integer_value(json_object_get(message, "level"));
 	json_t *members = json_object_get(message, "members");
 
 	if (strcmp(text_of(message, "event"), "upgrade") == 0)
-		metrics_upgraded(&c->metrics, text_of(members, "outcome"));
+		note_upgrade(c, members);
 	event_emit(&c->io, (uint8_t)MIN(MAX(level, CONF_LEVEL_DEBUG), CONF_LEVEL_ERROR),
 		text_of(message, "event"), json_incref(members));
 }
@@ -142,7 +154,7 @@ static void on_message(struct channel *channel, const char *type, json_t *messag
 	struct control *c = channel->user;
 
 	if (strcmp(type, "begin") == 0)
-		on_begin(c, message);
+		on_begin(c, message, fds, fd_n);
 	else if (strcmp(type, "socket") == 0)
 		on_socket(c, message, fds, fd_n);
 	else if (strcmp(type, "bound") == 0)
@@ -256,6 +268,7 @@ void orders_open(struct control *c)
 	for (size_t i = 0; i < COUNT_OF(numbers); i++)
 		signal(numbers[i], SIG_IGN);
 	admin_topic_init(&c->orders.upgrade.changed, &c->loop);
+	c->orders.last_good = -1;
 	c->orders.channel.user = c;
 	c->orders.channel.on_message = on_message;
 	c->orders.channel.on_end = on_end;
@@ -272,5 +285,6 @@ void orders_close(struct control *c)
 	json_decref(c->orders.state);
 	json_decref(c->orders.upgrade.outcome);
 	json_decref(c->orders.upgrade.applied);
+	json_decref(c->orders.failed_upgrade);
 	channel_close(&c->orders.channel);
 }

@@ -188,6 +188,8 @@ static void on_read_deadline(struct deadline *d)
 
 	if (c->state == H1_LINGERING)
 		h1_close(c, REASON_NONE);
+	else if (c->state == H1_OPEN && c->stream && c->stream->rx == RX_TUNNEL)
+		h1_ask_tunnel(c);
 	else if (c->state == H1_OPEN)
 		c->role->on_read_deadline(c);
 }

@@ -101,8 +101,8 @@ struct h1_conn {
 	struct h1_stream *stream; /* NULL: idle */
 	struct task ready; /* LOOP_READY: owners are told what they are owed, and reading goes on */
 	struct task flush; /* LOOP_FLUSH; LOOP_REAP at the end */
-	struct deadline
-		read_by; /* a head, a body's next bytes, the next request, the end of lingering, a look after who waits */
+	/* A head, a body's next bytes, the next request, the end of lingering; a look after who waits for an answer, or is in a tunnel. */
+	struct deadline read_by;
 	struct deadline write_by; /* a blocked peer must take something */
 	struct chain in; /* received, not consumed */
 	struct chain out; /* to be written */
@@ -184,6 +184,8 @@ void h1_all_written(struct h1_conn *c);
 /* -- receive.c -- */
 /* Consumes input as far as state and credit allow; reads when there is a use for it. From the loop only. */
 void h1_receive(struct h1_conn *c);
+/* The stream is a tunnel, and its peer may have reset it: finds out. From the loop only. */
+void h1_ask_tunnel(struct h1_conn *c);
 
 /* -- send.c -- */
 /* Queued bytes leave in this tick. */

@@ -25,8 +25,9 @@
 #define H2_CLOSED_KEPT  64 /* ids of streams closed last, to tell a late frame from a wrong one */
 #define H2_BY_OUR_RESET 0x80000000u /* in that ring: late frames are to be expected */
 #define H2_CONN_WINDOW  (1024 * 1024) /* for all streams of a connection together, returned on receipt */
-#define H2_TURN_BYTES   (96 * 1024) /* gathered before a write; on_sent is owed once they are gone */
-#define H2_OUT_MAX      (64 * 1024) /* control bytes that wait for the peer to read before we stop reading it */
+#define H2_TURN_BYTES \
+	(128 * 1024) /* gathered before a write, two full sends of TLS; on_sent is owed once they are gone */
+#define H2_OUT_MAX (64 * 1024) /* control bytes that wait for the peer to read before we stop reading it */
 #define H2_PEER_STREAMS \
 	1 /* of a server until its SETTINGS come, which takes one round trip: it may allow no more, and then every other is refused */
 #define H2_INTERIM_MAX 16 /* 1xx heads before the final one */

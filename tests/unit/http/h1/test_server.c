@@ -456,6 +456,52 @@ static void a_tunnel_that_the_owner_half_closes_still_receives(void **state)
 	assert_heard(o, "<end>\n");
 }
 
+static void a_reset_behind_the_last_bytes_of_a_tunnel_is_told_a_moment_later(void **state)
+{
+	struct owner *o = *state;
+	struct head ok = {.status = 200, .body = BODY_TUNNEL};
+
+	serve(o);
+	feed(o, "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: "
+		"Upgrade\r\nSec-WebSocket-Key: " KEY "\r\n\r\n");
+	stream_send_head(o->s, &ok, false);
+	run(o);
+	heard(o);
+	fake_put(&o->ft, "last", 4);
+	fake_feed_reset(&o->ft);
+	assert_heard(o, "last"); /* and the kernel is not asked after each message */
+	pass(o, LOOP_TICK_MS);
+	assert_heard(o, "reset client_gone\n");
+	assert_true(o->closed);
+}
+
+static void a_tunnel_that_only_looks_like_one_reset_stays(void **state)
+{
+	struct owner *o = *state;
+	struct head ok = {.status = 200, .body = BODY_TUNNEL};
+	int pair[2];
+
+	serve(o);
+	feed(o, "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: "
+		"Upgrade\r\nSec-WebSocket-Key: " KEY "\r\n\r\n");
+	stream_send_head(o->s, &ok, false);
+	run(o);
+	heard(o);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	o->ft.t.fd = pair[0];
+	for (int i = 0; i < 3; i++) {
+		o->ft.t.suspect = true;
+		feed(o, "more");
+		assert_heard(o, "more");
+		assert_true(o->ft.t.suspect);
+		pass(o, LOOP_TICK_MS);
+		assert_false(o->ft.t.suspect);
+	}
+	pass(o, 60000);
+	assert_heard(o, "");
+	close(pair[1]);
+}
+
 static void a_refused_websocket_is_a_plain_answer_on_a_kept_connection(void **state)
 {
 	struct owner *o = *state;
@@ -538,6 +584,8 @@ int main(void)
 		TEST(closing_resets_what_is_open_from_the_loop),
 		TEST(websocket_becomes_extended_connect_and_bytes_flow_both_ways),
 		TEST(a_tunnel_that_the_owner_half_closes_still_receives),
+		TEST(a_reset_behind_the_last_bytes_of_a_tunnel_is_told_a_moment_later),
+		TEST(a_tunnel_that_only_looks_like_one_reset_stays),
 		TEST(a_refused_websocket_is_a_plain_answer_on_a_kept_connection),
 		TEST(the_preface_of_http_2_hands_the_connection_over),
 		TEST(a_post_is_not_taken_for_the_preface),
