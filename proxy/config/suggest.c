@@ -47,3 +47,27 @@ void suggest_try(struct suggestion *s, struct str candidate)
 	s->best = candidate;
 	s->distance = distance;
 }
+
+/* Begins and ends like the word, with its letters in their order; numbers tell versions apart, so the end counts. */
+static bool is_short_for(struct str candidate, struct str word)
+{
+	size_t found = 0;
+
+	if (candidate.n < 2 || candidate.n >= word.n ||
+		str_lower_char(candidate.p[0]) != str_lower_char(word.p[0]) ||
+		str_lower_char(candidate.p[candidate.n - 1]) != str_lower_char(word.p[word.n - 1]))
+		return false;
+	for (size_t i = 0; i < word.n && found < candidate.n; i++)
+		found += str_lower_char(word.p[i]) == str_lower_char(candidate.p[found]);
+	return found == candidate.n;
+}
+
+void suggest_try_short(struct suggestion *s, struct str candidate)
+{
+	if (!is_short_for(candidate, s->word)) {
+		suggest_try(s, candidate);
+	} else if (!s->best.n || s->distance > 0) {
+		s->best = candidate;
+		s->distance = 0;
+	}
+}

@@ -15,5 +15,7 @@ struct suggestion {
 unsigned suggest_distance(struct str a, struct str b);
 /* Near enough is a third of the word's length, and at least one edit. The first of equals stays. */
 void suggest_try(struct suggestion *s, struct str candidate);
+/* The same, but what the word abbreviates to, like "h2" for "http2", comes before all that is spelt alike. */
+void suggest_try_short(struct suggestion *s, struct str candidate);
 
 #endif

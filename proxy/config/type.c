@@ -173,7 +173,7 @@ static void parse_enum(struct parse *p, const struct config_field *f, const stru
 			return;
 		}
 		text_fmt(&t, "%s%s", i ? ", " : "one of ", f->names[i]);
-		suggest_try(&s, str_of(f->names[i]));
+		suggest_try_short(&s, str_of(f->names[i]));
 	}
 	buf[t.n] = '\0';
 	if (s.best.n)

@@ -293,18 +293,19 @@ void discovery_begin(struct discovery *d)
 
 void discovery_sweep(struct discovery *d)
 {
-	struct map_entry *e = map_next(&d->sources, NULL);
+	struct source *gone = NULL, *s;
 
-	while (e) {
-		struct source *s = e->value;
-
-		if (s->mark == d->mark) {
-			e = map_next(&d->sources, e);
+	/* Removing moves entries about: afterwards. */
+	for (struct map_entry *e = map_next(&d->sources, NULL); e; e = map_next(&d->sources, e)) {
+		s = e->value;
+		if (s->mark == d->mark)
 			continue;
-		}
+		s->next_gone = gone;
+		gone = s;
+	}
+	while ((s = gone)) {
+		gone = s->next_gone;
 		source_free(s);
-		/* Removing moves entries about: begin again. */
-		e = map_next(&d->sources, NULL);
 	}
 }
 

@@ -21,6 +21,7 @@ struct source {
 	char *name; /* of the host or service, or the path */
 	uint16_t port;
 	uint64_t mark; /* of the last sweep that found it named */
+	struct source *next_gone; /* within a sweep: another that nobody names any more */
 	uint8_t lookup; /* enum pool_lookup */
 	bool failing; /* the last attempt was in vain; told once */
 	struct source_list said; /* what holds */

@@ -6,7 +6,7 @@ import pytest
 
 from support.answers import Gate, Stepwise, big, echo, goaway, in_turn, pattern, reply, reset_stream
 from support.config import http, https, pool, site
-from support.frames import MAX_CONCURRENT_STREAMS
+from support.frames import INITIAL_WINDOW_SIZE, MAX_CONCURRENT_STREAMS
 from support.http1 import build
 from support.wire import PATIENCE, eventually, listen
 
@@ -253,6 +253,16 @@ def test_an_upload_that_the_backend_does_not_read_does_not_stall_its_siblings(ed
         c.send(up, b"end", end=True)
         assert c.response(up).body == b"done"
         assert shop.requests[0].body == b"u" * sent + b"end"
+
+
+def test_an_upload_that_a_backend_answers_but_never_takes_does_not_keep_the_connection_for_ever(edge, origin):
+    shop = origin("shop", protocol="h2c", h2_settings={INITIAL_WINDOW_SIZE: 0})
+    shop.always(reply(200, b"enough", early=True))
+    proxy = edge(site(shop, service={"protocol": "h2c"}, timeouts={"response": "500ms", "upstream_idle": "300ms"}), workers=1)
+    with proxy.connect2() as c:
+        assert c.get("/").status == 200  # its SETTINGS are known now
+        assert c.request("POST", "/", body=b"nobody takes it").body == b"enough"
+        eventually(lambda: shop.open_connections() == 0, "the connection to the backend to end")
 
 
 def test_max_concurrent_streams_is_announced_and_kept(edge, origin):
