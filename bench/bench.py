@@ -241,7 +241,8 @@ class Bench:
             for row in (modules.NONE, modules.ELSEWHERE, *chosen):
                 name = getattr(row, "name", row)
                 try:
-                    cell = measure.cell([modules.run(weir, self.site, row, chosen, values)])
+                    worker, others = modules.run(weir, self.site, row, chosen, values)
+                    cell = {**measure.cell([worker]), "others": others}
                 except PROBLEMS as e:
                     cell = measure.failed(e)
                 table[name] = {"weir": cell}

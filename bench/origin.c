@@ -1,6 +1,7 @@
 /* bench/origin.c - the server behind every contender: fixed answers, unlimited keep-alive, as little CPU as possible.
  *
  *   GET /1k /64k /10m    that many bytes      GET with Upgrade: websocket     echoes messages, unmasked
+ *   GET /1k-10ms         the same after ten milliseconds, as of a backend that has something to do
  *
  * Anything else is answered 400 and closed, so that a contender that rewrites a request wrongly is found out.
  * One thread, edge-triggered epoll, pipelining one answer at a time.
@@ -17,23 +18,26 @@
 #include <openssl/evp.h>
 #include <openssl/sha.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/queue.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
-enum { INPUT = 16384, EVENTS = 256, HEAD = 256, LARGEST = 10 << 20 };
+enum { INPUT = 16384, EVENTS = 256, HEAD = 256, LARGEST = 10 << 20, WORK_MS = 10 };
 
 struct page {
 	const char *path;
 	size_t size;
+	bool works; /* answers after WORK_MS */
 	char head[HEAD];
 	size_t head_len;
 };
 
 static struct page pages[] = {{.path = "/1k", .size = 1 << 10}, {.path = "/64k", .size = 64 << 10},
-	{.path = "/10m", .size = LARGEST}};
+	{.path = "/10m", .size = LARGEST}, {.path = "/1k-10ms", .size = 1 << 10, .works = true}};
 static char body[LARGEST];
 
-enum conn_state { CONN_HTTP, CONN_WEBSOCKET, CONN_CLOSING };
+enum conn_state { CONN_HTTP, CONN_WORKING, CONN_WEBSOCKET, CONN_CLOSING };
 
 struct conn {
 	int fd;
@@ -43,9 +47,13 @@ struct conn {
 	char out[INPUT]; /* the head of an answer, or echoed messages */
 	size_t out_off, out_len;
 	size_t body_off, body_len; /* of the page being sent, after out */
+	const struct page *page; /* WORKING: what is to be answered, and when */
+	uint64_t due_ns;
+	TAILQ_ENTRY(conn) working;
 };
 
 static int epfd;
+static TAILQ_HEAD(, conn) working = TAILQ_HEAD_INITIALIZER(working); /* the oldest is due first */
 
 static void pages_fill(void)
 {
@@ -98,6 +106,27 @@ static void answer_bad(struct conn *c)
 	c->state = CONN_CLOSING;
 }
 
+static void answer_page(struct conn *c, const struct page *page)
+{
+	conn_put(c, page->head, page->head_len);
+	c->body_off = 0;
+	c->body_len = page->size;
+}
+
+static void conn_works(struct conn *c, const struct page *page)
+{
+	c->state = CONN_WORKING;
+	c->page = page;
+	c->due_ns = now_ns() + WORK_MS * 1000000u;
+	TAILQ_INSERT_TAIL(&working, c, working);
+}
+
+static void conn_worked(struct conn *c)
+{
+	TAILQ_REMOVE(&working, c, working);
+	c->state = CONN_HTTP;
+}
+
 /* RFC 6455 4.2.2: the accept value is the hash of the key and a fixed text. */
 static void answer_websocket(struct conn *c, const char *key, size_t key_len)
 {
@@ -136,9 +165,11 @@ static void conn_request(struct conn *c, char *head)
 	for (size_t i = 0; i < sizeof(pages) / sizeof(pages[0]); i++) {
 		if (strlen(pages[i].path) != path_len || memcmp(head + 4, pages[i].path, path_len) != 0)
 			continue;
-		conn_put(c, pages[i].head, pages[i].head_len);
-		c->body_off = 0;
-		c->body_len = pages[i].size;
+		if (pages[i].works) {
+			conn_works(c, &pages[i]);
+			return;
+		}
+		answer_page(c, &pages[i]);
 		if (strcasestr(head, "\r\nconnection: close"))
 			c->state = CONN_CLOSING;
 		return;
@@ -184,6 +215,8 @@ static bool conn_take(struct conn *c)
 {
 	size_t used;
 
+	if (c->state == CONN_WORKING)
+		return false;
 	if (c->state == CONN_HTTP) {
 		char *end = memmem(c->in, c->in_len, "\r\n\r\n", 4);
 
@@ -220,6 +253,8 @@ static bool conn_run(struct conn *c)
 			return true;
 		if (c->state == CONN_CLOSING)
 			return false;
+		if (c->state == CONN_WORKING)
+			return true;
 		if (c->in_len && conn_take(c))
 			continue;
 		if (c->out_len || c->state == CONN_CLOSING)
@@ -244,6 +279,34 @@ static bool conn_run(struct conn *c)
 			return c->state != CONN_CLOSING;
 		}
 	}
+}
+
+static void conn_close(struct conn *c)
+{
+	if (c->state == CONN_WORKING)
+		conn_worked(c);
+	close(c->fd);
+	free(c);
+}
+
+/* Answers what is due. Returns how long until more is, in *wait; NULL: nothing is being worked on. */
+static const struct timespec *answer_due(struct timespec *wait)
+{
+	struct conn *c;
+
+	while ((c = TAILQ_FIRST(&working))) {
+		uint64_t now = now_ns();
+
+		if (c->due_ns > now) {
+			*wait = (struct timespec){.tv_nsec = (long)(c->due_ns - now)};
+			return wait;
+		}
+		conn_worked(c);
+		answer_page(c, c->page);
+		if (!conn_run(c))
+			conn_close(c);
+	}
+	return NULL;
 }
 
 static void accept_all(int lfd)
@@ -272,6 +335,7 @@ int main(int argc, char **argv)
 	if (argc != 2)
 		die("usage: origin PORT");
 	signal(SIGPIPE, SIG_IGN);
+	prctl(PR_SET_TIMERSLACK, 1);
 	net_many_files();
 	pages_fill();
 	port = (uint16_t)number(argv[1], "PORT", 0, 65535);
@@ -282,7 +346,8 @@ int main(int argc, char **argv)
 	printf("%u\n", port);
 	fflush(stdout);
 	for (;;) {
-		int n = epoll_wait(epfd, ev, EVENTS, -1);
+		struct timespec wait;
+		int n = epoll_pwait2(epfd, ev, EVENTS, answer_due(&wait), NULL);
 
 		for (int i = 0; i < n; i++) {
 			struct conn *c = ev[i].data.ptr;
@@ -290,8 +355,7 @@ int main(int argc, char **argv)
 			if (!c) {
 				accept_all(lfd);
 			} else if (!conn_run(c) || (ev[i].events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))) {
-				close(c->fd);
-				free(c);
+				conn_close(c);
 			}
 		}
 	}

@@ -9,17 +9,50 @@ struct cors {
 	uint32_t max_age; /* ms */
 };
 
+/* The host of an origin's pattern: what stands between "://", where that is, and a port. */
+static struct str host_of(struct str pattern)
+{
+	size_t colon;
+
+	for (size_t i = 0; i + 3 < pattern.n; i++)
+		if (str_starts(str_skip(pattern, i), STR("://"))) {
+			pattern = str_skip(pattern, i + 3);
+			break;
+		}
+	colon = pattern.n;
+	for (size_t i = 0; i < pattern.n; i++)
+		if (pattern.p[i] == ':')
+			colon = i;
+	return str_head(pattern, colon);
+}
+
+/* Does it leave the end of a host's name to whoever registers one? What follows the last star must have a dot in it. And "null" is what
+ * any page can have a frame of its own say. */
+static bool is_anybodys(struct str pattern)
+{
+	struct str rest = host_of(pattern);
+	bool star = false;
+
+	for (size_t at = str_find(rest, '*'); at < rest.n; at = str_find(rest, '*')) {
+		rest = str_skip(rest, at + 1);
+		star = true;
+	}
+	return pattern_has(pattern, STR("null")) || (star && str_find(rest, '.') == rest.n);
+}
+
 static void check(struct parse *p, const struct node *v, void *obj)
 {
 	const struct cors *cors = obj;
 
 	for (uint32_t i = 0; i < cors->origins.n; i++)
-		if (cors->credentials && str_eq(cors->origins.v[i], STR("*")))
+		if (cors->credentials && is_anybodys(cors->origins.v[i]))
 			parse_error(p, v,
-				"\"origins\" cannot be \"*\" with \"credentials\": any page could then act "
-				"as the "
-				"user; name the origins, patterns such as \"https://*.acme.test\" are "
-				"allowed");
+				"\"origins\" cannot have %s with \"credentials\": pages of anybody could "
+				"then "
+				"act as the user; name the origins, patterns such as \"https://*.acme.test\" "
+				"are "
+				"allowed",
+				parse_quote(p, cors->origins.v[i]));
 }
 
 static const struct config_field fields[] = {

@@ -27,7 +27,9 @@ static const struct config_field fields[] = {
 	STRINGS("send", struct forward_auth, send, type_header_name,
 		"request headers that it gets; empty: Authorization and Cookie"),
 	STRINGS("copy", struct forward_auth, copy, type_header_name,
-		"headers of its answer that the backend gets; what a client sends there is taken out"),
+		"headers of its answer that the backend gets, as often as it has them; what a client sends "
+		"there is "
+		"taken out"),
 	DURATION("timeout", struct forward_auth, timeout, "for its whole answer", .dflt = 2000, .min = 1),
 	BOOL("fail_open", struct forward_auth, open,
 		"a request passes if nobody answers, or 5xx; else it is answered 503", .dflt = false),
@@ -145,17 +147,23 @@ static void describe(const struct module_call *c, struct fields *to)
 	}
 }
 
+/* As often as the answer has it, in its order: where a list may be written on several lines, each of them counts (RFC 9110 5.3). */
+static void copy_all_of(const struct module_call *c, const struct fields *from, struct str name)
+{
+	struct head *request = module_request(c);
+
+	fields_remove_name(&request->fields, name);
+	for (uint32_t i = 0; i < from->n; i++)
+		if (str_case_eq(field_name(&from->v[i]), name))
+			add(c, &request->fields, name, arena_str(c->arena, field_value(&from->v[i])));
+}
+
 static int copy(const struct module_call *c, const struct fields *from)
 {
 	const struct forward_auth *f = c->values;
 
-	for (uint32_t i = 0; i < f->copy.n; i++) {
-		const struct field *found = fields_find_name(from, f->copy.v[i]);
-
-		if (found)
-			module_set_header(
-				c, module_request(c), f->copy.v[i], arena_str(c->arena, field_value(found)));
-	}
+	for (uint32_t i = 0; i < f->copy.n; i++)
+		copy_all_of(c, from, f->copy.v[i]);
 	return auth_grant(c);
 }
 

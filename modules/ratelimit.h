@@ -7,7 +7,7 @@
 struct ratelimit_fleet;
 
 #define RATELIMIT_RULES_MAX 16
-#define RATELIMIT_KEY_MAX   512 /* what is longer is cut: such keys share a bucket */
+#define RATELIMIT_KEY_MAX   512 /* of what is longer there is a digest */
 
 struct ratelimit_rule {
 	struct str name; /* the first member: it lies in a map */

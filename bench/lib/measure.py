@@ -103,26 +103,41 @@ def _difference(site, peer, workload, counts, wrap, result, single=False, start=
     return totals, counts[1] - counts[0]
 
 
-def instructions(site, peer, workload, start=peers.start, counts=(512, 2560)):
-    """User instructions per request, from callgrind."""
+def _callgrind(site, peer, workload, start, counts, *options):
+    """Per request more in the longer run, by (command line, thread); one thread each process without --separate-threads."""
     if not shutil.which("valgrind"):
         raise peers.Failed("valgrind is not installed")
     if not peer.valgrind:
         raise peers.Failed("cannot run under valgrind")
 
-    def total():
-        found = 0
+    def by_thread():
+        found = {}
         for path in glob.glob(os.path.join(site.dir, "count.*")):
             with open(path, encoding="ascii", errors="replace") as f:
-                found += sum(int(m) for m in re.findall(r"^totals: (\d+)", f.read(), re.M))
+                text = f.read()
+            facts = [re.search(rf"^{key}: *(.*)$", text, re.M) for key in ("cmd", "thread")]
+            key = tuple(fact and fact[1] for fact in facts)
+            found[key] = found.get(key, 0) + sum(int(m) for m in re.findall(r"^totals: (\d+)", text, re.M))
         return found
 
     wrap = ["valgrind", "--tool=callgrind", "--trace-children=yes", "--quiet",
-            f"--callgrind-out-file={site.dir}/count.%p"]
-    (short, long), more = _difference(site, peer, workload, counts, wrap, total, single=True, start=start)
-    if not short or long <= short:
+            f"--callgrind-out-file={site.dir}/count.%p", *options]
+    (short, long), more = _difference(site, peer, workload, counts, wrap, by_thread, single=True, start=start)
+    if not sum(short.values()) or sum(long.values()) <= sum(short.values()):
         raise peers.Failed("callgrind wrote nothing")
-    return (long - short) / more
+    return {key: (long.get(key, 0) - short.get(key, 0)) / more for key in {*short, *long}}
+
+
+def instructions(site, peer, workload):
+    """User instructions per request, of all processes and threads."""
+    return sum(_callgrind(site, peer, workload, peers.start, (512, 2560)).values())
+
+
+def instructions_serving(site, peer, workload, start, counts):
+    """The same of the thread that serves the requests, which is the one that more of them give most to do; and of all the
+    others, which do some of it by the clock and not by requests."""
+    found = sorted(_callgrind(site, peer, workload, start, counts, "--separate-threads=yes").values())
+    return found[-1], sum(found[:-1])
 
 
 def syscalls(site, peer, workload):

@@ -147,7 +147,8 @@ def _config(site, ports, values, mine, others):
 
 
 def run(peer, site, row, chosen, values):
-    """Instructions per request. row: a Row, NONE or ELSEWHERE; chosen: all rows that there are."""
+    """Instructions per request, of the worker and of the other threads. row: a Row, NONE or ELSEWHERE; chosen: all rows that
+    there are."""
     mine, others = ([], chosen) if row == ELSEWHERE else ([], []) if row == NONE else ([row], [])
     others = list({r.module: r for r in reversed(others)}.values())  # the first row of each module
     if mine and "%(redis)s" in row.config and not shutil.which("redis-server"):
@@ -161,4 +162,4 @@ def run(peer, site, row, chosen, values):
         path = _config(site, ports, values, mine, others)
         return peers.launch(peer, site, [*wrap, *peer.single, path], ports, probe="plain", patience=60, expect=b"HTTP/1.1 ")
 
-    return measure.instructions(site, peer, workload, start=start, counts=COUNTS)
+    return measure.instructions_serving(site, peer, workload, start, COUNTS)

@@ -2,7 +2,8 @@
 
 One tenant, quiet, is asked at a low fixed rate; latency counts from when a request was due. Another, loud, has a limit, and a hundred times
 as much comes for it. Rounds are short and take turns, so that a drift of the machine hits all kinds alike, and each ratio is of rounds that
-lie beside each other; the median of many is what counts. The flood's client shares a CPU with the quiet tenant's: what that alone does, a
+lie beside each other; the median of many is what counts. The quiet tenant's backend takes ten milliseconds, as backends do; what the same
+flood does to answers that take a third of one, where each refusal ahead in the queue shows, stands beside it. The flood's client shares a CPU with the quiet tenant's: what that alone does, a
 third kind of round shows, in which the same flood goes to the origin, past weir."""
 import json
 import os
@@ -18,10 +19,10 @@ LEAD = 1  # seconds by which a flood begins earlier, and ends later
 
 
 class Row:
-    """limits: of the loud tenant; flood: what comes for it, as h2load has it."""
+    """limits: of the loud tenant; flood: what comes for it, as h2load has it; path: what the quiet one is asked for."""
 
-    def __init__(self, name, what, limits, flood):
-        self.name, self.what, self.limits, self.flood = name, what, limits, flood
+    def __init__(self, name, what, limits, flood, path="/1k-10ms"):
+        self.name, self.what, self.limits, self.flood, self.path = name, what, limits, flood, path
 
 
 def _paced(a_second):
@@ -31,6 +32,7 @@ def _paced(a_second):
 
 ROWS = [
     Row("rate", "50 requests a second, asked for 5,000", {"requests_per_second": 50}, _paced(50 * TIMES)),
+    Row("rate-at-once", "the same, and the quiet one's backend answers at once", {"requests_per_second": 50}, _paced(50 * TIMES), "/1k"),
     Row("connections", "1 request at once, 100 connections that ask as fast as they are answered", {"concurrent_requests": 1},
         ["-c", str(TIMES), "-D", str(SECONDS + 2 * LEAD)]),
 ]
@@ -76,7 +78,7 @@ def _round(site, row, running, kind):
         except subprocess.TimeoutExpired:
             pass
     try:
-        found = load.paced(site, running.ports["plain"], RATE, SECONDS, "/1k", 1024)
+        found = load.paced(site, running.ports["plain"], RATE, SECONDS, row.path, 1024)
         out = flood.communicate(timeout=load.TIMEOUT)[0] if flood else ""
     except subprocess.TimeoutExpired as e:
         raise load.Wrong(f"the flood did not end within {load.TIMEOUT} s") from e

@@ -97,13 +97,15 @@ def _module_lines(rows):
         return []
     base = rows.get(modules.NONE, {}).get("weir")
     lines = ["## What modules cost, user instructions per request", "",
-             "HTTP/1.1, 1 KiB, each module in its usual form, on the route of the request.", "",
-             "| | per request | more than without |", "|---|---|---|"]
+             "HTTP/1.1, 1 KiB, each module in its usual form, on the route of the request. What the worker does; the other threads stand apart, "
+             "because much of theirs goes by the clock and not by requests.", "",
+             "| | per request | more than without | other threads meanwhile |", "|---|---|---|---|"]
     for name, row in rows.items():
         more = "–"
         if name != modules.NONE and goals.usable(row["weir"]) and goals.usable(base):
             more = f"{row['weir']['median'] - base['median']:+,.0f}"
-        lines.append(f"| {modules.TITLES[name]} | {show(row['weir'], form=',.0f')} | {more} |")
+        others = f"{row['weir']['others']:,.0f}" if goals.usable(row["weir"]) else "–"
+        lines.append(f"| {modules.TITLES[name]} | {show(row['weir'], form=',.0f')} | {more} | {others} |")
     return lines + [""]
 
 

@@ -24,6 +24,18 @@ static size_t utf8_length(struct str s)
 	return n;
 }
 
+bool str_is_utf8(struct str s)
+{
+	size_t n;
+
+	for (; s.n; s = str_skip(s, n)) {
+		n = utf8_length(s);
+		if (n == 0)
+			return false;
+	}
+	return true;
+}
+
 static void put_u00(struct text *t, unsigned char c)
 {
 	text_put(t, STR("\\u00"));

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include "base/escape.h"
 #include "base/obj.h"
 #include "cli/command.h"
 #include "cli/help.h"
@@ -176,10 +177,26 @@ static int missing_value(const struct parser *p)
 	return cli_usage(p->command, "option --%s needs a value: --%s %s", o->name, o->name, o->argument);
 }
 
+/* Names of files are bytes; whatever else is typed ends up in JSON, which would be without it. */
+static bool takes_bytes(const struct cli_option *o)
+{
+	return o->kind == CLI_LIST || strcmp(o->argument, "FILE") == 0 || strcmp(o->argument, "PATH") == 0;
+}
+
+/* -1: all of them are text; otherwise the exit status, and what is wrong was said. */
+static int refuse_bytes(const struct cli_command *c, const struct cli_list *arguments)
+{
+	for (uint32_t i = 0; i < arguments->n && !c->hidden; i++)
+		if (!str_is_utf8(str_of(arguments->v[i])))
+			return cli_usage(c, "argument %u is not text in UTF-8", i + 1);
+	return -1;
+}
+
 static int run_parsed(
 	const struct parser *p, int argc, char **argv, void *options, struct cli_list *arguments)
 {
 	const struct cli_command *c = p->command;
+	const struct cli_option *o;
 	int value;
 
 	opterr = 0;
@@ -193,13 +210,17 @@ static int run_parsed(
 			return unknown_option(p, argv[optind - 1]);
 		if (value == ':')
 			return missing_value(p);
-		option_set(option_of(p, value), options, optarg);
+		o = option_of(p, value);
+		if (o->kind != CLI_SWITCH && !takes_bytes(o) && !str_is_utf8(str_of(optarg)))
+			return cli_usage(c, "the value of --%s is not text in UTF-8", o->name);
+		option_set(o, options, optarg);
 	}
 	for (; optind < argc; optind++)
 		list_add(arguments, argv[optind]);
 	if (arguments->n > c->arguments)
 		return cli_usage(c, "unexpected argument \"%s\"", arguments->v[c->arguments]);
-	return c->run(options, arguments);
+	value = refuse_bytes(c, arguments);
+	return value < 0 ? c->run(options, arguments) : value;
 }
 
 static int run_command_line(const struct cli_command *c, int argc, char **argv)

@@ -57,7 +57,7 @@ static bool put_number(const struct cli_command *c, json_t *body, const char *na
 	return true;
 }
 
-static void print(const json_t *a)
+static void print(const struct cli_command *c, const json_t *a)
 {
 	long long waiting = (long long)json_integer_value(json_object_get(a, "waiting"));
 
@@ -67,7 +67,7 @@ static void print(const json_t *a)
 	else if (waiting)
 		printf("released, %lld still wait\n", waiting);
 	else
-		puts("not held");
+		puts(c == &release_command ? "released, nobody waits" : "not held");
 }
 
 /* After a release: until nobody waits. */
@@ -93,7 +93,7 @@ static int wait_until_over(const struct hold_options *o, const char *path)
 		if (status == CLI_DONE && !over && client_now_ms() >= end_ms)
 			status = CLI_TIMED_OUT;
 		if (status != CLI_FAILED && !client.json && (over || status == CLI_TIMED_OUT))
-			print(a.body);
+			print(&release_command, a.body);
 		client_answer_free(&a);
 		free(question);
 	}
@@ -120,7 +120,7 @@ static int call(const struct cli_command *c, const struct hold_options *o, const
 	if (status == CLI_DONE && o->change.client.json)
 		client_print_json(&a);
 	else if (status == CLI_DONE && !waits)
-		print(a.body);
+		print(c, a.body);
 	client_answer_free(&a);
 	if (status == CLI_DONE && waits)
 		status = wait_until_over(o, path);

@@ -77,6 +77,18 @@ static void print_reload(const json_t *status)
 	}
 }
 
+static void print_failed_upgrade(const json_t *failed)
+{
+	char buf[32];
+
+	if (!failed)
+		return;
+	printf("%sthe last upgrade %s%s %s ago, this program goes on: %s\n", paint(PAINT_BAD),
+		strcmp(text(failed, "outcome"), "refused") == 0 ? "was refused" : "failed", paint_end(),
+		ago(MAX((double)time(NULL) - (double)number(failed, "unix_time"), 0), buf),
+		text(failed, "error"));
+}
+
 static void print_storage(const json_t *storage)
 {
 	if (!storage || json_is_true(json_object_get(storage, "writable")))
@@ -147,6 +159,7 @@ static void print_process(const json_t *status)
 		ago(json_number_value(json_object_get(status, "uptime_s")), buf), number(status, "pid"),
 		number(status, "workers"), number(status, "workers") == 1 ? "" : "s");
 	print_reload(status);
+	print_failed_upgrade(json_object_get(status, "failed_upgrade"));
 	print_storage(json_object_get(status, "storage"));
 	for (size_t i = 0; i < json_array_size(drained); i++)
 		print_drained(json_array_get(drained, i));

@@ -25,7 +25,8 @@ static const struct config_field timeouts_fields[] = {
 		"after which what a weir that was replaced by a new binary still has open is closed",
 		.dflt = 600000),
 	DURATION("drain_spread", struct conf_timeouts, drain_spread,
-		"over which kept-alive clients of what drains are told to go, so that they do not all come "
+		"over which kept-alive clients of what drains are told to go, and by which WebSockets and "
+		"streams end before their time, each by another share of it: so that they do not all come "
 		"back at once",
 		.dflt = 5000),
 	DURATION("tunnel_drain", struct conf_timeouts, tunnel_drain,
@@ -33,8 +34,7 @@ static const struct config_field timeouts_fields[] = {
 		.dflt = 30000),
 	DURATION("stream_drain", struct conf_timeouts, stream_drain,
 		"that an event stream or a gRPC call is given when something drains; then it is ended so "
-		"that "
-		"the client comes back",
+		"that the client comes back",
 		.dflt = 30000),
 	DURATION("readiness", struct conf_timeouts, readiness,
 		"that /readyz fails before a stopping weir accepts no more: as long as the balancer in front "

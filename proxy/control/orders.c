@@ -51,13 +51,26 @@ static void on_reload(struct control *c, json_t *message)
 	control_reload(c);
 }
 
+/* The process that stays tells it until another one has taken over from it. */
+static void note_upgrade(struct control *c, const json_t *members)
+{
+	const char *outcome = text_of(members, "outcome");
+
+	metrics_upgraded(&c->metrics, outcome);
+	if (strcmp(outcome, "applied") == 0)
+		return;
+	json_decref(c->orders.failed_upgrade);
+	c->orders.failed_upgrade = json_pack("{s:s, s:s, s:I}", "outcome", outcome, "error",
+		text_of(members, "error"), "unix_time", (json_int_t)time(NULL));
+}
+
 static void on_event(struct control *c, const json_t *message)
 {
 	json_int_t level = json_integer_value(json_object_get(message, "level"));
 	json_t *members = json_object_get(message, "members");
 
 	if (strcmp(text_of(message, "event"), "upgrade") == 0)
-		metrics_upgraded(&c->metrics, text_of(members, "outcome"));
+		note_upgrade(c, members);
 	event_emit(&c->io, (uint8_t)MIN(MAX(level, CONF_LEVEL_DEBUG), CONF_LEVEL_ERROR),
 		text_of(message, "event"), json_incref(members));
 }
@@ -272,5 +285,6 @@ void orders_close(struct control *c)
 	json_decref(c->orders.state);
 	json_decref(c->orders.upgrade.outcome);
 	json_decref(c->orders.upgrade.applied);
+	json_decref(c->orders.failed_upgrade);
 	channel_close(&c->orders.channel);
 }

@@ -33,6 +33,7 @@ struct orders {
 	struct task settle; /* has all of that ended? */
 	bool handing_over; /* frozen, but what was begun before has still to end */
 	struct upgrade_wait upgrade;
+	json_t *failed_upgrade; /* {"outcome", "error", "unix_time"} of the last that came to nothing here; NULL: none did */
 };
 
 /* On CHANNEL_FD. The order to begin comes when the loop runs. */

@@ -321,10 +321,37 @@ static void send_http(struct probe *p, bool tls)
 	stream_send_head(p->stream, &head, true);
 }
 
-/* grpc.health.v1.Health/Check with HealthCheckRequest{service}: a frame of five bytes, then field 1, a string. */
+/* A length as Protocol Buffers write it: seven bits a byte, the lowest first. */
+static size_t put_varint(char *to, size_t n)
+{
+	size_t i = 0;
+
+	for (; n > 0x7f; n >>= 7)
+		to[i++] = (char)(0x80 | (n & 0x7f));
+	to[i++] = (char)n;
+	return i;
+}
+
+/* What stands before the service's name in HealthCheckRequest{service}: a frame's five bytes (gRPC over HTTP/2, "Length-Prefixed-Message"),
+ * field 1, a string, and its length. Returns the number of bytes. */
+static size_t grpc_prefix(char to[16], struct str service)
+{
+	size_t n = 0, message;
+
+	if (service.n) {
+		to[5] = 0x0a;
+		n = 1 + put_varint(to + 6, service.n);
+	}
+	message = n + service.n;
+	to[0] = 0; /* not compressed */
+	for (unsigned i = 0; i < 4; i++)
+		to[1 + i] = (char)(message >> (24 - 8 * i));
+	return 5 + n;
+}
+
 static void send_grpc(struct probe *p, bool tls)
 {
-	struct str service = str_head(p->target.health.grpc_service, 120);
+	struct str service = p->target.health.grpc_service;
 	struct head head = {
 		.method = STR("POST"),
 		.method_id = METHOD_POST,
@@ -334,13 +361,12 @@ static void send_grpc(struct probe *p, bool tls)
 		.body = BODY_STREAM,
 		.te_trailers = true,
 	};
-	size_t n = service.n ? service.n + 2 : 0;
-	char frame[7] = {0, 0, 0, 0, (char)n, 0x0a, (char)service.n};
 	struct chain chain = {0};
+	char prefix[16];
 
 	fields_add(&p->arena, &head.fields, FIELD_CONTENT_TYPE, STR("content-type"), STR("application/grpc"));
 	stream_send_head(p->stream, &head, false);
-	chain_add_copy(&p->loop->mem, &chain, frame, n ? 7 : 5);
+	chain_add_copy(&p->loop->mem, &chain, prefix, grpc_prefix(prefix, service));
 	chain_add_copy(&p->loop->mem, &chain, service.p, service.n);
 	stream_send_body(p->stream, &chain, true);
 }

@@ -255,13 +255,13 @@ static bool check_safe(struct draft *d, const json_t *before)
 		return refuse(d, CHANGE_UNSAFE,
 			"no open pool of service " STR_FMT
 			" would have a weight above 0 and a backend: all its requests would "
-			"fail. Give another pool a weight first, or say force",
+			"fail. Give another pool a weight first, or say force (--force)",
 			STR_ARG(d->conf->name));
 	empty = empty_pool(d->doc, d->conf);
 	if (empty && empty_pool(before, d->conf) != empty)
 		return refuse(d, CHANGE_UNSAFE,
-			"pool " STR_FMT
-			" would have a weight of %u and no backend. Set its weight to 0 first, or say force",
+			"pool " STR_FMT " would have a weight of %u and no backend. Set its weight to 0 "
+			"first, or say force (--force)",
 			STR_ARG(empty->name), service_doc_weight(d->doc, empty));
 	return true;
 }

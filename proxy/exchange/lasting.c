@@ -151,23 +151,42 @@ static uint32_t time_given(const struct edge *e, enum lasting_kind kind)
 	return ms ? ms : UINT32_MAX;
 }
 
+/* All that has to go was told at once: half of what it is given stays to each. */
+static uint32_t draw_early(const struct edge *e, uint32_t given_ms)
+{
+	uint32_t spread_ms = MIN(e->use->snapshot->conf->timeouts.drain_spread, given_ms / 2);
+
+	return spread_ms ? (uint32_t)(loop_random(e->loop) % spread_ms) : 0;
+}
+
+/* True: it has to go, and its time is not over. */
+static bool look_at(struct edge *e, struct lasting *l)
+{
+	uint32_t given_ms = time_given(e, l->kind);
+
+	if (!has_to_go(l->exchange)) {
+		l->since_ms = 0;
+		return false;
+	}
+	if (l->since_ms == 0) {
+		l->since_ms = e->loop->now_ms;
+		l->early_ms = draw_early(e, given_ms);
+	}
+	if (e->loop->now_ms - l->since_ms + l->early_ms < given_ms)
+		return true;
+	end(l->exchange);
+	return false;
+}
+
 static void on_look(struct deadline *d)
 {
 	struct edge *e = CONTAINER(d, struct edge, lasting_look);
-	uint32_t shortest = MIN(time_given(e, LASTING_WEBSOCKET), time_given(e, LASTING_EVENTS));
+	bool some_wait = false;
 
-	list_each_safe (link, &e->lasting) {
-		struct lasting *l = CONTAINER(link, struct lasting, link);
-
-		if (!has_to_go(l->exchange))
-			l->since_ms = 0;
-		else if (l->since_ms == 0)
-			l->since_ms = e->loop->now_ms;
-		if (l->since_ms && e->loop->now_ms - l->since_ms >= time_given(e, l->kind))
-			end(l->exchange);
-	}
+	list_each_safe (link, &e->lasting)
+		some_wait |= look_at(e, CONTAINER(link, struct lasting, link));
 	if (!list_empty(&e->lasting))
-		deadline_arm(e->loop, d, MIN(LOOK_MS, MAX(shortest / 4, LOOP_TICK_MS)));
+		deadline_arm(e->loop, d, some_wait ? LOOP_TICK_MS : LOOK_MS);
 }
 
 void lasting_look(struct edge *e)

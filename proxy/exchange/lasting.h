@@ -1,7 +1,8 @@
 /* exchange/lasting.h - exchanges that do not end by themselves: WebSockets, event streams, gRPC calls.
  *
  * When what one goes through drains (the worker, its listener, its pool or its backend), or has left the configuration, it is given a
- * time: timeouts.tunnel_drain, or timeouts.stream_drain. Then it is ended in the way in which its client expects that and comes back:
+ * time: timeouts.tunnel_drain, or timeouts.stream_drain, less a random share of timeouts.drain_spread, so that not all come back at the
+ * same moment to those that are left. Then it is ended in the way in which its client expects that and comes back:
  *
  *   WEBSOCKET  a close frame 1001 to both sides (tunnel.c)
  *   EVENTS     text/event-stream: the body's orderly end. What was not complete of an event is dropped by the client, who connects anew
@@ -27,6 +28,7 @@ struct lasting {
 	struct exchange *exchange;
 	uint8_t kind; /* enum lasting_kind */
 	uint64_t since_ms; /* when it was first seen that it has to go; 0: it has not */
+	uint32_t early_ms; /* by which it goes before its time is over */
 };
 
 /* What is open now. */

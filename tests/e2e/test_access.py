@@ -1,5 +1,6 @@
 """Who may come: access by address and certificate, CORS, passwords, signed tokens; and several of them together."""
 import base64
+import json
 import subprocess
 import threading
 import time
@@ -87,6 +88,21 @@ def test_answers_carry_the_headers_even_when_they_fail(edge, origin):
     proxy.reload(conf)
     r = proxy.get("/", headers={"Origin": "https://app.acme.test"})
     assert r.status == 403 and r.header("access-control-allow-origin") == "https://app.acme.test"
+
+
+@pytest.mark.parametrize("pattern, good", [
+    ("*", False), ("**", False), ("***", False), ("https://*", False), ("http*://*", False), ("*://*:8443", False), ("*:*", False),
+    ("https://acme.*", False), ("https://app.acme.test*", False), ("https://*test", False), ("*s://*acme", False),
+    ("https://*.acme.test", True), ("*.acme.test", True), ("https://app-*.acme.test:8443", True), ("http://localhost:*", True),
+    ("https://*.acme.test:*", True), ("http://[::1]:*", True), ("null", False), ("n*", False),
+])
+def test_with_credentials_no_pattern_may_let_anybody_in(tmp_path, pattern, good):
+    for credentials in (True, False):
+        cors = {"origins": ["https://app.acme.test", pattern], "credentials": credentials}
+        (tmp_path / "weir.yaml").write_text(json.dumps({"listeners": {"http": {"address": "127.0.0.1:8080"}}, "modules": {"cors": cors}}))
+        r = run("check", "-c", tmp_path / "weir.yaml")
+        assert r.code == (0 if good or not credentials else 1), r.err
+        assert r.code == 0 or f'"origins" cannot have "{pattern}" with "credentials"' in r.err
 
 
 # -- passwords --
@@ -337,6 +353,15 @@ def test_another_server_decides(edge, origin):
     for _ in range(5):
         assert proxy.get("/").status == 200
     assert len(judge.connections) == 1  # kept
+
+
+def test_a_header_that_it_repeats_is_copied_as_often(edge, origin):
+    blue, judge = origin("blue"), origin("judge")
+    judge.always(reply(200, b"", [("X-Role", "reader"), ("X-User", "anna"), ("x-role", "writer"), ("X-Role", "admin, owner")]))
+    proxy = edge(site(blue, modules={"forward_auth": {"url": f"http://{judge}/", "copy": ["X-Role", "X-User", "X-None"]}}))
+    assert proxy.get("/", headers=[("X-Role", "root"), ("X-None", "x")]).status == 200
+    got = blue.last.headers
+    assert got.all("x-role") == ["reader", "writer", "admin, owner"] and got.all("x-user") == ["anna"] and got.all("x-none") == []
 
 
 def test_its_no_goes_to_the_client_in_its_own_words(edge, origin):

@@ -106,6 +106,8 @@ def test_what_is_wrong_stands_on_top(edge, origin, refused_port, browser):
     assert proxy.cli("reload").code == 1
     browser.wait_text("#alerts", "reload was refused")
     assert "unknown key" in browser.text("#alerts")
+    assert proxy.cli("upgrade").code == 1
+    browser.wait_text("#alerts", "this program goes on")
     assert not browser.complaints
 
 

@@ -1,6 +1,7 @@
 """Draining: nothing new, nothing lost, everybody told, not all at once."""
 import signal
 import threading
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -127,6 +128,19 @@ def test_a_websocket_is_told_1001_when_weir_stops(edge, origin, version):
     assert proxy.wait_exit() == 0
     assert "reason" not in proxy.logged(path="/ws")
     w.close()
+
+
+def test_not_all_websockets_are_told_at_the_same_moment(edge, origin):
+    shop = origin("shop")
+    shop.on("/ws", websocket.echo())
+    proxy = edge(site(shop, timeouts={"tunnel_drain": "6s", "drain_spread": "3s", "shutdown": "60s", "drain": "60s"}))
+    open_ones = [open_websocket(proxy, proxy.connect(), OverHttp1) for _ in range(30)]
+    proxy.signal(signal.SIGTERM)
+    for w in open_ones:
+        assert w.receive() == AWAY
+    assert proxy.wait_exit() == 0
+    ends = [datetime.fromisoformat(line["time"]) for line in proxy.access_log() if line["path"] == "/ws"]
+    assert len(ends) == 30 and max(ends) - min(ends) > timedelta(milliseconds=200)
 
 
 def test_one_that_does_not_answer_is_cut(edge, origin):

@@ -203,6 +203,14 @@ def test_a_grpc_check_names_the_service_and_reads_the_answer(edge, origin):
     wait_state(proxy, shop, "up", n=2)
 
 
+def test_a_grpc_check_names_a_long_service_in_full(edge, origin):
+    shop, name = origin("shop", protocol="h2c"), "acme.orders.v1." + "Order" * 60
+    shop.always(serving(1))
+    wait_state(edge(checked(shop, check={"grpc": {"service": name}}, service={"protocol": "h2c"})), shop, "up")
+    assert len(name) == 315  # three bytes of tag and length before it, which are 0x0a and 315 as 0x3b + 0x02 * 128
+    assert shop.requests[0].body == b"\0" + (318).to_bytes(4, "big") + b"\x0a\xbb\x02" + name.encode()
+
+
 def test_a_grpc_check_over_tls(edge, origin, pki):
     shop = origin("shop", tls=pki.server_context(pki.server("shop.test"), alpn=("h2",)))
     shop.always(serving(1))

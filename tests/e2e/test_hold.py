@@ -55,7 +55,7 @@ def test_a_pool_is_swapped_under_hold_and_no_request_fails(edge, origin):
     wait_waiting(proxy, 30)
     old.close()
     done(proxy.cli("backends", "acme/shop/blue", "set", str(new)))
-    assert done(proxy.cli("release", "acme/shop", "--spread", "0s", "--wait")).out == "not held\n"
+    assert done(proxy.cli("release", "acme/shop", "--spread", "0s", "--wait")).out == "released, nobody waits\n"
     assert crowd.all() == [(200, b"new")] * 30
     assert proxy.wait_event("hold", reason="swap")["author"].startswith("ann (uid:")
     proxy.wait_event("release")
@@ -211,7 +211,7 @@ def test_the_command_line_says_what_is_wrong(edge, origin):
     assert "not a service" in done(proxy.cli("hold", "acme", "--for", "1s"), 2).err
     assert "not a number" in done(proxy.cli("hold", "acme/shop", "--for", "1s", "--queue", "many"), 2).err
     assert "no service" in done(proxy.cli("hold", "acme/shp", "--for", "1s"), 1).err
-    assert done(proxy.cli("release", "acme/shop")).out == "not held\n"
+    assert done(proxy.cli("release", "acme/shop")).out == "released, nobody waits\n"
 
 
 def test_they_go_on_at_the_rate_that_is_asked_for(edge, origin):

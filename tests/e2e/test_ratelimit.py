@@ -77,6 +77,8 @@ def test_one_ipv6_network_is_one_client(edge, origin):
 
 @pytest.mark.parametrize("by, same, other", [
     (["header:X-Key"], {"X-Key": "a"}, {"X-Key": "b"}),
+    (["header:X-Key"], {"X-Key": "k" * 4000 + "a"}, {"X-Key": "k" * 4000 + "b"}),
+    (["header:X-Key", "header:X-App"], {"X-Key": "k" * 600, "X-App": "a"}, {"X-Key": "k" * 600, "X-App": "b"}),
     (["country"], {"X-Geo-Country": "DE"}, {"X-Geo-Country": "FR"}),
     (["address", "header:X-Key"], {"X-Key": "a", "X-Forwarded-For": "192.0.2.1"}, {"X-Key": "a", "X-Forwarded-For": "192.0.2.2"}),
 ])

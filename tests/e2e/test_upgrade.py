@@ -293,10 +293,13 @@ def test_a_configuration_that_the_new_process_refuses_changes_nothing(edge, shop
     metrics = scrape(proxy)
     assert metrics.value("weir_upgrade_not_done_total", outcome="failed") == 1
     assert metrics.value("weir_upgrade_not_done_total", outcome="refused") == 0
+    assert proxy.admin("GET", "/v1/status").json()["failed_upgrade"]["error"] == event["error"]
+    assert f"this program goes on: {event['error']}\n" in proxy.cli("status").out
     assert proxy.get("/").status == 200
     proxy.reload(site(shop, limits={"header_count": 61}))
     upgrade(proxy)
     assert proxy.get("/").status == 200
+    assert "failed_upgrade" not in proxy.admin("GET", "/v1/status").json()
 
 
 def test_a_second_upgrade_meanwhile_is_refused_loudly(edge, shop, program):

@@ -47,7 +47,8 @@ def sanitized(directory):
 
 def run(*args, cwd=None, env=None, patience=PATIENCE * 3, stdin=None):
     """A command of weir's, run to its end."""
-    p = subprocess.run([WEIR, *map(str, args)], cwd=cwd, env={**os.environ, **(env or {})}, capture_output=True, timeout=patience, input=stdin)
+    typed = [a if isinstance(a, bytes) else str(a) for a in args]
+    p = subprocess.run([WEIR, *typed], cwd=cwd, env={**os.environ, **(env or {})}, capture_output=True, timeout=patience, input=stdin)
     return Outcome(p.returncode, p.stdout.decode(errors="replace"), p.stderr.decode(errors="replace"))
 
 

@@ -153,7 +153,7 @@ static void set_backend(struct admin_request *rq, const struct service *s, const
 	if (on && !change->force && !serves_without(rq->control, s, b)) {
 		admin_problem(rq, 409, "unsafe",
 			"without " STR_FMT " nobody would be left to serve " STR_FMT
-			". Enable another one first, or say force",
+			". Enable another one first, or say force (--force)",
 			STR_ARG(b->address), STR_ARG(s->slot->key));
 		return;
 	}

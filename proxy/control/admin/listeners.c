@@ -157,8 +157,8 @@ static void set(struct admin_request *rq, bool on)
 		listener_drain_ask(d, l, on_set, asker_of(rq));
 	else if (on && !change.force && !enters_without(rq->control, l))
 		admin_problem(rq, 409, "unsafe",
-			"without " STR_FMT
-			" nobody could come in any more. Enable another listener first, or say force",
+			"without " STR_FMT " nobody could come in any more. Enable another listener first, "
+			"or say force (--force)",
 			STR_ARG(l->name));
 	else
 		listener_drain_set(d, l, on, change.author, change.reason, on_set, asker_of(rq));

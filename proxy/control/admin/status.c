@@ -68,17 +68,19 @@ static void status(struct admin_request *rq)
 	/* Errors stay until a good reload; they are the operator's, not a tenant's. */
 	json_t *reload = c->reloads.last && all ? json_deep_copy(c->reloads.last) : NULL;
 	json_t *refused = c->reloads.refused && all ? json_deep_copy(c->reloads.refused) : NULL;
+	json_t *upgrade = all ? json_incref(c->orders.failed_upgrade) : NULL;
 	json_t *drained = all ? listener_drains_told(&c->listener_drains) : NULL;
 	json_t *older = all ? older_list(&c->older, c->loop.now_ms) : NULL;
 
 	admin_answer(rq, 200,
-		json_pack("{s:s, s:s, s:i, s:f, s:I, s:i, s:o, s:o, s:o, s:o?, s:o?, s:o*, s:o*}", "version",
-			WEIR_VERSION, "state", state_name(c), "pid", (int)getpid(), "uptime_s",
+		json_pack("{s:s, s:s, s:i, s:f, s:I, s:i, s:o, s:o, s:o, s:o?, s:o?, s:o*, s:o*, s:o*}",
+			"version", WEIR_VERSION, "state", state_name(c), "pid", (int)getpid(), "uptime_s",
 			(double)(c->loop.now_ms - c->started_ms) / 1000, "generation",
 			(json_int_t)c->snapshot->generation, "workers", (int)c->worker_n, "counts",
 			counts(c, &rq->caller), "storage", store_status(&c->store), "dependencies",
 			all ? dependencies(c) : json_array(), "last_reload", reload, "refused_reload",
-			refused, "drained_listeners", drained, "older_processes", older));
+			refused, "failed_upgrade", upgrade, "drained_listeners", drained, "older_processes",
+			older));
 }
 
 const struct admin_route status_routes[] = {

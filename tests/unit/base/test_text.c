@@ -59,6 +59,10 @@ static void a_text_is_cut_between_characters(void **state)
 	assert_str(str_head_utf8(STR("\u20ac"), 1), "");
 	assert_str(str_head_utf8(STR("abc"), 2), "ab");
 	assert_true(str_head_utf8(STR_NONE, 5).n == 0);
+	assert_true(str_is_utf8(STR_NONE) && str_is_utf8(STR("a\n\u20ac")));
+	/* A lone byte, one that is cut off, an overlong one, a surrogate. */
+	assert_false(str_is_utf8(STR("caf\xe9")) || str_is_utf8(STR("a\xe2\x82")) ||
+		     str_is_utf8(STR("\xc0\xaf")) || str_is_utf8(STR("\xed\xa0\x80")));
 	text_utf8(&t, STR("n\xe9\n\u20ac\u20ac"), 7);
 	assert_str(text_str(&t), "n??\u20ac");
 }
