@@ -31,6 +31,8 @@ enum field_flag {
 		2, /* changes framing, routing or authorisation: dropped from trailers (RFC 9110 6.5.1) */
 	FIELD_SECRET = 4, /* HPACK never-indexed (RFC 7541 7.1.3), starred in logs */
 	FIELD_TOLD = 8, /* what it says becomes a member of struct head, as what most hop-by-hop ones say */
+	FIELD_UNIQUE =
+		16, /* says something else in each message: in HPACK's table it would push out what comes again */
 };
 
 struct field {

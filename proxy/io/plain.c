@@ -94,8 +94,10 @@ static ssize_t plain_writev(struct transport *t, const struct iovec *iov, int n)
 		sent = n == 1 ? send(t->fd, iov->iov_base, iov->iov_len, MSG_NOSIGNAL)
 			      : sendmsg(t->fd, &msg, MSG_NOSIGNAL);
 	while (sent < 0 && errno == EINTR);
-	if (sent >= 0)
+	if (sent >= 0) {
+		t->suspect = false; /* a socket that was reset takes nothing */
 		return sent;
+	}
 	if (errno == EAGAIN || errno == ENOBUFS || errno == ENOMEM) {
 		t->writable = false;
 		return TRANSPORT_AGAIN;

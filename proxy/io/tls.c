@@ -8,8 +8,10 @@
 #include "base/obj.h"
 #include "io/tls_transport.h"
 
-/* Room for one encrypted record, even if the peer wants it cut to 512 bytes a piece (RFC 6066 4). */
-#define RECORD_WIRE (TLS_RECORD_MAX + 4096)
+/* What encrypting n bytes may take, even if the peer wants them cut to 512 a piece (RFC 6066 4): no cipher adds as much to each. */
+#define PIECE_MIN   512
+#define PIECE_EXTRA 96
+#define WIRE_MAX(n) ((n) + ((n) / PIECE_MIN + 1) * PIECE_EXTRA)
 
 /* SSL_read or SSL_write gave nothing: AGAIN, EOF or ERROR, and everything that follows from it. */
 static ssize_t stalled(struct tls_transport *tt, int result)
@@ -102,28 +104,36 @@ struct source {
 	const struct iovec *iov;
 	int n;
 	size_t off; /* into iov[0] */
+	size_t left; /* bytes in all */
 };
 
-/* The next record's plaintext: where it lies if it is in one piece, else gathered at the end of the out block, which has room. */
-static const char *next_record(struct source *s, struct wire *out, size_t *n)
+static struct source source_of(const struct iovec *iov, int n)
 {
-	char *gathered = out->block->data + out->block->size - TLS_RECORD_MAX;
-	size_t here = s->iov->iov_len - s->off;
+	struct source s = {.iov = iov, .n = n};
 
-	if (here >= TLS_RECORD_MAX || s->n == 1) {
+	for (int i = 0; i < n; i++)
+		s.left += iov[i].iov_len;
+	return s;
+}
+
+/* The next n bytes, a record's plaintext: where they lie if that is in one piece, else gathered in room. */
+static const char *next_record(struct source *s, char *room, size_t n)
+{
+	size_t here = s->iov->iov_len - s->off, got = 0;
+
+	s->left -= n;
+	if (here >= n) {
 		const char *p = (const char *)s->iov->iov_base + s->off;
 
-		*n = MIN(here, (size_t)TLS_RECORD_MAX);
-		s->off += *n;
+		s->off += n;
 		return p;
 	}
-	*n = 0;
-	while (s->n > 0 && *n < TLS_RECORD_MAX) {
-		size_t take = MIN(s->iov->iov_len - s->off, TLS_RECORD_MAX - *n);
+	while (got < n) {
+		size_t take = MIN(s->iov->iov_len - s->off, n - got);
 
 		if (take)
-			memcpy(gathered + *n, (const char *)s->iov->iov_base + s->off, take);
-		*n += take;
+			memcpy(room + got, (const char *)s->iov->iov_base + s->off, take);
+		got += take;
 		s->off += take;
 		if (s->off == s->iov->iov_len) {
 			s->iov++;
@@ -131,7 +141,7 @@ static const char *next_record(struct source *s, struct wire *out, size_t *n)
 			s->off = 0;
 		}
 	}
-	return gathered;
+	return room;
 }
 
 static void skip_empty(struct source *s)
@@ -143,15 +153,22 @@ static void skip_empty(struct source *s)
 	}
 }
 
-/* Encrypts as many records as the out block has room for. False: OpenSSL failed, t is dead. */
+/* Encrypts as many records as the out block has room for: it holds four full ones and a short one, so that 64 KiB of body leave
+ * together with the head before them. False: OpenSSL failed, t is dead. */
 static bool fill_out(struct tls_transport *tt, struct source *s, size_t *taken)
 {
-	skip_empty(s);
-	while (s->n > 0 && wire_room(&tt->t.loop->mem, &tt->out) >= RECORD_WIRE + TLS_RECORD_MAX) {
-		size_t n;
-		const char *p = next_record(s, &tt->out, &n);
-		int done = SSL_write(tt->ssl, p, (int)n);
+	struct loop *l = tt->t.loop;
 
+	while (s->left > 0) {
+		size_t n = MIN(s->left, (size_t)TLS_RECORD_MAX);
+		const char *p;
+		int done;
+
+		if (wire_room(&l->mem, &tt->out) < WIRE_MAX(n))
+			break;
+		skip_empty(s);
+		p = next_record(s, (char *)l->scratch, n);
+		done = SSL_write(tt->ssl, p, (int)n);
 		if (done != (int)n) {
 			stalled(tt, done);
 			if (tt->t.state != TRANSPORT_DEAD)
@@ -159,7 +176,6 @@ static bool fill_out(struct tls_transport *tt, struct source *s, size_t *taken)
 			return false;
 		}
 		*taken += n;
-		skip_empty(s);
 	}
 	return true;
 }
@@ -167,7 +183,7 @@ static bool fill_out(struct tls_transport *tt, struct source *s, size_t *taken)
 static ssize_t tls_writev(struct transport *t, const struct iovec *iov, int n)
 {
 	struct tls_transport *tt = (struct tls_transport *)t;
-	struct source s = {iov, n, 0};
+	struct source s = source_of(iov, n);
 	size_t taken = 0, gone = 0; /* of them, to the socket */
 
 	if (t->state == TRANSPORT_OPEN && t->unsent)
@@ -185,7 +201,7 @@ static ssize_t tls_writev(struct transport *t, const struct iovec *iov, int n)
 		if (!fill_out(tt, &s, &taken) || !wires_flush(tt))
 			break;
 		gone = taken;
-	} while (s.n > 0 && t->writable);
+	} while (s.left > 0 && t->writable);
 	/* It died of a later round than the first: the caller must not believe that nothing was sent. */
 	if (t->state == TRANSPORT_DEAD)
 		return gone ? (ssize_t)gone : TRANSPORT_ERROR;

@@ -85,6 +85,7 @@ bool wires_flush(struct tls_transport *tt)
 
 		if (n >= 0) {
 			tt->out.off += (uint32_t)n;
+			t->suspect = false; /* a socket that was reset takes nothing */
 			/* A short write filled the socket, as a short read empties it. */
 			if (wire_bytes(&tt->out))
 				tt->socket_writable = false;

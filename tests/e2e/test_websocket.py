@@ -85,7 +85,9 @@ def test_half_close_lets_the_other_half_finish(pair):
     assert b"".join(received) == b"all I had"
 
 
-def test_a_client_that_vanishes_frees_the_backend(pair):
+@pytest.mark.parametrize("while_it_talks", [False, True], ids=["silent", "talking"])
+def test_a_client_that_vanishes_frees_the_backend(pair, while_it_talks):
+    """Also when the reset comes together with a message, as one event."""
     shop, _, open_one = pair
     done = []
     echo = websocket.echo()
@@ -99,6 +101,8 @@ def test_a_client_that_vanishes_frees_the_backend(pair):
     w = open_one()
     w.send(TEXT, b"hi")
     w.receive()
+    if while_it_talks:
+        w.send(TEXT, b"bye")
     w.abort()
     eventually(lambda: done, "the backend to be told")
 

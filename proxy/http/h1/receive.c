@@ -274,6 +274,24 @@ static bool out_of_credit(struct h1_conn *c)
 	return false;
 }
 
+/* More of the body is waited for. A tunnel may be silent for as long as it likes; whether a reset came with what was read last is asked
+ * ten times a second, not after each message: that would cost as much as reading it. */
+static void await_body(struct h1_conn *c, const struct h1_stream *s)
+{
+	if (s->rx != RX_TUNNEL) {
+		if (!h1_released(s))
+			deadline_arm(c->base.loop, &c->read_by, c->base.limits->body_ms);
+	} else if (c->base.transport->suspect && !deadline_armed(&c->read_by)) {
+		deadline_arm(c->base.loop, &c->read_by, LOOP_TICK_MS);
+	}
+}
+
+void h1_ask_tunnel(struct h1_conn *c)
+{
+	if (transport_was_reset(c->base.transport))
+		c->role->on_end(c, true);
+}
+
 static bool body_step(struct h1_conn *c, struct h1_stream *s)
 {
 	struct chain body = {0};
@@ -290,11 +308,10 @@ static bool body_step(struct h1_conn *c, struct h1_stream *s)
 		if (s->credit == 0)
 			return out_of_credit(c);
 		n = fill(c, read_limit(s));
-		if (n == TRANSPORT_AGAIN && transport_was_reset(c->base.transport))
+		if (n == TRANSPORT_AGAIN && rx != RX_TUNNEL && transport_was_reset(c->base.transport))
 			n = TRANSPORT_ERROR;
 		if (n == TRANSPORT_AGAIN) {
-			if (rx != RX_TUNNEL && !h1_released(s))
-				deadline_arm(c->base.loop, &c->read_by, c->base.limits->body_ms);
+			await_body(c, s);
 			return false;
 		}
 		if (n <= 0) {

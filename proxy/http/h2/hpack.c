@@ -73,6 +73,14 @@ static struct str lower(struct nv_list *l, struct str name)
 	return (struct str){copy, name.n};
 }
 
+/* What is not worth a place in the table, or must not have one: nghttp2 has no word for "not now" but "never". */
+static bool stays_out(const struct field *f)
+{
+	uint8_t flags = field_rows[f->id].flags;
+
+	return (flags & FIELD_UNIQUE) || ((flags & FIELD_SECRET) && f->value_len < SECRET_SHORT);
+}
+
 static void put_fields(struct nv_list *l, const struct fields *fs)
 {
 	for (unsigned i = 0; i < fs->n; i++) {
@@ -85,7 +93,7 @@ static void put_fields(struct nv_list *l, const struct fields *fs)
 		}
 		if (f->id == FIELD_EXPECT)
 			continue; /* head->expect_continue says it */
-		if ((field_rows[f->id].flags & FIELD_SECRET) && f->value_len < SECRET_SHORT)
+		if (stays_out(f))
 			flags = NGHTTP2_NV_FLAG_NO_INDEX;
 		put(l, field_rows[f->id].name, field_value(f), flags);
 	}

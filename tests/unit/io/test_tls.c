@@ -137,6 +137,45 @@ static void many_small_pieces_longer_than_a_record_arrive_in_order(void **state)
 	assert_memory_equal(p->c.got, big, 50000);
 }
 
+static void an_answer_of_64_kib_is_encrypted_at_once_and_leaves_in_one_send(void **state)
+{
+	struct tls_pair *p = *state;
+	struct iovec iov[4] = {{big, 300}, {big + 300, 40000}, {NULL, 0}, {big + 40300, 25536}};
+	int size = 4096;
+
+	for (size_t i = 0; i < sizeof(big); i++)
+		big[i] = (char)(i * 7 + i / 251);
+	pair_open_contexts(p);
+	both_open(p, "shop.test");
+	setsockopt(p->s.t->fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+	p->c.paused = true;
+	/* The socket is full after the first send, so no more than it held is taken. */
+	assert_int_equal(transport_writev(p->s.t, iov, 4), 65836);
+	assert_true(p->s.t->unsent);
+	assert_false(p->s.t->writable);
+	p->c.paused = false;
+	end_on_event(p->c.t);
+	assert_true(PAIR_UNTIL(p, p->c.got_n == 65836));
+	assert_memory_equal(p->c.got, big, 65836);
+	assert_int_equal(p->loop.mem.in_use, 0);
+}
+
+static void a_peer_that_wants_short_records_gets_them(void **state)
+{
+	struct tls_pair *p = *state;
+
+	pair_open_contexts(p);
+	pair_connect(p, "shop.test");
+	assert_true(SSL_set_tlsext_max_fragment_length(ssl_of(&p->c), TLSEXT_max_fragment_length_512));
+	assert_true(PAIR_UNTIL(p, end_open(&p->s) && end_open(&p->c)));
+	assert_int_equal(SSL_SESSION_get_max_fragment_length(SSL_get_session(ssl_of(&p->s))),
+		TLSEXT_max_fragment_length_512);
+	pair_write(&p->s, big, sizeof(big));
+	assert_true(PAIR_UNTIL(p, p->c.got_n == sizeof(big)));
+	assert_memory_equal(p->c.got, big, sizeof(big));
+	assert_int_equal(p->loop.mem.in_use, 0);
+}
+
 static void a_slow_reader_bounds_what_is_held(void **state)
 {
 	struct tls_pair *p = *state;
@@ -519,6 +558,8 @@ int main(void)
 		T(data_goes_both_ways_at_once_through_tiny_socket_buffers),
 		T(the_pieces_of_one_write_leave_in_one_record),
 		T(many_small_pieces_longer_than_a_record_arrive_in_order),
+		T(an_answer_of_64_kib_is_encrypted_at_once_and_leaves_in_one_send),
+		T(a_peer_that_wants_short_records_gets_them),
 		T(a_slow_reader_bounds_what_is_held),
 		T(close_notify_ends_one_direction_and_leaves_the_other_open),
 		T(an_end_without_close_notify_is_an_error),

@@ -58,6 +58,22 @@ static void a_tunnel_is_asked_for_with_a_handshake_and_bytes_wait_for_consent(vo
 	assert_false(o->ft.aborted);
 }
 
+static void a_reset_behind_the_last_bytes_is_told_a_moment_later(void **state)
+{
+	struct owner *o = *state;
+	char buf[WEBSOCKET_ACCEPT_LEN + 1];
+
+	ask(o, &tunnel, false);
+	agree(o, accept_for(o, buf));
+	assert_heard(o, "200 tunnel\nhi");
+	fake_put(&o->ft, "last", 4);
+	fake_feed_reset(&o->ft);
+	assert_heard(o, "last");
+	pass(o, LOOP_TICK_MS);
+	assert_heard(o, "reset upstream_cut_body\n");
+	assert_true(o->closed);
+}
+
 static void a_wrong_accept_is_refused(void **state)
 {
 	struct owner *o = *state;
@@ -98,6 +114,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(a_tunnel_is_asked_for_with_a_handshake_and_bytes_wait_for_consent),
+		TEST(a_reset_behind_the_last_bytes_is_told_a_moment_later),
 		TEST(a_wrong_accept_is_refused),
 		TEST(a_handshake_answered_200_is_no_tunnel),
 		TEST(only_websocket_can_be_asked_for),

@@ -280,6 +280,44 @@ static void a_reset_behind_a_request_that_is_not_whole_is_told(void **state)
 	assert_true(o->closed);
 }
 
+static void a_reset_behind_a_whole_request_is_found_by_a_look(void **state)
+{
+	static const char *const requests[] = {"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+		"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n012",
+		"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n012\r\n0\r\n\r\n",
+		"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nA: b\r\n\r\n"};
+
+	for (unsigned i = 0; i < COUNT_OF(requests); i++) {
+		struct owner *o;
+
+		teardown(state);
+		setup(state);
+		o = *state;
+		serve(o);
+		fake_put(&o->ft, requests[i], strlen(requests[i]));
+		fake_feed_reset(&o->ft);
+		pass(o, 999);
+		assert_null(strstr(heard(o), "reset"));
+		pass(o, 1);
+		assert_heard(o, "reset client_gone\n");
+		assert_true(o->closed);
+	}
+}
+
+static void who_waits_long_is_looked_after_and_served_all_the_same(void **state)
+{
+	struct owner *o = *state;
+
+	serve(o);
+	o->ft.t.suspect = true; /* as every event on a writable socket makes it */
+	feed(o, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+	pass(o, 1000);
+	assert_heard(o, "GET a / last\n");
+	assert_false(o->closed);
+	pass(o, 60000);
+	assert_false(o->closed);
+}
+
 static void a_reset_is_told_even_while_no_more_of_the_body_is_wanted(void **state)
 {
 	struct owner *o = *state;
@@ -442,6 +480,52 @@ static void a_tunnel_that_the_owner_half_closes_still_receives(void **state)
 	assert_heard(o, "<end>\n");
 }
 
+static void a_reset_behind_the_last_bytes_of_a_tunnel_is_told_a_moment_later(void **state)
+{
+	struct owner *o = *state;
+	struct head ok = {.status = 200, .body = BODY_TUNNEL};
+
+	serve(o);
+	feed(o, "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: "
+		"Upgrade\r\nSec-WebSocket-Key: " KEY "\r\n\r\n");
+	stream_send_head(o->s, &ok, false);
+	run(o);
+	heard(o);
+	fake_put(&o->ft, "last", 4);
+	fake_feed_reset(&o->ft);
+	assert_heard(o, "last"); /* and the kernel is not asked after each message */
+	pass(o, LOOP_TICK_MS);
+	assert_heard(o, "reset client_gone\n");
+	assert_true(o->closed);
+}
+
+static void a_tunnel_that_only_looks_like_one_reset_stays(void **state)
+{
+	struct owner *o = *state;
+	struct head ok = {.status = 200, .body = BODY_TUNNEL};
+	int pair[2];
+
+	serve(o);
+	feed(o, "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: "
+		"Upgrade\r\nSec-WebSocket-Key: " KEY "\r\n\r\n");
+	stream_send_head(o->s, &ok, false);
+	run(o);
+	heard(o);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	o->ft.t.fd = pair[0];
+	for (int i = 0; i < 3; i++) {
+		o->ft.t.suspect = true;
+		feed(o, "more");
+		assert_heard(o, "more");
+		assert_true(o->ft.t.suspect);
+		pass(o, LOOP_TICK_MS);
+		assert_false(o->ft.t.suspect);
+	}
+	pass(o, 60000);
+	assert_heard(o, "");
+	close(pair[1]);
+}
+
 static void a_refused_websocket_is_a_plain_answer_on_a_kept_connection(void **state)
 {
 	struct owner *o = *state;
@@ -513,6 +597,8 @@ int main(void)
 		TEST(a_head_beyond_the_limit_is_rejected_before_it_ends),
 		TEST(a_reset_while_waiting_is_told),
 		TEST(a_reset_behind_a_request_that_is_not_whole_is_told),
+		TEST(a_reset_behind_a_whole_request_is_found_by_a_look),
+		TEST(who_waits_long_is_looked_after_and_served_all_the_same),
 		TEST(a_reset_is_told_even_while_no_more_of_the_body_is_wanted),
 		TEST(a_half_closed_client_still_gets_its_answer_if_it_comes_soon),
 		TEST(a_half_closed_client_is_gone_if_the_answer_does_not_come),
@@ -523,6 +609,8 @@ int main(void)
 		TEST(closing_resets_what_is_open_from_the_loop),
 		TEST(websocket_becomes_extended_connect_and_bytes_flow_both_ways),
 		TEST(a_tunnel_that_the_owner_half_closes_still_receives),
+		TEST(a_reset_behind_the_last_bytes_of_a_tunnel_is_told_a_moment_later),
+		TEST(a_tunnel_that_only_looks_like_one_reset_stays),
 		TEST(a_refused_websocket_is_a_plain_answer_on_a_kept_connection),
 		TEST(the_preface_of_http_2_hands_the_connection_over),
 		TEST(a_post_is_not_taken_for_the_preface),

@@ -148,6 +148,46 @@ static void short_secrets_are_never_indexed(void **state)
 	assert_int_equal(at[1], 32 - 15);
 }
 
+static void what_each_request_says_anew_pushes_nothing_out_of_the_table(void **state)
+{
+	struct pair *p = *state;
+	char id[24] = "0", parent[40] = "0";
+	struct field f[] = {
+		{.name = "user-agent",
+			.name_len = 10,
+			.value = "something long",
+			.value_len = 14,
+			.id = FIELD_USER_AGENT},
+		{.name = "x-request-id",
+			.name_len = 12,
+			.value = id,
+			.value_len = 20,
+			.id = FIELD_X_REQUEST_ID},
+		{.name = "traceparent",
+			.name_len = 11,
+			.value = parent,
+			.value_len = 36,
+			.id = FIELD_TRACEPARENT},
+	};
+	struct head h = request(f, 3);
+	size_t alone, with;
+
+	carry(p, H2_HEADERS_REQUEST, H2_BLOCK_REQUEST, &h);
+	h.fields.n = 1;
+	alone = carry(p, H2_HEADERS_REQUEST, H2_BLOCK_REQUEST, &h);
+	h.fields.n = 3;
+	for (unsigned i = 0; i < 200; i++) {
+		snprintf(id, sizeof(id), "%020u", i);
+		snprintf(parent, sizeof(parent), "%036u", i);
+		with = carry(p, H2_HEADERS_REQUEST, H2_BLOCK_REQUEST, &h);
+		assert_true(with > alone + 20);
+		assert_int_equal(p->block.head.fields.n, 3);
+		assert_str(field_value(&p->block.head.fields.v[1]), id);
+	}
+	h.fields.n = 1;
+	assert_int_equal(carry(p, H2_HEADERS_REQUEST, H2_BLOCK_REQUEST, &h), alone);
+}
+
 static void a_peer_may_shrink_our_table(void **state)
 {
 	struct pair *p = *state;
@@ -214,6 +254,7 @@ int main(void)
 		TEST(fields_lie_ready_as_lines_for_http1),
 		TEST(a_repeated_head_is_indexed),
 		TEST(short_secrets_are_never_indexed),
+		TEST(what_each_request_says_anew_pushes_nothing_out_of_the_table),
 		TEST(a_peer_may_shrink_our_table),
 		TEST(what_exceeds_the_limits_is_inflated_and_dropped),
 		TEST(many_fields_and_large_values_are_written),
