@@ -4,7 +4,12 @@
 
 #define TEXT_MAX 1024 /* of one value: a line stays readable, and one line */
 
-enum kind { KIND_TEXT, KIND_NUMBER, KIND_MS };
+enum kind {
+	KIND_TEXT,
+	KIND_WORD, /* made or checked by weir: no byte of it needs escaping in JSON */
+	KIND_NUMBER,
+	KIND_MS,
+};
 
 /* A value of the line: text, or a number; absent ones are left out. */
 struct value {
@@ -99,44 +104,55 @@ GETTER(referer) { return request_field(s, FIELD_REFERER); }
 /* clang-format on */
 
 /* The line, field by field; json and logfmt write it as it stands. */
+#define TEXT(name, kind, get) \
+	{ \
+		STR(name), STR(",\"" name "\":\""), kind, get \
+	}
+#define NUMBER(name, kind, get) \
+	{ \
+		STR(name), STR(",\"" name "\":"), kind, get \
+	}
 static const struct {
 	struct str name;
+	struct str json; /* what goes before the value: three writes in one */
 	uint8_t kind;
 	struct value (*get)(struct source *s);
 } columns[] = {
-	{STR("time"), KIND_TEXT, get_time},
-	{STR("id"), KIND_TEXT, get_id},
-	{STR("client"), KIND_TEXT, get_client},
-	{STR("listener"), KIND_TEXT, get_listener},
-	{STR("tenant"), KIND_TEXT, get_tenant},
-	{STR("service"), KIND_TEXT, get_service},
-	{STR("pool"), KIND_TEXT, get_pool},
-	{STR("split"), KIND_TEXT, get_split},
-	{STR("backend"), KIND_TEXT, get_backend},
-	{STR("route"), KIND_TEXT, get_route},
-	{STR("method"), KIND_TEXT, get_method},
-	{STR("scheme"), KIND_TEXT, get_scheme},
-	{STR("host"), KIND_TEXT, get_host},
-	{STR("path"), KIND_TEXT, get_path},
-	{STR("protocol"), KIND_TEXT, get_protocol},
-	{STR("status"), KIND_NUMBER, get_status},
-	{STR("reason"), KIND_TEXT, get_reason},
-	{STR("side"), KIND_TEXT, get_side},
-	{STR("retried"), KIND_TEXT, get_retried},
-	{STR("bytes_in"), KIND_NUMBER, get_bytes_in},
-	{STR("bytes_out"), KIND_NUMBER, get_bytes_out},
-	{STR("duration_ms"), KIND_MS, get_duration},
-	{STR("queue_ms"), KIND_MS, get_queue},
-	{STR("connect_ms"), KIND_MS, get_connect},
-	{STR("first_byte_ms"), KIND_MS, get_first_byte},
-	{STR("attempts"), KIND_NUMBER, get_attempts},
-	{STR("upstream_protocol"), KIND_TEXT, get_upstream_protocol},
-	{STR("upstream_tls"), KIND_TEXT, get_upstream_tls},
-	{STR("tls"), KIND_TEXT, get_tls},
-	{STR("generation"), KIND_NUMBER, get_generation},
-	{STR("user_agent"), KIND_TEXT, get_user_agent},
-	{STR("referer"), KIND_TEXT, get_referer},
+	TEXT("time", KIND_WORD, get_time),
+	TEXT("id", KIND_WORD, get_id),
+	TEXT("client", KIND_WORD, get_client),
+	TEXT("listener", KIND_TEXT, get_listener),
+	TEXT("tenant", KIND_TEXT, get_tenant),
+	TEXT("service", KIND_TEXT, get_service),
+	TEXT("pool", KIND_TEXT, get_pool),
+	TEXT("split", KIND_WORD, get_split),
+	TEXT("backend", KIND_TEXT, get_backend),
+	TEXT("route", KIND_TEXT, get_route),
+	TEXT("method", KIND_TEXT, get_method),
+	TEXT("scheme", KIND_WORD, get_scheme),
+	TEXT("host", KIND_TEXT, get_host),
+	TEXT("path", KIND_TEXT, get_path),
+	TEXT("protocol", KIND_WORD, get_protocol),
+	NUMBER("status", KIND_NUMBER, get_status),
+	TEXT("reason", KIND_WORD, get_reason),
+	TEXT("side", KIND_WORD, get_side),
+	TEXT("retried", KIND_WORD, get_retried),
+	NUMBER("bytes_in", KIND_NUMBER, get_bytes_in),
+	NUMBER("bytes_out", KIND_NUMBER, get_bytes_out),
+	NUMBER("duration_ms", KIND_MS, get_duration),
+	NUMBER("queue_ms", KIND_MS, get_queue),
+	NUMBER("connect_ms", KIND_MS, get_connect),
+	NUMBER("first_byte_ms", KIND_MS, get_first_byte),
+	NUMBER("attempts", KIND_NUMBER, get_attempts),
+	TEXT("upstream_protocol", KIND_WORD, get_upstream_protocol),
+	TEXT("upstream_tls", KIND_WORD, get_upstream_tls),
+	TEXT("tls", KIND_WORD, get_tls),
+	NUMBER("generation", KIND_NUMBER, get_generation),
+	TEXT("user_agent", KIND_TEXT, get_user_agent),
+	TEXT("referer", KIND_TEXT, get_referer),
 };
+#undef TEXT
+#undef NUMBER
 
 static void put_number(struct text *t, uint8_t kind, uint64_t n)
 {
@@ -153,26 +169,30 @@ static const struct module_field *module_fields(const struct exchange *x)
 
 static void write_json(struct source *s, struct text *t)
 {
-	char separator = '{';
+	size_t begin = t->n;
 
 	for (size_t i = 0; i < COUNT_OF(columns); i++) {
 		struct value v = columns[i].get(s);
 
 		if (v.absent)
 			continue;
-		text_char(t, separator);
-		separator = ',';
-		text_char(t, '"');
-		text_put(t, columns[i].name);
-		text_put(t, STR("\":"));
-		if (columns[i].kind == KIND_TEXT) {
-			text_char(t, '"');
+		text_put(t, columns[i].json);
+		switch ((enum kind)columns[i].kind) {
+		case KIND_TEXT:
 			text_json(t, v.text, TEXT_MAX);
 			text_char(t, '"');
-		} else {
+			break;
+		case KIND_WORD:
+			text_put(t, v.text);
+			text_char(t, '"');
+			break;
+		default:
 			put_number(t, columns[i].kind, v.number);
 		}
 	}
+	/* Each has a comma before it. */
+	if (t->n > begin)
+		t->p[begin] = '{';
 	for (const struct module_field *f = module_fields(s->x); f; f = f->next) {
 		text_put(t, STR(",\""));
 		text_json(t, f->name, TEXT_MAX);
@@ -197,7 +217,7 @@ static void write_logfmt(struct source *s, struct text *t)
 		first = false;
 		text_put(t, columns[i].name);
 		text_char(t, '=');
-		if (columns[i].kind == KIND_TEXT)
+		if (columns[i].kind == KIND_TEXT || columns[i].kind == KIND_WORD)
 			text_logfmt(t, v.text, TEXT_MAX);
 		else
 			put_number(t, columns[i].kind, v.number);

@@ -86,6 +86,33 @@ static void a_log_line_stays_one_line_whatever_is_in_it(void **state)
 	assert_str(escaped(text_logfmt, "a b=c", 5, buf, sizeof(buf)), "\"a b=c\"");
 }
 
+static void every_byte_is_escaped_the_same_wherever_it_stands(void **state)
+{
+	char in[24], want[64], buf[64], one[16];
+
+	(void)state;
+	for (int c = 0; c < 256; c++) {
+		const char byte = (char)c;
+		struct str alone = escaped(text_json, &byte, 1, one, sizeof(one));
+
+		assert_true((c >= ' ' && c < 0x7f && c != '"' && c != '\\') ==
+			    (alone.n == 1 && alone.p[0] == byte));
+		for (size_t n = 1; n <= 20; n++) {
+			for (size_t at = 0; at < n; at++) {
+				struct text t = text_in(want, sizeof(want));
+
+				memset(in, '~', sizeof(in));
+				in[at] = byte;
+				text_put(&t, (struct str){"~~~~~~~~~~~~~~~~~~~~", at});
+				text_put(&t, alone);
+				text_put(&t, (struct str){"~~~~~~~~~~~~~~~~~~~~", n - at - 1});
+				assert_true(
+					str_eq(escaped(text_json, in, n, buf, sizeof(buf)), text_str(&t)));
+			}
+		}
+	}
+}
+
 static void long_values_are_cut_with_an_ellipsis(void **state)
 {
 	char buf[64];
@@ -190,6 +217,7 @@ int main(void)
 		cmocka_unit_test(list_elements_are_trimmed_and_empty_ones_passed_over),
 		cmocka_unit_test(text_that_does_not_fit_is_cut_and_says_so),
 		cmocka_unit_test(a_log_line_stays_one_line_whatever_is_in_it),
+		cmocka_unit_test(every_byte_is_escaped_the_same_wherever_it_stands),
 		cmocka_unit_test(long_values_are_cut_with_an_ellipsis),
 		cmocka_unit_test(milliseconds_have_three_places),
 		cmocka_unit_test(addresses_are_written_as_they_are_read),
