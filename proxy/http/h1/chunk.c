@@ -1,6 +1,6 @@
 #include "http/h1/chunk.h"
 #include "base/obj.h"
-#include "http/h1/chars.h"
+#include "http/chars.h"
 
 enum chunk_state {
 	AT_SIZE,
@@ -68,9 +68,9 @@ static enum chunk_state in_extension(enum chunk_state at, char c)
 	case AT_SIZE_SPACE:
 		return space ? at : c == ';' ? AT_EXT : BROKEN;
 	case AT_EXT:
-		return space ? at : h1_is(c, H1_TOKEN) ? AT_EXT_NAME : BROKEN;
+		return space ? at : chars_is(c, CHAR_TOKEN) ? AT_EXT_NAME : BROKEN;
 	case AT_EXT_NAME:
-		if (h1_is(c, H1_TOKEN))
+		if (chars_is(c, CHAR_TOKEN))
 			return at;
 		return c == '\r'  ? AT_SIZE_LF
 		       : c == '=' ? AT_EXT_VALUE
@@ -80,15 +80,21 @@ static enum chunk_state in_extension(enum chunk_state at, char c)
 	case AT_EXT_NAME_SPACE:
 		return space ? at : c == '=' ? AT_EXT_VALUE : c == ';' ? AT_EXT : BROKEN;
 	case AT_EXT_VALUE:
-		return space ? at : c == '"' ? AT_EXT_QUOTED : h1_is(c, H1_TOKEN) ? AT_EXT_TOKEN : BROKEN;
+		return space                     ? at
+		       : c == '"'                ? AT_EXT_QUOTED
+		       : chars_is(c, CHAR_TOKEN) ? AT_EXT_TOKEN
+						 : BROKEN;
 	case AT_EXT_TOKEN:
-		if (h1_is(c, H1_TOKEN))
+		if (chars_is(c, CHAR_TOKEN))
 			return at;
 		return c == '\r' ? AT_SIZE_LF : c == ';' ? AT_EXT : space ? AT_SIZE_SPACE : BROKEN;
 	case AT_EXT_QUOTED:
-		return c == '"' ? AT_EXT_END : c == '\\' ? AT_EXT_ESCAPED : h1_is(c, H1_VALUE) ? at : BROKEN;
+		return c == '"'                  ? AT_EXT_END
+		       : c == '\\'               ? AT_EXT_ESCAPED
+		       : chars_is(c, CHAR_VALUE) ? at
+						 : BROKEN;
 	case AT_EXT_ESCAPED:
-		return h1_is(c, H1_VALUE) ? AT_EXT_QUOTED : BROKEN;
+		return chars_is(c, CHAR_VALUE) ? AT_EXT_QUOTED : BROKEN;
 	case AT_EXT_END:
 		return c == '\r' ? AT_SIZE_LF : c == ';' ? AT_EXT : space ? AT_SIZE_SPACE : BROKEN;
 	default:

@@ -1,6 +1,6 @@
 #include "http/h1/parser.h"
 #include "base/obj.h"
-#include "http/h1/chars.h"
+#include "http/chars.h"
 #include "http/h1/section.h"
 
 #define EMPTY_LINES_MAX \
@@ -53,7 +53,7 @@ static enum coding coding_of(struct str list)
 		if (comma == list.n)
 			return str_case_eq(e, STR("chunked")) ? c : CODING_UNCLEAR;
 		/* Parameters may follow the name of a coding; chunked twice is chunked in two ways. */
-		if (!h1_all(str_trim(str_head(e, str_find(e, ';'))), H1_TOKEN) ||
+		if (!chars_all(str_trim(str_head(e, str_find(e, ';'))), CHAR_TOKEN) ||
 			str_case_eq(e, STR("chunked")))
 			return CODING_UNCLEAR;
 		c = CODING_UNKNOWN_BEFORE_CHUNKED;
@@ -81,7 +81,7 @@ static enum h1_result take_request_line(struct h1_cursor *c, struct h1_message *
 			return r;
 	}
 	from = c->p;
-	c->p = h1_skip(from, c->end, H1_TOKEN);
+	c->p = chars_skip(from, c->end, CHAR_TOKEN);
 	if (c->p == c->end)
 		return H1_PARTIAL;
 	if (c->p == from || *c->p != ' ')
@@ -89,7 +89,7 @@ static enum h1_result take_request_line(struct h1_cursor *c, struct h1_message *
 	h->method = (struct str){from, (size_t)(c->p - from)};
 	h->method_id = (uint8_t)method_of(h->method);
 	from = ++c->p;
-	c->p = h1_skip(from, c->end, H1_TARGET);
+	c->p = chars_skip(from, c->end, CHAR_TARGET);
 	if (c->p == c->end)
 		return H1_PARTIAL;
 	if (c->p == from || *c->p == '\r' || *c->p == '\n')
@@ -265,7 +265,7 @@ static enum h1_result take_status_line(struct h1_cursor *c, struct h1_message *m
 		return h1_bad(c, REASON_UPSTREAM_BAD_RESPONSE);
 	/* The reason phrase is not passed on; some servers leave out its space too. */
 	if (c->p < c->end && *c->p == ' ')
-		c->p = h1_skip_value(c->p, c->end);
+		c->p = chars_skip_value(c->p, c->end);
 	return h1_take_crlf(c, REASON_UPSTREAM_BAD_RESPONSE);
 }
 
@@ -350,7 +350,8 @@ static bool worth_parsing(struct h1_progress *g, const char *p, size_t n)
 				(p[at - 2] == '\n' && p[at - 3] == '\r');
 			g->line_seen = true;
 		} else {
-			worth = (at > 0 && p[at - 1] == '\r') || (p[at] != '\r' && !h1_is(p[at], H1_VALUE));
+			worth = (at > 0 && p[at - 1] == '\r') ||
+				(p[at] != '\r' && !chars_is(p[at], CHAR_VALUE));
 		}
 	}
 	g->scanned = (uint32_t)n;

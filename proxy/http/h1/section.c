@@ -1,21 +1,21 @@
 #include "http/h1/section.h"
 #include "base/obj.h"
-#include "http/h1/chars.h"
+#include "http/chars.h"
 
 /* The line at p but for its end: the place behind the value, which is `limit` when more has to come. NULL: it is malformed. */
 static inline __attribute__((always_inline)) char *take_field(char *p, char *limit, struct field *f)
 {
-	char *colon = h1_find_colon(p, limit), *value, *stop, *end;
+	char *colon = chars_find_colon(p, limit), *value, *stop, *end;
 	struct str name = {p, (size_t)(colon - p)};
 	enum field_id id;
 
 	if (colon == limit)
-		return h1_skip(p, limit, H1_TOKEN) == limit ? limit : NULL;
+		return chars_skip(p, limit, CHAR_TOKEN) == limit ? limit : NULL;
 	if (name.n > UINT16_MAX)
 		return NULL;
 	id = field_id_of(name);
 	/* The names that are known consist of token characters. */
-	if (id == FIELD_OTHER && !h1_all(name, H1_TOKEN))
+	if (id == FIELD_OTHER && !chars_all(name, CHAR_TOKEN))
 		return NULL;
 	value = colon + 1;
 	/* Nearly all lines have one space there, and none at the end. */
@@ -24,7 +24,7 @@ static inline __attribute__((always_inline)) char *take_field(char *p, char *lim
 	else
 		while (value < limit && (*value == ' ' || *value == '\t'))
 			value++;
-	end = stop = h1_skip_value(value, limit);
+	end = stop = chars_skip_value(value, limit);
 	/* Spaces and tabs: no other byte of a value is as low. */
 	while (end > value && (uint8_t)end[-1] <= ' ')
 		end--;
@@ -49,7 +49,7 @@ static bool note_connection(struct h1_facts *k, struct str list)
 			k->keep = true;
 		else if (str_case_eq(e, STR("upgrade")))
 			k->upgrade = true;
-		else if (field_id_of(e) != FIELD_OTHER || !h1_all(e, H1_TOKEN))
+		else if (field_id_of(e) != FIELD_OTHER || !chars_all(e, CHAR_TOKEN))
 			continue; /* what field.def knows is hop-by-hop already, or end-to-end whatever a peer says */
 		else if (k->named_n == H1_NAMED_MAX)
 			return false;

@@ -1,6 +1,6 @@
 #include "http/h1/writer.h"
 #include "base/obj.h"
-#include "http/h1/chars.h"
+#include "http/chars.h"
 
 /* Of an average field, and of the lines that are none: what is larger goes on in another block. */
 #define FIELD_GUESS 48
@@ -82,8 +82,8 @@ static bool is_sendable(const struct field *f)
 	case FIELD_SEC_WEBSOCKET_ACCEPT:
 		return false;
 	default:
-		return !(field_rows[f->id].flags & FIELD_HOP) && h1_all(field_name(f), H1_TOKEN) &&
-		       h1_is_value(field_value(f));
+		return !(field_rows[f->id].flags & FIELD_HOP) && chars_all(field_name(f), CHAR_TOKEN) &&
+		       chars_is_value(field_value(f));
 	}
 }
 
@@ -136,7 +136,7 @@ bool h1_write_request(struct mem *m, struct chain *out, const struct head *h, co
 {
 	struct sink s;
 
-	if (!h1_all(h->method, H1_TOKEN) || !h1_is_target(h->path) || !h1_is_target(h->authority))
+	if (!chars_all(h->method, CHAR_TOKEN) || !chars_is_target(h->path) || !chars_is_target(h->authority))
 		return false;
 	sink_open(&s, m, out, h->method.n + h->path.n + h->authority.n + fields_guess(&h->fields));
 	if (l->websocket.n)

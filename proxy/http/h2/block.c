@@ -1,7 +1,7 @@
 #include "http/h2/block.h"
 
 #include "base/obj.h"
-#include "http/h1/chars.h"
+#include "http/chars.h"
 
 enum pseudo {
 	PSEUDO_METHOD = 1,
@@ -63,7 +63,7 @@ static bool is_name(struct str s)
 /* RFC 9113 8.2.1, and no other control than a tab: an HTTP/1 peer would refuse it (RFC 9110 5.5). */
 static bool is_value(struct str s)
 {
-	return h1_is_value(s) &&
+	return chars_is_value(s) &&
 	       (s.n == 0 || (s.p[0] != ' ' && s.p[0] != '\t' && s.p[s.n - 1] != ' ' && s.p[s.n - 1] != '\t'));
 }
 
@@ -146,7 +146,7 @@ static void take_pseudo(struct h2_block *b, struct str name, struct str value)
 	switch (bit) {
 	case PSEUDO_METHOD:
 		h->method_id = (uint8_t)method_of(value);
-		if (!h->method_id && !h1_all(value, H1_TOKEN))
+		if (!h->method_id && !chars_all(value, CHAR_TOKEN))
 			malformed(b, REASON_CLIENT_BAD_REQUEST);
 		h->method = h->method_id ? method_name(h->method_id) : keep(b, value);
 		break;
@@ -165,12 +165,12 @@ static void take_pseudo(struct h2_block *b, struct str name, struct str value)
 		break;
 	case PSEUDO_PATH:
 		/* RFC 3986 3.3, 3.4 leave nothing but visible ASCII, and no fragment. */
-		if (!h1_is_target(value))
+		if (!chars_is_target(value))
 			malformed(b, REASON_CLIENT_BAD_PATH);
 		h->path = keep(b, value);
 		break;
 	case PSEUDO_PROTOCOL:
-		if (!h1_all(value, H1_TOKEN))
+		if (!chars_all(value, CHAR_TOKEN))
 			malformed(b, REASON_CLIENT_BAD_HEADER);
 		h->protocol = keep(b, value);
 		h->consent_by_status = true;

@@ -1,8 +1,8 @@
-/* http/h1/chars.h: what looks at many bytes at a time says the same as what looks at each. */
+/* http/chars.h: what looks at many bytes at a time says the same as what looks at each. */
 #include "unit.h"
 #include <stdlib.h>
 #include "base/obj.h"
-#include "http/h1/chars.h"
+#include "http/chars.h"
 
 #define LONGEST 40 /* two steps of sixteen and one of eight are within */
 
@@ -26,20 +26,20 @@ static void at_every_place(void (*check)(char *p, size_t n))
 
 static void check_value(char *p, size_t n)
 {
-	assert_ptr_equal(h1_skip_value(p, p + n), h1_skip(p, p + n, H1_VALUE));
-	assert_int_equal(h1_is_value((struct str){p, n}), h1_all((struct str){p, n}, H1_VALUE));
+	assert_ptr_equal(chars_skip_value(p, p + n), chars_skip(p, p + n, CHAR_VALUE));
+	assert_int_equal(chars_is_value((struct str){p, n}), chars_all((struct str){p, n}, CHAR_VALUE));
 }
 
 static void check_colon(char *p, size_t n)
 {
 	char *colon = memchr(p, ':', n);
 
-	assert_ptr_equal(h1_find_colon(p, p + n), colon ? colon : p + n);
+	assert_ptr_equal(chars_find_colon(p, p + n), colon ? colon : p + n);
 }
 
 static void check_target(char *p, size_t n)
 {
-	assert_int_equal(h1_is_target((struct str){p, n}), h1_all((struct str){p, n}, H1_TARGET));
+	assert_int_equal(chars_is_target((struct str){p, n}), chars_all((struct str){p, n}, CHAR_TARGET));
 }
 
 static void a_value_ends_where_its_first_odd_byte_is(void **state)
@@ -54,14 +54,14 @@ static void the_first_colon_is_found(void **state)
 
 	(void)state;
 	at_every_place(check_colon);
-	assert_ptr_equal(h1_find_colon(two, two + sizeof(two) - 1), strchr(two, ':'));
+	assert_ptr_equal(chars_find_colon(two, two + sizeof(two) - 1), strchr(two, ':'));
 }
 
 static void a_target_has_no_odd_byte_anywhere(void **state)
 {
 	(void)state;
 	at_every_place(check_target);
-	assert_false(h1_is_target(STR("")));
+	assert_false(chars_is_target(STR("")));
 }
 
 /* Behind the first byte that stops it nothing counts, and tabs do not stop a value. */
@@ -70,7 +70,7 @@ static void tabs_are_passed_over(void **state)
 	char tabs[] = "\t\taaaaaaaaaaaaa\taaaaaaaaaaaaaaaaaaa\t\ta\x01\ta";
 
 	(void)state;
-	assert_ptr_equal(h1_skip_value(tabs, tabs + sizeof(tabs) - 1), strchr(tabs, 1));
+	assert_ptr_equal(chars_skip_value(tabs, tabs + sizeof(tabs) - 1), strchr(tabs, 1));
 }
 
 int main(void)
