@@ -172,11 +172,14 @@ static bool lists(const struct fields *fs, enum field_id id, struct str word)
 	return false;
 }
 
+/* Codings may stand on several lines, the outermost last. */
 static bool is_encoded(const struct fields *fs)
 {
-	const struct field *f = fields_find(fs, FIELD_CONTENT_ENCODING);
-
-	return f && !str_case_eq(field_value(f), STR("identity"));
+	for (uint32_t i = 0; i < fs->n; i++)
+		if (fs->v[i].id == FIELD_CONTENT_ENCODING &&
+			!str_case_eq(field_value(&fs->v[i]), STR("identity")))
+			return true;
+	return false;
 }
 
 /* Would it be compressed for a client that accepts all there is? Then caches must be told that answers differ. A part of a body (206) is

@@ -13,6 +13,8 @@
 #define RSA_BITS_MAX 8192 /* verifying takes time that anybody could ask for */
 #define MEMBER_MAX   2048
 
+#define RSA_EXPONENT_BITS_MAX 64
+
 static const struct str alg_names[JWS_ALGS] = {
 	[JWS_RS256] = STR("RS256"),
 	[JWS_RS384] = STR("RS384"),
@@ -47,6 +49,20 @@ bool jwk_fits(const struct jwk *k, enum jws_alg alg)
 	}
 }
 
+/* With an exponent of 1 every text is its own signature; an even one, or an even modulus, is no RSA at all. A large exponent only takes
+ * time. */
+static bool is_honest_rsa(const EVP_PKEY *key)
+{
+	BIGNUM *n = NULL, *e = NULL;
+	bool honest = EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_RSA_N, &n) == 1 &&
+		      EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_RSA_E, &e) == 1 && BN_is_odd(n) &&
+		      BN_is_odd(e) && !BN_is_one(e) && BN_num_bits(e) <= RSA_EXPONENT_BITS_MAX;
+
+	BN_free(n);
+	BN_free(e);
+	return honest;
+}
+
 static bool is_of_use(const EVP_PKEY *key)
 {
 	int bits = EVP_PKEY_get_bits(key);
@@ -54,7 +70,7 @@ static bool is_of_use(const EVP_PKEY *key)
 
 	switch (EVP_PKEY_get_base_id(key)) {
 	case EVP_PKEY_RSA:
-		return bits >= RSA_BITS_MIN && bits <= RSA_BITS_MAX;
+		return bits >= RSA_BITS_MIN && bits <= RSA_BITS_MAX && is_honest_rsa(key);
 	case EVP_PKEY_EC:
 		return EVP_PKEY_get_group_name(key, curve, sizeof(curve), NULL) == 1 &&
 		       (strcmp(curve, "prime256v1") == 0 || strcmp(curve, "secp384r1") == 0);
@@ -68,8 +84,13 @@ static bool is_of_use(const EVP_PKEY *key)
 /* Takes the key. */
 static void add(struct jwks *all, EVP_PKEY *key, const char *kid, enum jws_alg alg)
 {
-	if (!key || all->n == JWKS_MAX || !is_of_use(key)) {
+	if (!key || !is_of_use(key)) {
 		EVP_PKEY_free(key);
+		return;
+	}
+	if (all->n == JWKS_MAX) {
+		EVP_PKEY_free(key);
+		all->left_out++;
 		return;
 	}
 	all->v[all->n++] = (struct jwk){key, kid ? strdup(kid) : NULL, (uint8_t)alg};
@@ -112,8 +133,7 @@ static EVP_PKEY *rsa_key(const json_t *o)
 	length = member(o, "e", bytes);
 	e = BN_bin2bn(bytes, (int)length, NULL);
 	MUST(n && e);
-	if (!BN_is_zero(n) && !BN_is_zero(e) && BN_num_bits(e) <= 64 &&
-		OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_RSA_N, n) &&
+	if (!BN_is_zero(n) && !BN_is_zero(e) && OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_RSA_N, n) &&
 		OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_RSA_E, e))
 		key = key_of("RSA", build);
 	OSSL_PARAM_BLD_free(build);
@@ -123,8 +143,9 @@ static EVP_PKEY *rsa_key(const json_t *o)
 }
 
 /* RFC 7518 6.2.1: the coordinates have the length of the curve's field. */
-static EVP_PKEY *ec_key(const json_t *o, const char *curve)
+static EVP_PKEY *ec_key(const json_t *o)
 {
+	const char *curve = json_string_value(json_object_get(o, "crv"));
 	bool is_256 = strcmp(curve, "P-256") == 0;
 	size_t field = is_256 ? 32 : 48;
 	uint8_t point[1 + 2 * 48], x[MEMBER_MAX], y[MEMBER_MAX];
@@ -147,8 +168,9 @@ static EVP_PKEY *ec_key(const json_t *o, const char *curve)
 	return key;
 }
 
-static EVP_PKEY *ed25519_key(const json_t *o, const char *curve)
+static EVP_PKEY *ed25519_key(const json_t *o)
 {
+	const char *curve = json_string_value(json_object_get(o, "crv"));
 	uint8_t x[MEMBER_MAX];
 
 	if (strcmp(curve, "Ed25519") != 0 || member(o, "x", x) != 32)
@@ -156,24 +178,28 @@ static EVP_PKEY *ed25519_key(const json_t *o, const char *curve)
 	return EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, NULL, x, 32);
 }
 
-static void add_json(struct jwks *all, const json_t *o)
+/* tried: keys that were made before, of use or not. */
+static void add_json(struct jwks *all, const json_t *o, uint32_t *tried)
 {
 	const char *kty = json_string_value(json_object_get(o, "kty"));
 	const char *use = json_string_value(json_object_get(o, "use"));
 	const char *alg = json_string_value(json_object_get(o, "alg"));
 	const char *crv = json_string_value(json_object_get(o, "crv"));
 	enum jws_alg only = alg ? jws_alg_of(str_of(alg)) : JWS_NONE;
-	EVP_PKEY *key = NULL;
+	EVP_PKEY *(*make)(const json_t *) = !kty                             ? NULL
+					    : strcmp(kty, "RSA") == 0        ? rsa_key
+					    : strcmp(kty, "EC") == 0 && crv  ? ec_key
+					    : strcmp(kty, "OKP") == 0 && crv ? ed25519_key
+									     : NULL;
 
-	if (!kty || (use && strcmp(use, "sig") != 0) || (alg && only == JWS_NONE))
+	if (!make || (use && strcmp(use, "sig") != 0) || (alg && only == JWS_NONE))
 		return;
-	if (strcmp(kty, "RSA") == 0)
-		key = rsa_key(o);
-	else if (strcmp(kty, "EC") == 0 && crv)
-		key = ec_key(o, crv);
-	else if (strcmp(kty, "OKP") == 0 && crv)
-		key = ed25519_key(o, crv);
-	add(all, key, json_string_value(json_object_get(o, "kid")), only);
+	if (all->n == JWKS_MAX || *tried == JWKS_TRIED) {
+		all->left_out++;
+		return;
+	}
+	(*tried)++;
+	add(all, make(o), json_string_value(json_object_get(o, "kid")), only);
 }
 
 static bool parse_json(struct jwks *all, struct str text, char *err, size_t err_n)
@@ -181,6 +207,7 @@ static bool parse_json(struct jwks *all, struct str text, char *err, size_t err_
 	json_error_t e;
 	json_t *root = json_loadb(text.p, text.n, JSON_REJECT_DUPLICATES, &e);
 	const json_t *keys = json_object_get(root, "keys"), *one;
+	uint32_t tried = 0;
 	size_t i;
 
 	if (!json_is_object(root)) {
@@ -189,8 +216,8 @@ static bool parse_json(struct jwks *all, struct str text, char *err, size_t err_
 		return false;
 	}
 	if (!keys)
-		add_json(all, root);
-	json_array_foreach(keys, i, one) add_json(all, one);
+		add_json(all, root, &tried);
+	json_array_foreach(keys, i, one) add_json(all, one, &tried);
 	json_decref(root);
 	return true;
 }
@@ -231,11 +258,22 @@ bool jwks_parse(struct jwks *all, struct str text, char *err, size_t err_n)
 	return false;
 }
 
+const char *jwks_left_out(const struct jwks *all, char buf[JWKS_LEFT_OUT_MAX])
+{
+	buf[0] = '\0';
+	if (all->left_out)
+		snprintf(buf, JWKS_LEFT_OUT_MAX,
+			"%u keys are left out: %u are kept, of %u that are looked at; take out those that "
+			"nobody signs with any more",
+			all->left_out, JWKS_MAX, JWKS_TRIED);
+	return buf;
+}
+
 void jwks_free(struct jwks *all)
 {
 	for (uint32_t i = 0; i < all->n; i++) {
 		EVP_PKEY_free(all->v[i].key);
 		free(all->v[i].kid);
 	}
-	all->n = 0;
+	all->n = all->left_out = 0;
 }

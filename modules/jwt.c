@@ -180,6 +180,7 @@ static void *build(struct module_build *b, const void *values)
 		good = file_read(j->file, FILE_MAX, &file, b->err, sizeof(b->err)) &&
 		       take(t, file, b->err, sizeof(b->err));
 	free((char *)(uintptr_t)file.p);
+	jwks_left_out(&t->keys, b->warn);
 	if (good && !(before && memcmp(before->digest, t->digest, sizeof(t->digest)) == 0))
 		return t;
 	release(t);

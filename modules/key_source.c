@@ -39,16 +39,18 @@ static void on_fetched(void *ctx, const struct fetcher_answer *answer)
 {
 	struct key_source *s = ctx;
 	bool answered = answer->why == REASON_NONE && answer->status == 200, good;
-	char err[256] = "", problem[FETCHER_PROBLEM_MAX];
+	char err[256] = "", problem[FETCHER_PROBLEM_MAX], left_out[JWKS_LEFT_OUT_MAX];
 	struct list all;
 	struct list *link;
 
 	s->fetching = NULL;
 	good = answered && take(s, answer->body, err, sizeof(err));
-	if (good)
+	if (good) {
 		dependency_good(s->state);
-	else
+		dependency_remark(s->state, jwks_left_out(&s->keys, left_out));
+	} else {
 		dependency_bad(s->state, answered ? err : fetcher_problem(answer, problem));
+	}
 	deadline_arm(s->loop, &s->refresh, good ? s->refresh_ms : AGAIN_MS * 10);
 	/* Who goes on may wait again, or end the last use of s. */
 	list_init(&all);

@@ -101,6 +101,19 @@ struct str arena_str(struct arena *a, struct str s)
 	return (struct str){p, s.n};
 }
 
+struct str arena_join(struct arena *a, struct str first, struct str second)
+{
+	size_t n = first.n + 1 + second.n;
+	char *p = arena_bytes(a, n + 1);
+	struct text t = text_in(p, n);
+
+	text_put(&t, first);
+	text_char(&t, '/');
+	text_put(&t, second);
+	p[n] = '\0';
+	return (struct str){p, n};
+}
+
 struct str arena_fmt(struct arena *a, const char *fmt, ...)
 {
 	va_list ap;

@@ -31,6 +31,8 @@ void *arena_room(struct arena *a, size_t n);
 char *arena_bytes(struct arena *a, size_t n);
 /* A copy with a NUL behind it that n does not count. */
 struct str arena_str(struct arena *a, struct str s);
+/* `first/second`, a NUL behind it as well: how identities are written. */
+struct str arena_join(struct arena *a, struct str first, struct str second);
 __attribute__((format(printf, 2, 3))) struct str arena_fmt(struct arena *a, const char *fmt, ...);
 
 #define arena_new(a, type)        ((type *)arena_alloc(a, sizeof(type)))

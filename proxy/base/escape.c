@@ -2,40 +2,6 @@
 
 static const char hex[] = "0123456789abcdef";
 
-/* The length of the UTF-8 sequence at s, or 0 if it is not one (RFC 3629 4). */
-static size_t utf8_length(struct str s)
-{
-	const unsigned char *p = (const unsigned char *)s.p;
-	size_t n = p[0] < 0x80                   ? 1
-		   : p[0] >= 0xc2 && p[0] < 0xe0 ? 2
-		   : p[0] >= 0xe0 && p[0] < 0xf0 ? 3
-		   : p[0] >= 0xf0 && p[0] < 0xf5 ? 4
-						 : 0;
-
-	if (n == 0 || n > s.n)
-		return 0;
-	for (size_t i = 1; i < n; i++)
-		if ((p[i] & 0xc0) != 0x80)
-			return 0;
-	/* Overlong forms, surrogates, beyond U+10FFFF */
-	if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) || (p[0] == 0xf0 && p[1] < 0x90) ||
-		(p[0] == 0xf4 && p[1] > 0x8f))
-		return 0;
-	return n;
-}
-
-bool str_is_utf8(struct str s)
-{
-	size_t n;
-
-	for (; s.n; s = str_skip(s, n)) {
-		n = utf8_length(s);
-		if (n == 0)
-			return false;
-	}
-	return true;
-}
-
 static void put_u00(struct text *t, unsigned char c)
 {
 	text_put(t, STR("\\u00"));
@@ -76,7 +42,7 @@ void text_json(struct text *t, struct str s, size_t max)
 		if (c == '"' || c == '\\') {
 			text_char(t, '\\');
 			text_char(t, (char)c);
-		} else if (c < 0x20 || c == 0x7f || (n = utf8_length(str_skip(s, i))) == 0) {
+		} else if (c < 0x20 || c == 0x7f || (n = str_utf8_length(str_skip(s, i))) == 0) {
 			put_u00(t, c);
 			n = 1;
 		} else {
@@ -98,7 +64,7 @@ void text_utf8(struct text *t, struct str s, size_t max)
 	for (size_t i = 0; i < s.n; i += n) {
 		unsigned char c = (unsigned char)s.p[i];
 
-		n = c < 0x20 || c == 0x7f ? 0 : utf8_length(str_skip(s, i));
+		n = c < 0x20 || c == 0x7f ? 0 : str_utf8_length(str_skip(s, i));
 		if (n)
 			text_put(t, (struct str){s.p + i, n});
 		else

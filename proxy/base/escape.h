@@ -4,9 +4,6 @@
 
 #include "base/str.h"
 
-/* Nothing but whole characters (RFC 3629). */
-bool str_is_utf8(struct str s);
-
 /* Appends at most `max` bytes of s; what is longer ends with "...". Without the surrounding quotes. */
 /* RFC 8259 7; bytes that are not UTF-8 become \u00XX. */
 void text_json(struct text *t, struct str s, size_t max);

@@ -3,6 +3,7 @@
 #include <endian.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include "base/obj.h"
 
 /* Adds 0x20 to each byte of 'A' to 'Z' among eight: the top bit of a sum says which are above a border. */
 static inline void lower_8(char *p)
@@ -45,6 +46,42 @@ struct str str_head_utf8(struct str s, size_t n)
 	while (n && n < s.n && ((unsigned char)s.p[n] & 0xc0) == 0x80)
 		n--;
 	return str_head(s, n);
+}
+
+size_t str_utf8_length(struct str s)
+{
+	const unsigned char *p = (const unsigned char *)s.p;
+	size_t n = p[0] < 0x80                   ? 1
+		   : p[0] >= 0xc2 && p[0] < 0xe0 ? 2
+		   : p[0] >= 0xe0 && p[0] < 0xf0 ? 3
+		   : p[0] >= 0xf0 && p[0] < 0xf5 ? 4
+						 : 0;
+
+	if (n == 0 || n > s.n)
+		return 0;
+	for (size_t i = 1; i < n; i++)
+		if ((p[i] & 0xc0) != 0x80)
+			return 0;
+	/* Overlong forms, surrogates, beyond U+10FFFF */
+	if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) || (p[0] == 0xf0 && p[1] < 0x90) ||
+		(p[0] == 0xf4 && p[1] > 0x8f))
+		return 0;
+	return n;
+}
+
+/* By eights while they are ASCII, as nearly all text of configurations is. */
+bool str_is_utf8(struct str s)
+{
+	while (s.n) {
+		uint64_t eight = 0;
+		size_t n = MIN(s.n, sizeof(eight));
+
+		memcpy(&eight, s.p, n);
+		if (eight & 0x8080808080808080u && (n = str_utf8_length(s)) == 0)
+			return false;
+		s = str_skip(s, n);
+	}
+	return true;
 }
 
 int str_cmp(struct str a, struct str b)

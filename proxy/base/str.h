@@ -67,6 +67,10 @@ struct str str_trim(struct str s);
 bool str_next_element(struct str *list, struct str *element);
 /* Of s, which is UTF-8, n bytes at most that end where a character does. */
 struct str str_head_utf8(struct str s, size_t n);
+/* The length of the UTF-8 sequence that s, which is not empty, begins with; 0 if it is none (RFC 3629 4). */
+size_t str_utf8_length(struct str s);
+/* Nothing but whole characters. */
+bool str_is_utf8(struct str s);
 /* Digits only, no sign, no space, at least one, no overflow. */
 bool str_to_u64(struct str s, uint64_t *out);
 

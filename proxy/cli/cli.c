@@ -5,7 +5,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include "base/escape.h"
 #include "base/obj.h"
 #include "cli/command.h"
 #include "cli/help.h"

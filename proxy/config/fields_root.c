@@ -14,7 +14,9 @@ static const struct config_field timeouts_fields[] = {
 	DURATION("client_idle", struct conf_timeouts, client_idle,
 		"between requests on a client's connection", .dflt = 60000),
 	DURATION("connect", struct conf_timeouts, connect,
-		"for a connection to a backend, TLS handshake included", .dflt = 3000),
+		"for a connection to a backend; TLS handshake included, and over HTTP/2 the SETTINGS that "
+		"others wait for",
+		.dflt = 3000),
 	DURATION("response", struct conf_timeouts, response,
 		"for a backend to begin its answer, and between two parts of it", .dflt = 60000),
 	DURATION("upstream_idle", struct conf_timeouts, upstream_idle,

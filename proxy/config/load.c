@@ -284,11 +284,12 @@ struct conf *conf_load_members(const char *name, struct str text, struct conf_re
 	return finish(&p);
 }
 
-/* A line break to libyaml besides \n: behind one, a key might begin that lines do not show. */
+/* A line break to libyaml besides \n: behind one, a key might begin that lines do not show. Most texts have not even the first byte of one. */
 static bool has_other_breaks(struct str s)
 {
-	return memchr(s.p, '\r', s.n) || memmem(s.p, s.n, "\xc2\x85", 2) ||
-	       memmem(s.p, s.n, "\xe2\x80\xa8", 3) || memmem(s.p, s.n, "\xe2\x80\xa9", 3);
+	return memchr(s.p, '\r', s.n) || (memchr(s.p, 0xc2, s.n) && memmem(s.p, s.n, "\xc2\x85", 2)) ||
+	       (memchr(s.p, 0xe2, s.n) &&
+		       (memmem(s.p, s.n, "\xe2\x80\xa8", 3) || memmem(s.p, s.n, "\xe2\x80\xa9", 3)));
 }
 
 /* Finds the line `tenants:` that all lines after it belong to because they are indented, blank or comments, and cuts the text off before

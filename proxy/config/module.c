@@ -1,7 +1,9 @@
 #include "config/module.h"
 
 #include <dlfcn.h>
+#include <stdio.h>
 #include "base/obj.h"
+#include "config/shared_object.h"
 #include "config/suggest.h"
 
 const struct config_module *config_module_find(struct str name)
@@ -26,15 +28,23 @@ const struct conf_module *conf_modules_find(const struct conf_modules *all, cons
 static const struct config_module *load(struct parse *p, const struct node *key, const struct node *path)
 {
 	const struct config_module *m;
+	const char *file;
+	char err[512];
 	void *object;
 
 	if (path->kind != NODE_SCALAR || path->n == 0) {
 		parse_error(p, path, "\"path\" must be the path of a shared object");
 		return NULL;
 	}
-	object = dlopen(parse_path(p, path).p, RTLD_NOW | RTLD_LOCAL);
+	file = parse_path(p, path).p;
+	/* One that is loaded already is not read again. */
+	object = dlopen(file, RTLD_NOW | RTLD_LOCAL | RTLD_NOLOAD);
+	if (!object && shared_object_is_whole(file, err, sizeof(err))) {
+		object = dlopen(file, RTLD_NOW | RTLD_LOCAL);
+		snprintf(err, sizeof(err), "%s", object ? "" : dlerror());
+	}
 	if (!object) {
-		parse_error(p, path, "cannot load module %s: %s", parse_quote(p, node_str(key)), dlerror());
+		parse_error(p, path, "cannot load module %s: %s", parse_quote(p, node_str(key)), err);
 		return NULL;
 	}
 	m = dlsym(object, "weir_module");
@@ -53,6 +63,8 @@ static const struct config_module *load(struct parse *p, const struct node *key,
 		map_put(&p->loaded, str_of(m->name), (void *)(uintptr_t)m);
 		return m;
 	}
+	/* Nothing of it has run. As long as it is there, the loader takes no other file of that name. */
+	dlclose(object);
 	return NULL;
 }
 

@@ -5,7 +5,8 @@
  * that leaves so much unread is as good as gone.
  *
  *   to a worker process                                       to the supervisor
- *   begin    {state?, last_good?, events[]}: to start from    hello    {version, manifest, tells_left}: which program this is
+ *   begin    {state?, events[]} + a descriptor of what was    hello    {version, manifest, tells_left}: which program this is
+ *            last good, if anything: to start from
  *   socket   {address} + its descriptors; one each, then      bind     {seq, addresses[]}: wants these sockets
  *   bound    {seq, errors{address: text}}                     keep     {addresses[]}: needs no others any more
  *   reload   {seq}                                            ready    {generation, fingerprint}: serves

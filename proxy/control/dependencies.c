@@ -23,6 +23,7 @@ static void watched_free(struct watched_dependency *w)
 {
 	free(w->key);
 	free(w->problem);
+	free(w->remark);
 	free(w);
 }
 
@@ -44,19 +45,45 @@ static struct watched_dependency *watched_of(
 
 /* -- looking -- */
 
-/* Servers may say anything. */
+/* Servers may say anything. Takes said. */
+static char *cleaned(char *said)
+{
+	char clean[256], *copy;
+	struct text t = text_in(clean, sizeof(clean));
+
+	text_utf8(&t, str_of(said), sizeof(clean));
+	free(said);
+	copy = strndup(clean, t.n);
+	MUST(copy);
+	return copy;
+}
+
 static void take_problem(struct watched_dependency *w, struct dependency *state)
 {
-	char *problem = dependency_take_problem(state), clean[256];
-	struct text t = text_in(clean, sizeof(clean));
+	char *problem = dependency_take_problem(state);
 
 	if (!problem)
 		return;
-	text_utf8(&t, str_of(problem), sizeof(clean));
-	free(problem);
 	free(w->problem);
-	w->problem = strndup(clean, t.n);
-	MUST(w->problem);
+	w->problem = cleaned(problem);
+}
+
+/* Each worker asks for itself, and each place has a state of its own: what all of them say is told once. */
+static void take_remark(struct dependencies *d, struct watched_dependency *w, struct dependency *state)
+{
+	char *remark = dependency_take_remark(state);
+	bool new;
+
+	if (!remark)
+		return;
+	remark = cleaned(remark);
+	new = remark[0] && !(w->remark && strcmp(w->remark, remark) == 0);
+	free(w->remark);
+	w->remark = remark;
+	if (new)
+		event_emit(d->io, CONF_LEVEL_WARNING, "dependency_remark",
+			json_pack("{s:s, s:s%, s:s%, s:s}", "module", w->module, "what", w->what.p, w->what.n,
+				"address", w->address.p, w->address.n, "remark", remark));
 }
 
 static void count(struct dependencies *d, const struct module_place *p)
@@ -76,6 +103,7 @@ static void count(struct dependencies *d, const struct module_place *p)
 	w->bad_now += atomic_load_explicit(&named.state->bad, memory_order_acquire);
 	w->good_now += atomic_load_explicit(&named.state->good, memory_order_relaxed);
 	take_problem(w, named.state);
+	take_remark(d, w, named.state);
 }
 
 static void lose(struct dependencies *d, struct watched_dependency *w)

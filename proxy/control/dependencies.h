@@ -1,5 +1,5 @@
 /* control/dependencies.h - those whom modules ask (module.depends), and whether they answer: an event when one is lost and when he is
- * back, a line of the status, a metric.
+ * back, a line of the status, a metric; and what there is to be known of his answers, an event for each new remark.
  *
  * All places that ask the same address of the same module are one. He is lost when in a second he was asked, and answered nobody; and back
  * when he was asked, and answered everybody. A second in between leaves him what he was, so that no row of events comes of one who
@@ -22,6 +22,7 @@ struct watched_dependency {
 	uint64_t good_now, bad_now; /* while it is looked */
 	uint64_t lost_ms; /* on the loop's clock: since when; 0: he answers, or nobody has asked yet */
 	char *problem; /* the last; NULL: none */
+	char *remark; /* that was told last; NULL: none */
 	uint64_t mark; /* of the look in which he was named */
 };
 

@@ -1,5 +1,6 @@
 #include "control/diff.h"
 
+#include <stdlib.h>
 #include "base/map.h"
 #include "base/obj.h"
 #include "config/compare.h"
@@ -40,8 +41,7 @@ static struct fact *add(struct facts *f, enum kind kind, struct fact *whole, str
 	struct fact *fact = arena_new(&f->arena, struct fact);
 
 	*fact = (struct fact){.kind = (uint8_t)kind, .whole = whole, .digest = digest};
-	fact->name =
-		whole ? arena_fmt(&f->arena, STR_FMT "/" STR_FMT, STR_ARG(whole->name), STR_ARG(name)) : name;
+	fact->name = whole ? arena_join(&f->arena, whole->name, name) : name;
 	/* A backend may be listed twice. */
 	if (map_get(&f->by_name[kind], fact->name))
 		return fact;
@@ -53,6 +53,13 @@ static struct fact *add(struct facts *f, enum kind kind, struct fact *whole, str
 
 /* -- what a configuration says -- */
 
+static uint64_t backend_digest(const struct conf_backend *b)
+{
+	uint64_t h = hash_bytes(b->zone.p, b->zone.n, (uint64_t)b->weight << 32 | b->priority);
+
+	return hash_bytes(&b->requests, sizeof(b->requests), h);
+}
+
 static void add_pool(struct facts *f, struct fact *service, const struct conf_pool *p)
 {
 	struct fact *pool = add(f, POOL, service, p->name, p->digest);
@@ -61,10 +68,7 @@ static void add_pool(struct facts *f, struct fact *service, const struct conf_po
 	for (uint32_t i = 0; i < p->backend_n; i++) {
 		const struct conf_backend *b = &p->backends[i];
 
-		uint64_t h = hash_bytes(b->zone.p, b->zone.n, (uint64_t)b->weight << 32 | b->priority);
-
-		tells(add(f, BACKEND, pool, b->address, hash_bytes(&b->requests, sizeof(b->requests), h)),
-			&backend_object, b);
+		tells(add(f, BACKEND, pool, b->address, backend_digest(b)), &backend_object, b);
 	}
 }
 
@@ -140,6 +144,81 @@ static void add_listener(struct facts *f, const struct conf_listener *l)
 	tells(add(f, LISTENER, NULL, l->name, l->digest), &listener_object, l);
 }
 
+/* -- tenants that say the same -- */
+
+static bool same_pool(const struct conf_pool *a, const struct conf_pool *b)
+{
+	if (!str_eq(a->name, b->name) || a->digest != b->digest || a->backend_n != b->backend_n)
+		return false;
+	for (uint32_t i = 0; i < a->backend_n; i++)
+		if (!str_eq(a->backends[i].address, b->backends[i].address) ||
+			backend_digest(&a->backends[i]) != backend_digest(&b->backends[i]))
+			return false;
+	return true;
+}
+
+static bool same_service(const struct conf_service *a, const struct conf_service *b)
+{
+	if (!str_eq(a->name, b->name) || a->digest != b->digest || a->pool_n != b->pool_n)
+		return false;
+	for (uint32_t i = 0; i < a->pool_n; i++)
+		if (!same_pool(&a->pools[i], &b->pools[i]))
+			return false;
+	return true;
+}
+
+/* In the same order too: what is only in another one is found to be no difference fact by fact. */
+static bool same_tenant(const struct conf_tenant *a, const struct conf_tenant *b)
+{
+	if (a->digest != b->digest || a->service_n != b->service_n)
+		return false;
+	for (uint32_t i = 0; i < a->service_n; i++)
+		if (!same_service(&a->services[i], &b->services[i]))
+			return false;
+	return true;
+}
+
+/* The place of that name among c's tenants, c->tenant_n if it has none: likely it stands at the place given. places: of all of them, found out
+ * when that has failed for the first time. */
+static uint32_t tenant_place(const struct conf *c, struct map *places, struct str name, uint32_t likely)
+{
+	const struct conf_tenant *found;
+
+	if (likely < c->tenant_n && str_eq(c->tenants[likely].name, name))
+		return likely;
+	for (uint32_t i = 0; places->n < c->tenant_n; i++)
+		map_put(places, c->tenants[i].name, &c->tenants[i]);
+	found = map_get(places, name);
+	return found ? (uint32_t)(found - c->tenants) : c->tenant_n;
+}
+
+/* Of thousands, a reload changes a few: those that say the same on both sides are no facts on either. */
+static void add_tenants(
+	struct facts *old, struct facts *new, const struct conf *before, const struct conf *after)
+{
+	bool *same = calloc(before->tenant_n + 1u, sizeof(*same));
+	struct map places = {0};
+	uint32_t place = 0;
+
+	MUST(same);
+	for (uint32_t i = 0; i < after->tenant_n; i++) {
+		const struct conf_tenant *t = &after->tenants[i];
+		uint32_t found = tenant_place(before, &places, t->name, place);
+
+		same[found] = found < before->tenant_n && same_tenant(&before->tenants[found], t);
+		if (!same[found])
+			add_tenant(new, t);
+		if (found < before->tenant_n)
+			place = found + 1;
+	}
+	for (uint32_t i = 0; i < before->tenant_n; i++)
+		if (!same[i])
+			add_tenant(old, &before->tenants[i]);
+	map_free(&places);
+	free(same);
+}
+
+/* All but tenants. */
 static void facts_of(struct facts *f, const struct verified *v)
 {
 	*f = (struct facts){.last = &f->first};
@@ -150,8 +229,6 @@ static void facts_of(struct facts *f, const struct verified *v)
 	for (uint32_t i = 0; i < v->stores->n; i++)
 		add_certificates(f, v->stores->v[i]);
 	add_certificates(f, v->stores->admin);
-	for (uint32_t i = 0; i < v->conf->tenant_n; i++)
-		add_tenant(f, &v->conf->tenants[i]);
 }
 
 static void facts_free(struct facts *f)
@@ -246,6 +323,7 @@ json_t *conf_diff(const struct verified *before, const struct verified *after)
 
 	facts_of(&old, before);
 	facts_of(&new, after);
+	add_tenants(&old, &new, before->conf, after->conf);
 	for (struct fact *fact = new.first; fact; fact = fact->next) {
 		struct fact *was = map_get(&old.by_name[fact->kind], fact->name);
 

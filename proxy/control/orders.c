@@ -17,14 +17,13 @@ static const char *text_of(const json_t *message, const char *key)
 
 /* -- what is ordered -- */
 
-static void on_begin(struct control *c, json_t *message)
+static void on_begin(struct control *c, json_t *message, const int *fds, uint32_t fd_n)
 {
 	c->orders.events = json_incref(json_object_get(message, "events"));
 	c->orders.state = json_incref(json_object_get(message, "state"));
-	c->orders.last_good = json_incref(json_object_get(message, "last_good"));
+	c->orders.last_good = fd_n ? fds[0] : -1;
 	control_begin(c);
-	json_decref(c->orders.last_good);
-	c->orders.last_good = NULL;
+	c->orders.last_good = -1;
 }
 
 static void on_socket(struct control *c, json_t *message, int *fds, uint32_t fd_n)
@@ -155,7 +154,7 @@ static void on_message(struct channel *channel, const char *type, json_t *messag
 	struct control *c = channel->user;
 
 	if (strcmp(type, "begin") == 0)
-		on_begin(c, message);
+		on_begin(c, message, fds, fd_n);
 	else if (strcmp(type, "socket") == 0)
 		on_socket(c, message, fds, fd_n);
 	else if (strcmp(type, "bound") == 0)
@@ -269,6 +268,7 @@ void orders_open(struct control *c)
 	for (size_t i = 0; i < COUNT_OF(numbers); i++)
 		signal(numbers[i], SIG_IGN);
 	admin_topic_init(&c->orders.upgrade.changed, &c->loop);
+	c->orders.last_good = -1;
 	c->orders.channel.user = c;
 	c->orders.channel.on_message = on_message;
 	c->orders.channel.on_end = on_end;

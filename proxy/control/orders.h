@@ -26,7 +26,7 @@ struct upgrade_wait {
 struct orders {
 	struct channel channel;
 	json_t *state; /* what the process before has handed over, until it is used; NULL: nothing */
-	json_t *last_good; /* to be served if the file cannot be (control/last_good.h); NULL: nothing */
+	int last_good; /* to be served if the file cannot be (control/last_good.h), while it begins; -1: nothing */
 	json_t *events; /* told by the supervisor before logs were open; NULL: none */
 	uint64_t reload_asked, reload_running; /* numbers that the supervisor gave its orders to reload */
 	uint64_t bind_seq; /* of the last question for sockets */

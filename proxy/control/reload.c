@@ -186,14 +186,13 @@ void reload_tell_not_started(struct control *c, const struct conf_report *report
 
 bool reload_from_last_good(struct control *c, struct conf_report *report)
 {
-	const json_t *files = c->orders.last_good;
 	struct conf_report of_kept;
 	struct conf *conf;
 	char *text;
 
-	if (!files || c->not_first)
+	if (c->orders.last_good < 0 || c->not_first)
 		return false;
-	conf = last_good_load(files, &of_kept);
+	conf = last_good_load(c->orders.last_good, &of_kept);
 	if (!conf) {
 		conf_report_free(&of_kept);
 		return false;

@@ -75,17 +75,26 @@ static void find_key(const struct exchange *x, struct candidates *c)
 	c->key = hash_bytes(key.p, key.n, 0);
 }
 
+static bool somebody_can_be_asked(const struct exchange *x, const struct pool *pool, bool panic)
+{
+	for (uint32_t i = 0; i < pool->n; i++)
+		if (health_allows(pool->backends[i], panic) && can_be_asked(x, pool->backends[i]))
+			return true;
+	return false;
+}
+
 static bool pool_usable(const void *ctx, const struct pool *pool)
 {
 	const struct exchange *x = ctx;
-	struct pool_census census = pool_census(pool);
-	/* A pool with nobody up leaves its share to others before it is tried in panic. */
-	bool panics = (census.up > 0 || x->panic) && pool_panics(pool, census);
+	struct pool_census census;
 
-	for (uint32_t i = 0; i < pool->n; i++)
-		if (health_allows(pool->backends[i], panics) && can_be_asked(x, pool->backends[i]))
-			return true;
-	return false;
+	/* Nearly always the first backend says so: who is up needs no panic. */
+	if (somebody_can_be_asked(x, pool, false))
+		return true;
+	census = pool_census(pool);
+	/* A pool with nobody up leaves its share to others before it is tried in panic. */
+	return (census.up > 0 || x->panic) && pool_panics(pool, census) &&
+	       somebody_can_be_asked(x, pool, true);
 }
 
 const struct backend *attempt_pick(struct exchange *x)

@@ -24,6 +24,19 @@ void dependency_bad(struct dependency *d, const char *problem)
 	atomic_fetch_add_explicit(&d->bad, 1, memory_order_release);
 }
 
+void dependency_remark(struct dependency *d, const char *remark)
+{
+	char *text = strdup(remark);
+
+	MUST(text);
+	free(atomic_exchange_explicit(&d->remark, text, memory_order_acq_rel));
+}
+
+char *dependency_take_remark(struct dependency *d)
+{
+	return atomic_exchange_explicit(&d->remark, NULL, memory_order_acquire);
+}
+
 char *dependency_take_problem(struct dependency *d)
 {
 	return atomic_exchange_explicit(&d->problem, NULL, memory_order_acquire);
@@ -32,4 +45,5 @@ char *dependency_take_problem(struct dependency *d)
 void dependency_clear(struct dependency *d)
 {
 	free(dependency_take_problem(d));
+	free(dependency_take_remark(d));
 }

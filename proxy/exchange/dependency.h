@@ -10,13 +10,17 @@
 struct dependency {
 	_Atomic uint64_t good, bad; /* questions that were answered, and that were not */
 	char *_Atomic problem; /* of one that was not; whoever takes it out frees it. NULL: it was taken */
+	char *_Atomic remark; /* the last about what he has answered; likewise */
 };
 
 /* Any thread: he has answered; he has not, and why. */
 void dependency_good(struct dependency *d);
 void dependency_bad(struct dependency *d, const char *problem);
+/* He has answered, and an operator should know this of the answer; empty: nothing, or nothing any more. */
+void dependency_remark(struct dependency *d, const char *remark);
 /* For the caller to free; NULL: nothing new. */
 char *dependency_take_problem(struct dependency *d);
+char *dependency_take_remark(struct dependency *d);
 void dependency_clear(struct dependency *d);
 
 #endif

@@ -24,6 +24,9 @@ bool filters_pass(struct filters *f, struct mem *mem, struct chain *chain, bool 
 		chain_clear(mem, chain);
 		*chain = out;
 	}
+	/* Room that nothing was put into: passed on, it would wait with the codec for the bytes that it is sent with. */
+	if (chain->n == 0)
+		chain_clear(mem, chain);
 	f->on_way += chain->n;
 	return ok;
 }

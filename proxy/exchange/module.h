@@ -69,6 +69,8 @@ struct module_build {
 	void *previous; /* what is built for the same place of the running configuration; NULL: nothing */
 	void *home; /* home_init()'s; NULL without one, and where nothing runs (`weir check`) */
 	char err[512]; /* why it returns NULL; it ends up in the report, at the place of the module's name */
+	char warn
+		[512]; /* what somebody should know although it does not; likewise, as a warning. Empty: nothing */
 	/* What this module has built for the i-th of its other places: those of this configuration that came before, then those of the
 	 * running one. NULL: there are no more. build() may return one of them, which is then shared. */
 	void *(*other)(struct module_build *b, uint32_t i);

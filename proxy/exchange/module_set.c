@@ -147,6 +147,9 @@ static struct module_data *build_data(
 			one.b.err);
 		return g->refresh ? data_ref(old->built) : NULL;
 	}
+	if (one.b.warn[0])
+		conf_report_add(g->report, g->conf, given->place, true, "module \"%s\": %s", m->config.name,
+			one.b.warn);
 	if (data && data == one.b.previous)
 		return data_ref(old->built);
 	if (data && one.told && data == one.told->data)

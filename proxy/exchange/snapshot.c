@@ -63,7 +63,7 @@ static const struct conf_backend *keep_members(
 static void pool_build(struct snapshot *s, const struct snapshot_parts *parts, struct pool *pool,
 	const struct conf_pool *conf, struct str service_key)
 {
-	struct str key = arena_fmt(&s->arena, STR_FMT "/" STR_FMT, STR_ARG(service_key), STR_ARG(conf->name));
+	struct str key = arena_join(&s->arena, service_key, conf->name);
 	struct roster roster = roster_of(parts->roster, key, conf);
 
 	pool->conf = conf;
@@ -91,8 +91,7 @@ static void pool_build(struct snapshot *s, const struct snapshot_parts *parts, s
 static void service_build(struct snapshot *s, const struct snapshot_parts *parts, struct service *service,
 	const struct conf_service *conf, const struct tenant *tenant)
 {
-	struct str key =
-		arena_fmt(&s->arena, STR_FMT "/" STR_FMT, STR_ARG(tenant->conf->name), STR_ARG(conf->name));
+	struct str key = arena_join(&s->arena, tenant->conf->name, conf->name);
 
 	service->conf = conf;
 	service->tenant = tenant;

@@ -47,7 +47,7 @@ struct http_conn_owner_ops {
 	/* Server role, h1 with limits->h2c: the peer speaks HTTP/2. Takes the transport and what was read of it; c closes itself
 	 * afterwards with on_closed(REASON_NONE). */
 	void (*on_preface)(struct http_conn *c, struct transport **t, struct chain *received);
-	/* Client role: `capacity` or `draining` changed, or it became idle. From the loop only. */
+	/* Client role: `capacity`, `settled` or `draining` changed, or it became idle. From the loop only. */
 	void (*on_change)(struct http_conn *c);
 	/* It is closed and its streams are reset; freed at the end of the tick. REASON_NONE: an orderly close. */
 	void (*on_closed)(struct http_conn *c, enum reason why);
@@ -59,6 +59,7 @@ struct http_conn {
 	bool server : 1; /* role */
 	bool patient : 1; /* server role, h1, draining: whoever was not told yet is told with his next answer, not by a close */
 	bool unused : 1; /* client role: no stream was ever opened on it */
+	bool settled : 1; /* client role: the peer has said how many streams it takes; until then `capacity` is a guess */
 	bool handshake_told : 1; /* server role: a trace has told of its TLS handshake */
 	bool draining; /* takes no new streams */
 	uint32_t streams; /* open now */
@@ -66,7 +67,10 @@ struct http_conn {
 	const struct http_conn_ops *ops;
 	const struct http_conn_owner_ops *owner_ops;
 	void *owner;
-	void *account; /* the owner's: who the connection counts for; NULL: nobody */
+	union { /* the owner's */
+		void *account; /* server role: who the connection counts for; NULL: nobody */
+		uint32_t number; /* client role: of its pool's, counted as they are made */
+	};
 	struct list link; /* the owner's: a pool's idle list, a worker's list of connections */
 	struct loop *loop;
 	struct transport *transport;

@@ -121,7 +121,8 @@ static bool ip_literal_is_valid(struct str s)
 	return s.n >= 2;
 }
 
-static bool reg_name_is_valid(struct str s)
+/* How many bytes of a registered name or an IPv4 address s begins with. */
+static size_t reg_name_length(struct str s)
 {
 	static const bool may_stand[256] = {['a' ... 'z'] = true,
 		['A' ... 'Z'] = true,
@@ -130,12 +131,11 @@ static bool reg_name_is_valid(struct str s)
 		['-'] = true,
 		['_'] = true,
 		['~'] = true};
-	bool all = true;
+	size_t n = 0;
 
-	/* Almost always true, so looked at to the end without a branch. */
-	for (size_t i = 0; i < s.n; i++)
-		all &= may_stand[(uint8_t)s.p[i]];
-	return all && s.n > 0;
+	while (n < s.n && may_stand[(uint8_t)s.p[n]])
+		n++;
+	return n;
 }
 
 bool authority_is_valid(struct str a)
@@ -149,8 +149,8 @@ bool authority_is_valid(struct str a)
 			return false;
 		host_end = close + 1;
 	} else {
-		host_end = str_find(a, ':');
-		if (!reg_name_is_valid((struct str){a.p, host_end}))
+		host_end = reg_name_length(a);
+		if (host_end == 0)
 			return false;
 	}
 	if (host_end == a.n)

@@ -18,6 +18,7 @@ struct table {
 	struct route **regexes; /* longest literal first, then in file order */
 	uint32_t regex_n;
 	size_t longest_prefix;
+	bool beside_own; /* of those without a host: a host or a wildcard of the tenant has routes of its own, too */
 };
 
 /* What a host name, or a wildcard, leads to. */
@@ -220,6 +221,7 @@ static void tenant_build(struct router *r, struct arena *a, struct tenant *t)
 
 			if (!s->own)
 				s->own = table_new(r, a);
+			s->general->beside_own = true;
 			table_add(a, s->own, &t->routes[i]);
 		}
 	}
@@ -327,14 +329,13 @@ static const struct site *next_site(const struct router *r, struct str host, siz
 		if ((s = map_get(&r->hosts, host)))
 			return s;
 	}
+	if (!r->suffixes.n)
+		*level = MAX(*level, host.n + 1);
 	while (*level <= host.n) {
 		size_t at = (*level)++ - 1;
 
-		if (r->suffixes.n && host.p[at] == '.' && at > 0 &&
-			(s = map_get(&r->suffixes, str_skip(host, at))))
+		if (host.p[at] == '.' && at > 0 && (s = map_get(&r->suffixes, str_skip(host, at))))
 			return s;
-		if (!r->suffixes.n)
-			*level = host.n + 1;
 	}
 	if (*level == host.n + 1) {
 		++*level;
@@ -358,12 +359,14 @@ static const struct route *find(const struct router *r, const struct router_host
 	size_t level = host->level;
 	const struct route *found;
 
+	if (!host->site)
+		return NULL;
 	/* No other tenant's site is asked, whatever it covers. */
-	for (const struct site *s = host->site; s && s->tenant == host->tenant;
-		s = next_site(r, host->name, &level))
+	for (const struct site *s = host->site->general->beside_own ? host->site : NULL;
+		s && s->tenant == host->tenant; s = next_site(r, host->name, &level))
 		if (s->own && (found = in_table(s->own, path, head, query)))
 			return found;
-	return host->site ? in_table(host->site->general, path, head, query) : NULL;
+	return in_table(host->site->general, path, head, query);
 }
 
 struct routed router_find(const struct router *r, const struct head *head)

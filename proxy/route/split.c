@@ -260,6 +260,9 @@ static const struct pool *turn_of(struct split_state *state, struct loop *l, con
 {
 	uint32_t i;
 
+	/* One takes all turns. */
+	if (rq->service->n == 1)
+		return share_of(rq, 0) ? &rq->service->pools[0] : NULL;
 	if (!is_current(state, rq))
 		begin(state, l, rq);
 	i = advance(state, rq, false);

@@ -3,25 +3,31 @@
 #include <errno.h>
 #include <malloc.h>
 #include <stdlib.h>
+#include <unistd.h>
 #include "base/obj.h"
 #include "control/last_good.h"
 #include "supervisor/supervisor.h"
 
 #define PAUSE_MS 1000
 
+static void set(struct good *g, int fd)
+{
+	if (g->fd >= 0)
+		close(g->fd);
+	g->fd = fd;
+}
+
 static void keep(struct supervisor *s, const struct conf *conf)
 {
 	struct good *g = &s->good;
-	bool written;
+	int fd = last_good_write(conf->state_dir.p, s->config, conf);
+	bool written = fd >= 0;
 
-	json_decref(g->files);
-	g->files = last_good_of(conf);
-	g->kept = (json_int_t)conf->fingerprint;
-	errno = EILSEQ;
-	written = g->files && last_good_write(conf->state_dir.p, s->config, g->files);
 	if (!written && !g->lost)
 		supervisor_tell(s, CONF_LEVEL_WARNING, "last_good_lost",
 			json_pack("{s:s, s:s}", "state_dir", conf->state_dir.p, "error", strerror(errno)));
+	set(g, written ? fd : last_good_hold(s->config, conf));
+	g->kept = (json_int_t)conf->fingerprint;
 	g->lost = !written;
 }
 
@@ -53,19 +59,19 @@ static void on_later(struct deadline *d)
 
 void good_init(struct supervisor *s)
 {
-	s->good = (struct good){.later.fire = on_later};
+	s->good = (struct good){.fd = -1, .later.fire = on_later};
 }
 
 void good_free(struct supervisor *s)
 {
-	json_decref(s->good.files);
+	set(&s->good, -1);
 }
 
 void good_find(struct supervisor *s)
 {
 	char *dir = last_good_dir(s->config);
 
-	s->good.files = last_good_read(dir, s->config);
+	set(&s->good, last_good_open(dir, s->config));
 	free(dir);
 }
 
@@ -75,9 +81,9 @@ struct conf *good_load(struct supervisor *s, struct conf_report *report)
 	struct conf_report of_kept;
 
 	good_find(s);
-	if (conf || !s->good.files)
+	if (conf || s->good.fd < 0)
 		return conf;
-	conf = last_good_load(s->good.files, &of_kept);
+	conf = last_good_load(s->good.fd, &of_kept);
 	conf_report_free(&of_kept);
 	return conf;
 }

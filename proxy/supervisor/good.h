@@ -1,5 +1,5 @@
 /* supervisor/good.h - the configuration that is served, kept by the supervisor for the day on which the file is broken and something has
- * to be started: in memory for the next worker process, in state_dir for the next supervisor.
+ * to be started: in a file in state_dir for the next supervisor, by its descriptor for the next worker process.
  *
  * The supervisor reads the file itself, and keeps it if it is the one that the worker process says it serves: what root starts
  * with is never what an unprivileged process has written. */
@@ -14,8 +14,9 @@ struct conf_report;
 struct supervisor;
 
 struct good {
-	json_t *files; /* last_good_of(); NULL: nothing is kept */
-	json_int_t kept, served; /* fingerprints: of files, and of what the worker process serves; 0: none */
+	int fd; /* last_good_write(), or last_good_hold() if it could not be written; -1: nothing is kept */
+	json_int_t kept,
+		served; /* fingerprints: of what is kept, and of what the worker process serves; 0: none */
 	struct deadline later; /* armed for a while after a look: reloads may come in storms */
 	bool lost; /* it could not be written, and was said to be */
 };

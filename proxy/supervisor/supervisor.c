@@ -218,10 +218,8 @@ struct process *supervisor_start_process(struct supervisor *s, int program_fd, j
 	}
 	supervisor_attend(s, p);
 	/* An upgrade is to fail if the new program cannot serve the file: there is one who serves. */
-	channel_send(&p->channel, "begin",
-		json_pack("{s:O, s:O*, s:O*}", "events", s->events, "state", state, "last_good",
-			s->upgrade.state == UPGRADE_NONE ? s->good.files : NULL),
-		NULL, 0);
+	channel_send(&p->channel, "begin", json_pack("{s:O, s:O*}", "events", s->events, "state", state),
+		&s->good.fd, s->upgrade.state == UPGRADE_NONE && s->good.fd >= 0);
 	return p;
 }
 

@@ -4,6 +4,8 @@
 #include "base/obj.h"
 #include "upstream/connect.h"
 
+#define H2_USUAL_ROOM 100 /* what most backends allow, and RFC 9113 6.5.2 asks them to allow at least */
+
 static void on_change(struct http_conn *c);
 static void on_closed(struct http_conn *c, enum reason why);
 
@@ -20,6 +22,7 @@ struct conn_pool *conn_pool_new(struct loop *l, const struct backend *b)
 	list_init(&p->free);
 	list_init(&p->full);
 	list_init(&p->opening);
+	list_init(&p->settling);
 	list_init(&p->waiting);
 	return p;
 }
@@ -51,10 +54,59 @@ static bool speaks_the_same(const struct conn_settings *a, const struct conn_set
 	       a->proxy_protocol == b->proxy_protocol && strcmp(a->server_name, b->server_name) == 0;
 }
 
-static void drain_list(struct list *conns)
+/* For whom the next connection is made: nobody gets two in his name. */
+static struct conn_waiter *next_in_line(const struct conn_pool *p)
 {
-	list_each_safe (link, conns)
-		http_conn_drain(CONTAINER(link, struct http_conn, link));
+	struct list *link = list_first(&p->waiting);
+
+	while (CONTAINER(link, struct conn_waiter, link)->own)
+		link = link->next;
+	return CONTAINER(link, struct conn_waiter, link);
+}
+
+/* How many requests at once a new connection is expected to take. */
+static uint32_t expected_room(const struct conn_pool *p)
+{
+	const struct conn_settings *set = &p->settings;
+
+	/* One that names a client is that one's. What `auto` will find is waited for like HTTP/2, once. */
+	if (set->proxy_protocol || p->draining || set->protocol == CONF_HTTP1)
+		return 1;
+	if (p->room > 0)
+		return p->room;
+	return set->limits.max_streams ? MIN(set->limits.max_streams, H2_USUAL_ROOM) : H2_USUAL_ROOM;
+}
+
+/* Enough connections are being made for those who wait, within the limit. Returns why one could not be begun. */
+static enum reason open_more(struct conn_pool *p)
+{
+	uint32_t max = p->settings.max_conns;
+	enum reason why = REASON_NONE;
+
+	while (p->coming < p->waiting_n && (max == 0 || p->conns + p->opening_n < max)) {
+		why = opening_begin(p, next_in_line(p), expected_room(p));
+		if (why != REASON_NONE)
+			return why;
+		counter_add(&conn_pool_tally(p)->connects, 1);
+	}
+	return REASON_NONE;
+}
+
+/* Takes no new requests, and is counted on for none. */
+static void drain(struct conn_pool *p, struct http_conn *c)
+{
+	opening_settle(p, c);
+	http_conn_drain(c);
+}
+
+static void drain_all(struct conn_pool *p)
+{
+	list_each_safe (link, &p->free)
+		drain(p, CONTAINER(link, struct http_conn, link));
+	list_each_safe (full, &p->full)
+		drain(p, CONTAINER(full, struct http_conn, link));
+	/* If none can be begun now, then when the next connection ends. */
+	(void)open_more(p);
 }
 
 void conn_pool_configure(struct conn_pool *p, const struct conn_settings *settings)
@@ -64,9 +116,9 @@ void conn_pool_configure(struct conn_pool *p, const struct conn_settings *settin
 	p->settings = *settings;
 	if (same)
 		return;
+	p->room = 0;
 	openings_outdate(p);
-	drain_list(&p->free);
-	drain_list(&p->full);
+	drain_all(p);
 }
 
 void conn_pool_set_draining(struct conn_pool *p, bool on)
@@ -74,10 +126,8 @@ void conn_pool_set_draining(struct conn_pool *p, bool on)
 	if (p->draining == on)
 		return;
 	p->draining = on;
-	if (!on)
-		return;
-	drain_list(&p->free);
-	drain_list(&p->full);
+	if (on)
+		drain_all(p);
 }
 
 static void end_if_empty(struct conn_pool *p)
@@ -101,8 +151,7 @@ void conn_pool_retire(struct conn_pool **pp)
 	}
 	p->retired = true;
 	opening_close_beyond(p, p->waiting_n);
-	drain_list(&p->free);
-	drain_list(&p->full);
+	drain_all(p);
 	end_if_empty(p);
 }
 
@@ -142,7 +191,7 @@ struct stream *conn_pool_open(
 	tell_now(p);
 	/* The PROXY header named this client: nobody else may come through here. */
 	if (p->settings.proxy_protocol || p->draining)
-		http_conn_drain(c);
+		drain(p, c);
 	if (c->capacity == 0 || c->draining)
 		place(p, c);
 	return s;
@@ -163,35 +212,6 @@ static void stop_waiting(struct conn_waiter *w)
 		opening_end(w->own);
 	w->pool->waiting_n--;
 	w->pool = NULL;
-}
-
-/* For whom the next connection is made: nobody gets two in his name. */
-static struct conn_waiter *next_in_line(const struct conn_pool *p)
-{
-	struct list *link = list_first(&p->waiting);
-
-	while (CONTAINER(link, struct conn_waiter, link)->own)
-		link = link->next;
-	return CONTAINER(link, struct conn_waiter, link);
-}
-
-/* As many connections are being made as requests wait, within the limit. Returns why none could be begun. */
-static enum reason open_more(struct conn_pool *p)
-{
-	const struct conn_settings *set = &p->settings;
-	enum reason why = REASON_NONE;
-
-	while (p->opening_n < p->waiting_n &&
-		(set->max_conns == 0 || p->conns + p->opening_n < set->max_conns)) {
-		why = opening_begin(p, next_in_line(p));
-		if (why != REASON_NONE)
-			return why;
-		counter_add(&conn_pool_tally(p)->connects, 1);
-		/* One HTTP/2 connection will do for many: wait for what it says. */
-		if (set->protocol == CONF_H2 || set->protocol == CONF_H2C)
-			break;
-	}
-	return REASON_NONE;
 }
 
 void conn_waiter_cancel(struct conn_waiter *w)
@@ -216,7 +236,7 @@ static void make_room(struct conn_pool *p)
 	struct list *coldest = list_last(&p->free);
 
 	if (coldest && p->settings.max_conns && p->conns + p->opening_n >= p->settings.max_conns)
-		http_conn_drain(CONTAINER(coldest, struct http_conn, link));
+		drain(p, CONTAINER(coldest, struct http_conn, link));
 }
 
 static void on_waited_enough(struct deadline *d)
@@ -238,6 +258,7 @@ enum reason conn_pool_wait(struct conn_pool *p, struct conn_waiter *w)
 	w->pool = p;
 	list_push_back(&p->waiting, &w->link);
 	p->waiting_n++;
+	w->newest = p->made;
 	if (w->fresh)
 		make_room(p);
 	why = open_more(p);
@@ -250,17 +271,30 @@ enum reason conn_pool_wait(struct conn_pool *p, struct conn_waiter *w)
 	return REASON_NONE;
 }
 
+/* Over HTTP/1 one that somebody else has used meanwhile may be closing again. */
+static bool suits(const struct conn_waiter *w, const struct http_conn *c)
+{
+	return !w->fresh || c->unused || (c->version == HTTP_2 && (int32_t)(c->number - w->newest) > 0);
+}
+
+static struct conn_waiter *oldest_suited(const struct conn_pool *p, const struct http_conn *c)
+{
+	list_each (link, &p->waiting) {
+		struct conn_waiter *w = CONTAINER(link, struct conn_waiter, link);
+
+		if (suits(w, c))
+			return w;
+	}
+	return NULL;
+}
+
 /* Hands connections with room to those who wait, oldest first. */
 static void serve(struct conn_pool *p)
 {
-	struct list *link;
+	struct conn_waiter *w;
 	struct http_conn *c;
 
-	while ((link = list_first(&p->waiting)) && (c = conn_pool_take(p))) {
-		struct conn_waiter *w = CONTAINER(link, struct conn_waiter, link);
-
-		if (w->fresh && !c->unused)
-			return;
+	while ((c = conn_pool_take(p)) && (w = oldest_suited(p, c))) {
 		stop_waiting(w);
 		w->ready(w, c);
 	}
@@ -270,7 +304,7 @@ static void serve(struct conn_pool *p)
 static void end_with_the_last(struct conn_pool *p, struct http_conn *c)
 {
 	if ((p->retired || p->draining) && p->waiting_n == 0 && !c->draining)
-		http_conn_drain(c);
+		drain(p, c);
 }
 
 static struct conn_waiter *oldest(const struct conn_pool *p)
@@ -288,47 +322,72 @@ static void fail(struct conn_waiter *w, enum reason why)
 	w->failed(w, why);
 }
 
-void conn_pool_opened(
-	struct conn_pool *p, struct transport **t, enum http_version version, struct conn_waiter *w)
+/* The oldest of those who wait may try elsewhere. */
+static void fail_oldest(struct conn_pool *p, uint32_t requests, enum reason why)
+{
+	/* Who begins to wait meanwhile is not meant. */
+	requests = MIN(requests, p->waiting_n);
+	for (uint32_t i = 0; i < requests; i++)
+		fail(oldest(p), why);
+}
+
+/* Those who still wait need connections; who cannot have one, because of why, is told. */
+static void open_for_the_rest(struct conn_pool *p, enum reason why)
+{
+	while (oldest(p) && open_more(p) != REASON_NONE)
+		fail_oldest(p, expected_room(p), why);
+}
+
+/* The backend has said how many requests c takes, or never will. How many were counted on it beyond those that it took. */
+static uint32_t settle(struct conn_pool *p, const struct http_conn *c)
+{
+	if (c->settled && !c->draining)
+		p->room = MAX(c->streams + c->capacity, 1);
+	return opening_settle(p, c);
+}
+
+void conn_pool_opened(struct conn_pool *p, struct opening *o, struct transport **t, enum http_version version,
+	struct conn_waiter *w)
 {
 	struct http_conn *c = version == HTTP_2 ? h2_client(t, &p->settings.limits, &pool_conn_ops, p)
 						: h1_client(t, &p->settings.limits, &pool_conn_ops, p);
 
-	if (!c) {
-		conn_pool_open_failed(p, REASON_UPSTREAM_CONNECT, w);
-		return;
-	}
+	c->number = ++p->made;
 	p->conns++;
 	tell_now(p);
+	opening_made(o, c);
+	if (c->settled)
+		settle(p, c);
 	place(p, c);
 	if (w) {
 		stop_waiting(w);
 		w->ready(w, c);
 		if (!c->draining)
-			http_conn_drain(c); /* left to the next, who has another name */
+			drain(p, c); /* left to the next, who has another name */
 	} else {
 		serve(p);
+		/* It may be one of HTTP/1, where HTTP/2 was hoped for. */
+		open_for_the_rest(p, REASON_UPSTREAM_CONNECT);
 	}
 	end_with_the_last(p, c);
 }
 
-void conn_pool_open_failed(struct conn_pool *p, enum reason why, struct conn_waiter *w)
+void conn_pool_open_failed(struct conn_pool *p, enum reason why, struct conn_waiter *w, uint32_t requests)
 {
 	if (!p->retired)
 		counter_add(&conn_pool_tally(p)->connect_failures, 1);
-	/* Each failure ends the patience of one: it may try elsewhere while the others wait for their own attempt. */
-	fail(w ? w : oldest(p), why);
-	while (oldest(p) && open_more(p) != REASON_NONE)
-		fail(oldest(p), why);
+	if (w)
+		fail(w, why);
+	else
+		fail_oldest(p, requests, why);
+	open_for_the_rest(p, why);
 	end_if_empty(p);
 }
 
 void conn_pool_open_again(struct conn_pool *p)
 {
-	if (open_more(p) != REASON_NONE)
-		conn_pool_open_failed(p, REASON_UPSTREAM_CONNECT, NULL);
-	else
-		end_if_empty(p);
+	open_for_the_rest(p, REASON_UPSTREAM_CONNECT);
+	end_if_empty(p);
 }
 
 static void on_change(struct http_conn *c)
@@ -336,19 +395,29 @@ static void on_change(struct http_conn *c)
 	struct conn_pool *p = c->owner;
 
 	OBJ_CHECK(p, CONN_POOL_MAGIC);
+	if (c->settled && !list_empty(&p->settling))
+		settle(p, c);
 	place(p, c);
 	serve(p);
+	/* It may take fewer than were counted on it. */
+	if (p->waiting_n > 0)
+		open_for_the_rest(p, REASON_UPSTREAM_CONNECT);
 	end_with_the_last(p, c);
 }
 
 static void on_closed(struct http_conn *c, enum reason why)
 {
 	struct conn_pool *p = c->owner;
+	uint32_t counted = settle(p, c);
 
 	(void)why;
 	OBJ_CHECK(p, CONN_POOL_MAGIC);
 	list_remove(&c->link);
 	p->conns--;
 	tell_now(p);
-	conn_pool_open_again(p);
+	/* One that never was heard of has not come to be. */
+	if (counted > 0 && !c->settled)
+		conn_pool_open_failed(p, REASON_UPSTREAM_CONNECT, NULL, counted);
+	else
+		conn_pool_open_again(p);
 }

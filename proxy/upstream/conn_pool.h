@@ -1,7 +1,11 @@
 /* upstream/conn_pool.h - one worker's connections to one backend: made when needed, kept alive, the warmest used first.
  *
  * A request takes a connection that has room, or waits for one: for a new one, or for one that comes free when the limit of
- * connections is reached. HTTP/1 connections have room for one request, HTTP/2 for as many streams as both ends allow. */
+ * connections is reached. HTTP/1 connections have room for one request, HTTP/2 for as many streams as both ends allow.
+ *
+ * As many connections are made as those who wait need, if each will carry what the last one did, or, before one was made, HTTP/2's usual
+ * hundred requests. One that says less lets others be made; one that fails fails as many of those who wait, the oldest first. So nobody
+ * waits longer for connections being made than timeouts.connect. */
 #ifndef WEIR_UPSTREAM_CONN_POOL_H
 #define WEIR_UPSTREAM_CONN_POOL_H
 
@@ -37,7 +41,8 @@ struct conn_waiter {
 	struct conn_pool *pool; /* NULL: not waiting */
 	struct opening
 		*own; /* is made in its name, with a PROXY header, and serves nobody else; NULL: none is */
-	bool fresh; /* only a connection that nobody has used yet: the last one was stale, and its neighbours may be */
+	bool fresh; /* only a connection that is newer than the wait: the last one was stale, and its neighbours may be */
+	uint32_t newest; /* fresh: the last connection that had been made then */
 	struct deadline deadline;
 	const struct addr *client, *client_local; /* for a PROXY header */
 	/* From the loop. c has room: open a stream on it now with conn_pool_open(), or leave it to the next. */
@@ -56,9 +61,15 @@ struct conn_pool {
 	struct list free; /* connections with room, warmest first */
 	struct list full;
 	struct list opening; /* struct opening: not connected yet */
+	struct list
+		settling; /* struct opening: in one of the other lists, but the backend has not said yet how many requests it takes */
 	struct list waiting; /* struct conn_waiter, oldest first */
-	uint32_t conns; /* in the three lists */
+	uint32_t conns; /* in `free` and `full` */
 	uint32_t opening_n, waiting_n;
+	uint32_t coming; /* requests that `opening` and `settling` are counted on for */
+	uint32_t
+		room; /* requests at once that the last connection was made for, as its backend said; 0: none has said */
+	uint32_t made; /* connections, ever */
 	uint32_t streams; /* requests in flight */
 	/* A handshake with the backend failed; text: what OpenSSL said. May be NULL. Must not touch the pool. */
 	void (*on_tls_failed)(struct conn_pool *p, enum reason why, const char *text);

@@ -6,8 +6,11 @@
 #include "io/tls.h"
 
 struct opening {
-	struct list link; /* in pool->opening */
+	struct list link; /* in pool->opening; when it has a connection, in pool->settling */
 	struct conn_pool *pool;
+	struct http_conn *
+		conn; /* is made, but has still to be told how many requests it may carry; NULL: not made yet */
+	uint32_t carries; /* requests that are counted on it, beyond those that the connection has taken */
 	struct conn_waiter *waiter; /* in whose name it is made; NULL: nobody's */
 	bool outdated; /* begun under other settings than those of now */
 	struct transport *transport;
@@ -16,14 +19,22 @@ struct opening {
 	uint8_t preamble_n;
 };
 
+static void count_on(struct opening *o, uint32_t requests)
+{
+	o->pool->coming += requests - o->carries;
+	o->carries = requests;
+}
+
 void opening_end(struct opening *o)
 {
 	struct conn_pool *p = o->pool;
 
+	count_on(o, 0);
 	if (o->waiter)
 		o->waiter->own = NULL;
 	list_remove(&o->link);
-	p->opening_n--;
+	if (!o->conn)
+		p->opening_n--;
 	deadline_disarm(p->loop, &o->deadline);
 	transport_close(&o->transport);
 	mem_obj_free(&p->loop->mem, o, sizeof(*o));
@@ -34,11 +45,12 @@ static void opening_fail(struct opening *o, enum reason why)
 	struct conn_pool *p = o->pool;
 	struct conn_waiter *w = o->waiter;
 	const char *text = tls_error_text(o->transport);
+	uint32_t requests = o->carries;
 
 	if (*text && p->on_tls_failed)
 		p->on_tls_failed(p, why, text);
 	opening_end(o);
-	conn_pool_open_failed(p, why, w);
+	conn_pool_open_failed(p, why, w, requests);
 }
 
 /* What the backend agreed to speak. REASON_NONE and *version, or why it will not do. */
@@ -117,16 +129,25 @@ static void on_event(struct transport *t)
 	}
 	open = TAKE(&o->transport);
 	open->on_event = NULL;
-	opening_end(o);
-	conn_pool_opened(p, &open, version, w);
+	conn_pool_opened(p, o, &open, version, w);
 }
 
 static void on_too_slow(struct deadline *d)
 {
-	opening_fail(CONTAINER(d, struct opening, deadline), REASON_UPSTREAM_CONNECT_TIMEOUT);
+	struct opening *o = CONTAINER(d, struct opening, deadline);
+	uint32_t requests = o->carries;
+
+	if (!o->conn) {
+		opening_fail(o, REASON_UPSTREAM_CONNECT_TIMEOUT);
+		return;
+	}
+	/* The request that it has taken may still be answered. The others have waited long enough. */
+	count_on(o, 0);
+	if (requests > 0)
+		conn_pool_open_failed(o->pool, REASON_UPSTREAM_CONNECT_TIMEOUT, NULL, requests);
 }
 
-enum reason opening_begin(struct conn_pool *p, struct conn_waiter *w)
+enum reason opening_begin(struct conn_pool *p, struct conn_waiter *w, uint32_t carries)
 {
 	const char *unix_path = p->backend->unix_path.n ? p->backend->unix_path.p : NULL;
 	enum reason why = REASON_UPSTREAM_CONNECT;
@@ -159,6 +180,7 @@ enum reason opening_begin(struct conn_pool *p, struct conn_waiter *w)
 	o->transport->on_event = on_event;
 	list_push_back(&p->opening, &o->link);
 	p->opening_n++;
+	count_on(o, carries);
 	o->deadline.fire = on_too_slow;
 	deadline_arm(p->loop, &o->deadline, p->settings.connect_ms);
 	return REASON_NONE;
@@ -170,8 +192,49 @@ void openings_outdate(struct conn_pool *p)
 		CONTAINER(link, struct opening, link)->outdated = true;
 }
 
-void opening_close_beyond(struct conn_pool *p, uint32_t keep)
+void opening_close_beyond(struct conn_pool *p, uint32_t requests)
 {
-	while (p->opening_n > keep)
-		opening_end(CONTAINER(list_last(&p->opening), struct opening, link));
+	struct list *newest;
+
+	while ((newest = list_last(&p->opening))) {
+		struct opening *o = CONTAINER(newest, struct opening, link);
+
+		if (p->coming - o->carries < requests)
+			return;
+		opening_end(o);
+	}
+}
+
+void opening_made(struct opening *o, struct http_conn *c)
+{
+	struct conn_pool *p = o->pool;
+
+	if (c->settled) {
+		opening_end(o);
+		return;
+	}
+	/* The first request goes with our preface, whatever the backend will say. */
+	count_on(o, o->carries - 1);
+	if (o->waiter)
+		o->waiter->own = NULL;
+	o->waiter = NULL;
+	o->conn = c;
+	p->opening_n--;
+	list_remove(&o->link);
+	list_push_back(&p->settling, &o->link);
+}
+
+uint32_t opening_settle(struct conn_pool *p, const struct http_conn *c)
+{
+	uint32_t requests = 0;
+
+	list_each_safe (link, &p->settling) {
+		struct opening *o = CONTAINER(link, struct opening, link);
+
+		if (o->conn != c)
+			continue;
+		requests = o->carries;
+		opening_end(o);
+	}
+	return requests;
 }

@@ -314,6 +314,27 @@ def test_a_known_token_goes_with_its_key(edge, origin):
     assert proxy.logged(status=401, jwt="unknown_key")
 
 
+def test_of_several_keys_with_one_name_each_is_tried(edge, origin):
+    keys = [Key(alg, "same") for alg in ("ES256", "RS256", "ES256", "EdDSA")]
+    proxy = edge(site(origin("blue"), modules={"jwt": {"keys": key_set(*keys)}}))
+    assert [proxy.get("/", headers=bearer(k.token(claims()))).status for k in keys] == [200] * 4
+    assert proxy.get("/", headers=bearer(Key("ES256", "same").token(claims()))).status == 401
+    assert proxy.logged(status=401)["jwt"] == "signature"
+
+
+def test_keys_that_there_is_no_place_for_are_told_of(edge, origin, tmp_path):
+    issuer, keys = origin("issuer"), [Key("EdDSA", f"k{i}") for i in range(70)]
+    issuer.always(reply(200, key_set(*keys)))
+    proxy = edge(site(origin("blue"), modules={"jwt": {"jwks_url": f"http://{issuer}/keys?secret"}}))
+    event = proxy.wait_event("dependency_remark", module="jwt", what="issuer", address=f"http://{issuer}/keys")
+    assert event["remark"].startswith("6 keys are left out: 64 are kept") and "take out those that nobody signs with" in event["remark"]
+    assert proxy.get("/", headers=bearer(keys[63].token(claims()))).status == 200
+    assert proxy.get("/", headers=bearer(keys[64].token(claims()))).status == 401
+    (tmp_path / "weir.yaml").write_text(json.dumps({"listeners": {"http": {"address": "127.0.0.1:8080"}}, "modules": {"jwt": {"keys": key_set(*keys)}}}))
+    r = run("check", "-c", tmp_path / "weir.yaml")
+    assert r.code == 0 and 'warning: module "jwt": 6 keys are left out' in r.out + r.err
+
+
 def test_keys_are_fetched_and_again_for_one_that_is_new(edge, origin):
     issuer, old, new = origin("issuer"), Key("ES256", "old"), Key("ES256", "new")
     issuer.on("/keys", reply(200, key_set(old)))

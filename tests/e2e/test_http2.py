@@ -8,7 +8,7 @@ from support.answers import Gate, Stepwise, big, echo, goaway, in_turn, pattern,
 from support.config import http, https, pool, site
 from support.frames import MAX_CONCURRENT_STREAMS
 from support.http1 import build
-from support.wire import PATIENCE, eventually
+from support.wire import PATIENCE, eventually, listen
 
 PAIRINGS = [(c, u, ct, ut) for c in ("h1", "h2") for u in ("h1", "h2") for ct in (False, True) for ut in (False, True)]
 
@@ -288,6 +288,44 @@ def test_requests_share_few_h2_connections(edge, origin):
         gate.open()
         assert [c.response(s).status for s in sids] == [200] * 20
     assert len(shop.connections) <= 2
+
+
+@pytest.mark.parametrize("requests, connections", [(100, 1), (250, 3)])
+def test_a_burst_on_a_cold_backend_makes_the_connections_that_it_fills(edge, origin, requests, connections):
+    shop = origin("shop", protocol="h2c", h2_settings={MAX_CONCURRENT_STREAMS: 100})
+    gate = shop.always(Gate())
+    proxy = edge(site(shop, service={"protocol": "h2c"}, listeners={"http": http(http2={"max_concurrent_streams": 300})}), workers=1)
+    with proxy.connect2() as c:
+        c.pump(lambda: c.settled, "SETTINGS")
+        sids = c.burst(requests)
+        gate.wait_arrived(requests)
+        assert len(shop.connections) == connections
+        gate.open()
+        assert [c.response(s).status for s in sids] == [200] * requests
+
+
+def test_a_burst_on_a_backend_that_takes_fewer_than_most_is_served_whole(edge, origin):
+    shop = origin("shop", protocol="h2c", h2_settings={MAX_CONCURRENT_STREAMS: 7})
+    gate = shop.always(Gate())
+    proxy = edge(site(shop, service={"protocol": "h2c"}), workers=1)
+    with proxy.connect2() as c:
+        c.pump(lambda: c.settled, "SETTINGS")
+        sids = c.burst(50)
+        gate.wait_arrived(50)
+        assert len(shop.connections) == 8
+        gate.open()
+        assert [c.response(s).status for s in sids] == [200] * 50
+
+
+def test_nobody_waits_longer_than_for_a_connection_for_a_backend_that_says_nothing(edge):
+    with listen() as mute:
+        proxy = edge(site(f"127.0.0.1:{mute.getsockname()[1]}", service={"protocol": "h2c", "retries": {"attempts": 1}}, timeouts={"connect": "300ms"}), workers=1)
+        with proxy.connect2() as c:
+            c.pump(lambda: c.settled, "SETTINGS")
+            first, *others = c.burst(10)
+            assert [c.response(s).status for s in others] == [504] * 9
+            proxy.logged(9, reason="upstream_connect_timeout")
+            assert c.streams[first].response is None  # that one was sent, and may be answered
 
 
 # -- ends --

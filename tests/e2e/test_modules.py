@@ -69,6 +69,10 @@ def test_a_module_of_an_older_interface_is_refused_by_a_reload_that_changes_noth
     event = proxy.reload(site(blue, modules={"password": {"path": str(so), "word": "sesame"}}), outcome="refused")
     assert "was built for interface 1, this weir has" in str(event) and "build it again" in str(event)
     assert proxy.get("/").status == 200
+    (tmp_path / "again").mkdir()
+    put_in_place(so, build_module(tmp_path / "again", source).rename)
+    proxy.reload(guarded(blue, so))
+    assert lets_in(proxy)
 
 
 def test_a_module_is_built_against_the_headers_that_are_installed(tmp_path, source):
@@ -93,6 +97,65 @@ def test_what_is_no_module_is_refused(tmp_path, source):
     so = build_module(tmp_path, source)
     assert "is called \"password\", not \"other\"" in check(tmp_path, f"{{other: {{path: {so}, word: x}}}}").err
     assert "\"word\" is missing in password" in check(tmp_path, f"{{password: {{path: {so}}}}}").err
+
+
+# -- the file of a module that serves changes --
+
+def guarded(blue, so):
+    return site(blue, modules={"password": {"path": str(so), "word": "sesame"}})
+
+
+def lets_in(proxy, header="X-Password"):
+    return [proxy.get("/", headers=h).status for h in ({}, {header: "sesame"})] == [403, 200]
+
+
+def put_in_place(so, make):
+    """As an installer does it: by a rename. A file that is written into changes under the process that has it mapped."""
+    make(so.with_name("new"))
+    os.replace(so.with_name("new"), so)
+
+
+def test_a_new_build_of_a_module_waits_for_an_upgrade(edge, origin, tmp_path, source):
+    blue, so = origin(), build_module(tmp_path, source)
+    conf = guarded(blue, so)
+    proxy = edge(conf)
+    assert lets_in(proxy)
+    (tmp_path / "later").mkdir()
+    put_in_place(so, build_module(tmp_path / "later", source.replace("x-password", "x-word")).rename)
+    conf["limits"] = {"header_count": 90}
+    proxy.reload(conf)
+    assert lets_in(proxy)
+    assert proxy.cli("upgrade").code == 0
+    assert lets_in(proxy, "X-Word") and not lets_in(proxy)
+
+
+SPOILT = {
+    "cut short": (lambda so, directory, source: put_in_place(so, lambda new: new.write_bytes(so.read_bytes()[:3000])), "cut short, it ends after 3000 bytes; copy it again"),
+    "empty": (lambda so, directory, source: put_in_place(so, lambda new: new.write_bytes(b"")), "file too short"),
+    "no shared object": (lambda so, directory, source: put_in_place(so, lambda new: new.write_text("#!/bin/sh\n")), "cannot load module"),
+    "gone": (lambda so, directory, source: so.unlink(), "No such file"),
+    "of another interface": (lambda so, directory, source: put_in_place(so, build_module(directory, source, abi=1).rename), "build it again"),
+    "another module": (lambda so, directory, source: put_in_place(so, build_module(directory, source.replace('"password", .lev', '"other", .lev')).rename),
+                       'is called "other", not "password"'),
+    "no module": (lambda so, directory, source: put_in_place(so, build_module(directory, "int x;\n").rename), 'has no "weir_module"'),
+}
+
+
+@pytest.mark.parametrize("what", SPOILT)
+def test_a_module_whose_file_goes_bad_serves_on(edge, origin, tmp_path, source, what):
+    blue, so = origin(), build_module(tmp_path, source)
+    conf = guarded(blue, so)
+    proxy = edge(conf)
+    assert lets_in(proxy)
+    (tmp_path / "later").mkdir()
+    spoil, says = SPOILT[what]
+    spoil(so, tmp_path / "later", source)
+    conf["limits"] = {"header_count": 90}
+    proxy.reload(conf)
+    assert lets_in(proxy)
+    upgraded = proxy.cli("upgrade")
+    assert upgraded.code == 1 and says in upgraded.err, upgraded.err
+    assert lets_in(proxy)
 
 
 def test_maintenance_turns_away_all_but_those_who_may_pass(edge, origin):

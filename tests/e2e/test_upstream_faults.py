@@ -1,11 +1,14 @@
 """What backends do wrong, and what the client must never be made to believe."""
+import os
+import signal
+
 import pytest
 
 from support import answers, frames
 from support.answers import Gate, hang
-from support.config import pool, site
+from support.config import http, https, pool, site
 from support.http1 import Closed, build
-from support.wire import RefusedPort, eventually
+from support.wire import RefusedPort, eventually, reset
 
 
 @pytest.fixture
@@ -365,3 +368,28 @@ def test_a_client_that_leaves_frees_the_backend(edge, shop, body):
     assert record["status"] == 499 and record["side"] == "client"
     gate.open()
     eventually(lambda: shop.open_connections() == 0, "the backend to be freed")
+
+
+@pytest.mark.parametrize("body", [b"", b"x" * 10, b"x" * 50_000], ids=["no body", "a short body", "a body"])
+@pytest.mark.parametrize("spoken", ["h1", "h1s", "h2", "h2s"])
+def test_a_reset_that_came_together_with_the_request_is_noticed_before_the_answer(edge, shop, pki, acme_cert, spoken, body):
+    gate = shop.on("/left", Gate())
+    proxy = edge(site(shop, listeners={"http": http(), "https": https(acme_cert)}), workers=1)
+    made = {"listener": "https", "tls": pki.client_context(("h2",) if spoken == "h2s" else ("http/1.1",)), "sni": "acme.test"} if spoken.endswith("s") else {}
+    with (proxy.connect2 if spoken.startswith("h2") else proxy.connect)(**made) as c:
+        assert c.get("/warm").status == 200
+        worker = proxy.worker_pid()
+        os.kill(worker, signal.SIGSTOP)
+        try:
+            if spoken.startswith("h2"):
+                sid = c.start("POST", "/left", end=not body)
+                if body:
+                    c.send(sid, body, end=True)
+            else:
+                c.send(build("POST", "/left", body=body))
+            reset(c.sock)
+        finally:
+            os.kill(worker, signal.SIGCONT)
+        gate.wait_arrived()
+        assert proxy.logged(path="/left")["status"] == 499
+        gate.open()

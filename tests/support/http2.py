@@ -61,15 +61,22 @@ class Client:
         if data:
             self.sock.sendall(data)
 
-    def start(self, method="GET", path="/", headers=(), authority="acme.test", end=True, extra_pseudo=()):
-        """Sends HEADERS; the stream's id."""
+    def start(self, method="GET", path="/", headers=(), authority="acme.test", end=True, extra_pseudo=(), flush=True):
+        """Sends HEADERS, unless flush() is left to the caller; the stream's id."""
         sid = self.h2.get_next_available_stream_id()
         fields = [(":method", method), (":scheme", "https" if self.tls else "http"), (":authority", authority), (":path", path)]
         fields += list(extra_pseudo) + [(n.lower(), str(v)) for n, v in pairs(headers)]
         self.streams[sid] = Stream(method)
         self.h2.send_headers(sid, fields, end_stream=end)
-        self.flush()
+        if flush:
+            self.flush()
         return sid
+
+    def burst(self, n, **kw):
+        """So many requests in one write; their streams' ids."""
+        sids = [self.start(flush=False, **kw) for _ in range(n)]
+        self.flush()
+        return sids
 
     def send(self, sid, data, end=False):
         """DATA within the windows, pumping while they are closed. False: the stream was reset or ended meanwhile."""

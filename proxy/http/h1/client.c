@@ -246,6 +246,7 @@ struct http_conn *h1_client(struct transport **t, const struct http_limits *lim,
 	struct h1_conn *c = h1_conn_new(t, lim, ops, owner, &client_ops, &client_role, false);
 
 	c->base.capacity = 1;
+	c->base.settled = true;
 	deadline_arm(c->base.loop, &c->read_by, lim->idle_ms);
 	return &c->base;
 }

@@ -26,13 +26,23 @@ static const uint16_t rx_legal[RX_STATES] = {
 	[RX_TUNNEL] = BIT(RX_DONE),
 };
 
+/* The hot path asks nothing of the kernel: the event that brought the end of a message has said enough for now. Behind it may be a reset all
+ * the same. A write tells, or, if none comes soon, a look. */
+static void suspect_no_more(struct h1_conn *c, const struct h1_stream *s)
+{
+	struct transport *t = c->base.transport;
+
+	if (c->base.server && t->suspect && s->tx == TX_HEAD && c->state == H1_OPEN)
+		deadline_arm(c->base.loop, &c->read_by, H1_LOOK_MS);
+	t->suspect = false;
+}
+
 void h1_rx_set(struct h1_stream *s, enum h1_rx to)
 {
 	MUST(rx_legal[s->rx] & BIT(to));
 	s->rx = (uint8_t)to;
-	/* The event that brought the end of a message has said enough: the hot path asks nothing of the kernel. */
 	if (to == RX_DONE)
-		s->base.conn->transport->suspect = false;
+		suspect_no_more(h1_conn_of(s->base.conn), s);
 }
 
 static const uint16_t tx_legal[TX_STATES] = {

@@ -11,6 +11,8 @@
  * - A client that has half-closed (FIN) behind a complete request may be a script that waits for its answer, or a browser that is gone:
  *   TCP does not tell. An answer that is under way, or begins within H1_HALF_CLOSED_MS, is still sent; after that, or with a
  *   RST or a write error, it is CLIENT_GONE.
+ * - A RST that came together with the end of the request, and so has no event of its own, is noticed after H1_LOOK_MS, or when the answer
+ *   is written.
  * - A final answer that ends before the request does: up to H1_DISCARD_MAX bytes of the rest are read and dropped, within
  *   H1_DISCARD_MS, and the connection goes on; else it closes, lingering so that the client can read the answer. */
 #ifndef WEIR_HTTP_H1_CONN_H
@@ -25,6 +27,7 @@
 #define H1_HALF_CLOSED_MS 2000
 #define H1_DISCARD_MAX    (64u * 1024)
 #define H1_DISCARD_MS     2000
+#define H1_LOOK_MS        1000 /* of waiting for an answer, then the client is looked after */
 #define H1_LINGER_MAX     (1024u * 1024)
 #define H1_LINGER_MS      2000
 #define H1_INTERIM_MAX    16 /* interim heads of one response */
@@ -98,8 +101,8 @@ struct h1_conn {
 	struct h1_stream *stream; /* NULL: idle */
 	struct task ready; /* LOOP_READY: owners are told what they are owed, and reading goes on */
 	struct task flush; /* LOOP_FLUSH; LOOP_REAP at the end */
-	struct deadline
-		read_by; /* a head, a body's next bytes, the next request, the end of lingering; in a tunnel, the next look for a reset */
+	/* A head, a body's next bytes, the next request, the end of lingering; a look after who waits for an answer, or is in a tunnel. */
+	struct deadline read_by;
 	struct deadline write_by; /* a blocked peer must take something */
 	struct chain in; /* received, not consumed */
 	struct chain out; /* to be written */

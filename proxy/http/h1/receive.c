@@ -1,6 +1,9 @@
 /* http/h1/receive.c - the incoming half of a connection: sections (heads, trailers) and bodies. */
 #include "http/h1/conn.h"
 
+/* As many lie on the stack, which is the usual limit and some: other limits cost a block for each head. */
+#define FIELDS_FEW 128
+
 /* Where the bytes of a section lie. */
 struct view {
 	char *p;
@@ -163,7 +166,8 @@ static void on_trailers(struct h1_conn *c, struct h1_message *msg, enum h1_resul
 static bool section_step(struct h1_conn *c, bool trailers)
 {
 	struct h1_message msg;
-	struct block *fields;
+	struct field few[FIELDS_FEW];
+	struct block *many = NULL;
 	struct view v;
 	enum h1_result r;
 	bool begins = c->progress.parse_at == 0;
@@ -175,8 +179,11 @@ static bool section_step(struct h1_conn *c, bool trailers)
 		return false;
 	}
 	msg.head.fields.cap = (uint16_t)h1_count_max(c->base.limits);
-	fields = block_new(h1_mem(c), msg.head.fields.cap * sizeof(struct field));
-	msg.head.fields.v = (struct field *)(void *)fields->data;
+	msg.head.fields.v = few;
+	if (msg.head.fields.cap > FIELDS_FEW) {
+		many = block_new(h1_mem(c), msg.head.fields.cap * sizeof(struct field));
+		msg.head.fields.v = (struct field *)(void *)many->data;
+	}
 	if (trailers)
 		r = h1_parse_trailers(&msg, &c->progress, v.p, v.n, c->base.limits);
 	else
@@ -194,7 +201,7 @@ static bool section_step(struct h1_conn *c, bool trailers)
 			c->role->on_head(c, &msg, r);
 		block_unref(v.block);
 	}
-	block_unref(fields);
+	block_unref(many);
 	return true;
 }
 

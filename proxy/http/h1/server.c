@@ -133,8 +133,11 @@ static void server_on_read_deadline(struct h1_conn *c)
 		begin_exchange(c, &m);
 	} else if (s->rx != RX_DONE) {
 		server_on_bad_body(c, REASON_CLIENT_SLOW_BODY);
-	} else if (s->tx == TX_HEAD) {
+	} else if (s->tx == TX_HEAD && c->eof) {
 		h1_close(c, REASON_CLIENT_GONE); /* it has half-closed and was not answered soon */
+	} else if (s->tx == TX_HEAD) {
+		c->base.transport->suspect = true;
+		h1_wake(c);
 	}
 }
 

@@ -1,6 +1,7 @@
 #include "http/h2/block.h"
 
 #include "base/obj.h"
+#include "http/h1/chars.h"
 
 enum pseudo {
 	PSEUDO_METHOD = 1,
@@ -51,39 +52,19 @@ void h2_block_free(struct h2_block *b)
 
 static bool is_name(struct str s)
 {
-	for (size_t i = 0; i < s.n; i++)
-		if (!name_char[(uint8_t)s.p[i]])
-			return false;
-	return s.n > 0;
-}
+	bool all = true;
 
-static bool is_token(struct str s)
-{
+	/* Almost always true, so looked at to the end without a branch. */
 	for (size_t i = 0; i < s.n; i++)
-		if (!name_char[(uint8_t)str_lower_char(s.p[i])])
-			return false;
-	return s.n > 0;
+		all &= name_char[(uint8_t)s.p[i]];
+	return all && s.n > 0;
 }
 
 /* RFC 9113 8.2.1, and no other control than a tab: an HTTP/1 peer would refuse it (RFC 9110 5.5). */
 static bool is_value(struct str s)
 {
-	for (size_t i = 0; i < s.n; i++) {
-		uint8_t c = (uint8_t)s.p[i];
-
-		if ((c < 0x20 && c != '\t') || c == 0x7f)
-			return false;
-	}
-	return s.n == 0 || (s.p[0] != ' ' && s.p[0] != '\t' && s.p[s.n - 1] != ' ' && s.p[s.n - 1] != '\t');
-}
-
-/* RFC 3986 3.3, 3.4 leave nothing but visible ASCII, and no fragment. */
-static bool is_path(struct str s)
-{
-	for (size_t i = 0; i < s.n; i++)
-		if ((uint8_t)s.p[i] <= ' ' || (uint8_t)s.p[i] >= 0x7f || s.p[i] == '#')
-			return false;
-	return s.n > 0;
+	return h1_is_value(s) &&
+	       (s.n == 0 || (s.p[0] != ' ' && s.p[0] != '\t' && s.p[s.n - 1] != ' ' && s.p[s.n - 1] != '\t'));
 }
 
 static void malformed(struct h2_block *b, enum reason why)
@@ -103,11 +84,10 @@ static struct str keep(struct h2_block *b, struct str s)
 
 static struct str keep_lower(struct h2_block *b, struct str s)
 {
-	char *p = arena_bytes(&b->arena, s.n);
+	struct str kept = keep(b, s);
 
-	for (size_t i = 0; i < s.n; i++)
-		p[i] = str_lower_char(s.p[i]);
-	return (struct str){p, s.n};
+	str_lower((char *)(uintptr_t)kept.p, kept.n);
+	return kept;
 }
 
 /* Written as an HTTP/1 line, so that an HTTP/1 peer gets runs of lines copied at once. */
@@ -154,7 +134,7 @@ static void take_pseudo(struct h2_block *b, struct str name, struct str value)
 	struct head *h = &b->head;
 	uint8_t bit = 0;
 
-	for (size_t i = 0; i < COUNT_OF(pseudo_names); i++)
+	for (size_t i = 0; i < COUNT_OF(pseudo_names) && !bit; i++)
 		if (str_eq(pseudo_names[i].name, name) && pseudo_names[i].kind == b->kind)
 			bit = pseudo_names[i].bit;
 	/* RFC 9113 8.3: unknown, late or repeated, or in trailers. */
@@ -165,9 +145,9 @@ static void take_pseudo(struct h2_block *b, struct str name, struct str value)
 	b->pseudo |= bit;
 	switch (bit) {
 	case PSEUDO_METHOD:
-		if (!is_token(value))
-			malformed(b, REASON_CLIENT_BAD_REQUEST);
 		h->method_id = (uint8_t)method_of(value);
+		if (!h->method_id && !h1_all(value, H1_TOKEN))
+			malformed(b, REASON_CLIENT_BAD_REQUEST);
 		h->method = h->method_id ? method_name(h->method_id) : keep(b, value);
 		break;
 	case PSEUDO_SCHEME:
@@ -184,12 +164,13 @@ static void take_pseudo(struct h2_block *b, struct str name, struct str value)
 		h->authority = keep_lower(b, value);
 		break;
 	case PSEUDO_PATH:
-		if (!is_path(value))
+		/* RFC 3986 3.3, 3.4 leave nothing but visible ASCII, and no fragment. */
+		if (!h1_is_target(value))
 			malformed(b, REASON_CLIENT_BAD_PATH);
 		h->path = keep(b, value);
 		break;
 	case PSEUDO_PROTOCOL:
-		if (!is_token(value))
+		if (!h1_all(value, H1_TOKEN))
 			malformed(b, REASON_CLIENT_BAD_HEADER);
 		h->protocol = keep(b, value);
 		h->consent_by_status = true;
@@ -287,7 +268,7 @@ static void take(struct h2_block *b, const nghttp2_nv *nv)
 	if (b->too_large || b->wrong || b->kind == H2_BLOCK_IGNORED)
 		return;
 	if (!b->head.fields.v) {
-		b->head.fields.v = arena_array(&b->arena, struct field, FIRST_FIELDS);
+		b->head.fields.v = arena_room(&b->arena, FIRST_FIELDS * sizeof(struct field));
 		b->head.fields.cap = FIRST_FIELDS;
 	}
 	if (name.n && name.p[0] == ':')

@@ -47,15 +47,21 @@ static uint32_t capacity(const struct h2_conn *c)
 										 : limit - c->base.streams;
 }
 
+static void owe_change(struct h2_conn *c)
+{
+	if (!c->base.owner_ops->on_change)
+		return;
+	c->changed = true;
+	loop_defer(h2_loop(c), &c->ready_task, LOOP_READY);
+}
+
 void h2_conn_changed(struct h2_conn *c)
 {
 	uint32_t was = c->base.capacity;
 
 	c->base.capacity = capacity(c);
-	if (!c->base.owner_ops->on_change || (!was == !c->base.capacity && c->base.streams > 0))
-		return;
-	c->changed = true;
-	loop_defer(h2_loop(c), &c->ready_task, LOOP_READY);
+	if (!was != !c->base.capacity || c->base.streams == 0)
+		owe_change(c);
 }
 
 /* RFC 9113 8.1: what a malformed head, or one too large, means here. */
@@ -135,6 +141,10 @@ static void settings_in(struct h2_conn *c)
 			h2_send_wake(s);
 		}
 		h2_unkeep(c, &k);
+	}
+	if (!c->base.settled) {
+		c->base.settled = true;
+		owe_change(c);
 	}
 	h2_conn_changed(c);
 }

@@ -55,6 +55,7 @@ static void stop(struct h2_conn *c, enum reason why)
 	deadline_disarm(h2_loop(c), &c->idle);
 	deadline_disarm(h2_loop(c), &c->head);
 	deadline_disarm(h2_loop(c), &c->reply);
+	deadline_disarm(h2_loop(c), &c->look);
 }
 
 void h2_conn_finish(struct h2_conn *c, enum reason why, enum h2_error code)
@@ -214,6 +215,14 @@ static void on_no_reply(struct deadline *d)
 		h2_conn_fault(c, H2_SETTINGS_TIMEOUT);
 }
 
+static void on_look(struct deadline *d)
+{
+	struct h2_conn *c = CONTAINER(d, struct h2_conn, look);
+
+	if (h2_conn_reads(c) && transport_was_reset(c->base.transport))
+		h2_conn_lost(c, true);
+}
+
 /* -- tasks -- */
 
 static void on_ready(struct task *t)
@@ -309,6 +318,7 @@ struct h2_conn *h2_conn_new(struct transport **tp, const struct h2_role *role, c
 	c->head.fire = on_slow_head;
 	c->write_stall.fire = on_write_stall;
 	c->reply.fire = on_no_reply;
+	c->look.fire = on_look;
 	list_init(&c->all);
 	list_init(&c->ready);
 	list_init(&c->sending);

@@ -33,6 +33,8 @@
 #define H2_INTERIM_MAX 16 /* 1xx heads before the final one */
 #define H2_PING_MS     1000 /* how long a drain waits for its PING, and a closed connection for the peer's FIN */
 #define H2_CLOSE_MS    5000 /* how long the last frames may take to leave */
+#define H2_LOOK_MS \
+	1000 /* server role, while answers are owed: then a client that may be gone is looked after */
 
 enum h2_conn_state {
 	H2_CONN_PREFACE, /* the peer's preface and first SETTINGS are awaited */
@@ -154,6 +156,8 @@ struct h2_conn {
 	struct deadline head; /* preface, or a header block, is not complete */
 	struct deadline write_stall; /* the peer does not read, or holds its connection window shut */
 	struct deadline reply; /* SETTINGS ACK; PING of a drain; the peer's FIN */
+	struct deadline
+		look; /* after a peer that may have reset the connection together with what it sent last */
 	uint32_t closed_at;
 	uint32_t closed[H2_CLOSED_KEPT]; /* ring of ids, with H2_BY_OUR_RESET */
 	struct h2_stream *buckets[H2_BUCKETS];

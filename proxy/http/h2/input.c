@@ -157,6 +157,17 @@ static void watch_head(struct h2_conn *c)
 		deadline_arm(h2_loop(c), &c->head, c->base.limits->header_ms);
 }
 
+/* A reset that came together with the last bytes has no event of its own. A client that waits for answers needs to know, and so does a
+ * server that owes none; one that does learns it from its next write, or, if that is long in coming, from a look. */
+static bool was_reset(struct h2_conn *c)
+{
+	if (c->base.server == (c->base.streams == 0))
+		return transport_was_reset(c->base.transport);
+	if (c->base.server && c->base.transport->suspect && !deadline_armed(&c->look))
+		deadline_arm(h2_loop(c), &c->look, H2_LOOK_MS);
+	return false;
+}
+
 void h2_conn_read(struct h2_conn *c)
 {
 	c->more = false;
@@ -189,15 +200,10 @@ void h2_conn_read(struct h2_conn *c)
 		consume(c, b, p, (size_t)n);
 		block_unref(b);
 	}
-	/* A reset that came together with the last bytes has no event of its own. A client that waits for answers needs to know; a
-	 * server learns it from its next write, unless it has nothing left to write. */
-	bool nobody_else_tells = c->base.server ? c->base.streams == 0 : c->base.streams > 0;
-
-	if (nobody_else_tells && !c->base.transport->readable && h2_conn_reads(c) &&
-		transport_was_reset(c->base.transport)) {
-		h2_conn_lost(c, true);
+	if (!h2_conn_reads(c))
 		return;
-	}
-	if (h2_conn_reads(c))
+	if (!c->base.transport->readable && was_reset(c))
+		h2_conn_lost(c, true);
+	else
 		watch_head(c);
 }

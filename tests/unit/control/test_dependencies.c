@@ -139,6 +139,24 @@ static void all_places_that_ask_one_address_are_one(void **state)
 	assert_int_equal(b->d.by_key.n, 2);
 }
 
+static void a_remark_is_kept_until_there_is_another_or_none(void **state)
+{
+	struct bench *b = *state;
+
+	dependency_remark(&b->asked[0].state, "overtaken");
+	dependency_remark(&b->asked[0].state, "6 are left out");
+	dependency_good(&b->asked[0].state);
+	assert_false(is_lost(b));
+	assert_string_equal(only(b)->remark, "6 are left out");
+	dependency_remark(&b->asked[1].state, "6 are left out");
+	assert_false(is_lost(b));
+	assert_string_equal(only(b)->remark, "6 are left out");
+	dependency_remark(&b->asked[1].state, "");
+	assert_false(is_lost(b));
+	assert_string_equal(only(b)->remark, "");
+	assert_null(dependency_take_remark(&b->asked[0].state));
+}
+
 static void what_is_built_anew_is_not_judged_by_what_was(void **state)
 {
 	struct bench *b = *state;
@@ -186,6 +204,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			who_answers_now_and_then_stays_what_he_was, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(all_places_that_ask_one_address_are_one, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			a_remark_is_kept_until_there_is_another_or_none, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			what_is_built_anew_is_not_judged_by_what_was, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(who_is_asked_no_more_is_forgotten, set_up, tear_down),

@@ -66,6 +66,29 @@ static void parts_of_what_comes_or_goes_are_not_told(void **state)
 	differs(HTTP "tenants: {acme: " SHOP "}\n", HTTP, "{\"tenant\":{\"removed\":[\"acme\"]}}");
 }
 
+#define SMALL(host, address) \
+	"{hosts: [" host "], services: {web: {pools: {blue: {backends: [" address "]}}}}}"
+
+static void tenants_are_known_by_name_wherever_they_stand(void **state)
+{
+	(void)state;
+	differs(HTTP "tenants: {a: " SMALL("a.test", "127.0.0.1:1") ", b: " SMALL(
+			"b.test", "127.0.0.1:2") ", c: " SMALL("c.test",
+			"127.0.0.1:3") ", d: " SMALL("d.test", "127.0.0.1:4") "}\n",
+		HTTP "tenants: {d: " SMALL("d.test", "127.0.0.1:4") ", e: " SMALL(
+			"e.test", "127.0.0.1:5") ", c: " SMALL("x.test",
+			"127.0.0.1:3") ", a: " SMALL("a.test", "127.0.0.1:6") "}\n",
+		"{\"backend\":{\"added\":[\"a/web/blue/127.0.0.1:6\"],\"removed\":[\"a/web/blue/"
+		"127.0.0.1:1\"]},"
+		"\"tenant\":{\"added\":[\"e\"],\"changed\":[\"c\"],\"removed\":[\"b\"],"
+		"\"values\":{\"c\":[{\"after\":\"[x.test]\",\"before\":\"[c.test]\",\"key\":\"hosts\"}]}}}");
+	differs(HTTP
+		"tenants: {a: " SMALL("a.test", "127.0.0.1:1") ", b: " SMALL("b.test", "127.0.0.1:2") "}\n",
+		HTTP
+		"tenants: {b: " SMALL("b.test", "127.0.0.1:2") ", a: " SMALL("a.test", "127.0.0.1:1") "}\n",
+		"{}");
+}
+
 static void listeners_and_settings_count(void **state)
 {
 	(void)state;
@@ -138,6 +161,7 @@ int main(void)
 		cmocka_unit_test(what_is_the_same_is_not_told),
 		cmocka_unit_test(a_change_is_told_where_it_is),
 		cmocka_unit_test(parts_of_what_comes_or_goes_are_not_told),
+		cmocka_unit_test(tenants_are_known_by_name_wherever_they_stand),
 		cmocka_unit_test(listeners_and_settings_count),
 		cmocka_unit_test(every_key_of_a_backend_counts),
 		cmocka_unit_test(of_very_many_only_the_number_is_told),

@@ -22,11 +22,33 @@ static void a_large_block_is_found_again(void **state)
 	OPENSSL_free(again);
 }
 
+static void a_small_block_is_found_again_by_who_fits_into_it(void **state)
+{
+	void *first = OPENSSL_malloc(600), *smaller, *again, *tiny;
+
+	(void)state;
+	OPENSSL_free(first);
+	smaller = OPENSSL_malloc(500);
+	again = OPENSSL_malloc(595);
+	if (installed) {
+		assert_ptr_not_equal(smaller, first);
+		assert_ptr_equal(again, first);
+	}
+	OPENSSL_free(again);
+	OPENSSL_free(smaller);
+	tiny = OPENSSL_malloc(1);
+	OPENSSL_free(tiny);
+	again = OPENSSL_malloc(20);
+	if (installed)
+		assert_ptr_equal(again, tiny);
+	OPENSSL_free(again);
+}
+
 static void no_size_is_given_less_than_it_asked_for(void **state)
 {
 	(void)state;
 	for (int round = 0; round < 2; round++) {
-		for (size_t n = 1; n < 22000; n += 13) {
+		for (size_t n = 1; n < 22000; n += n < 1200 ? 1 : 13) {
 			char *p = OPENSSL_malloc(n);
 
 			assert_non_null(p);
@@ -61,6 +83,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_large_block_is_found_again),
+		cmocka_unit_test(a_small_block_is_found_again_by_who_fits_into_it),
 		cmocka_unit_test(no_size_is_given_less_than_it_asked_for),
 		cmocka_unit_test(blocks_given_and_trimmed_leave_nothing),
 	};

@@ -133,6 +133,85 @@ static void what_is_no_key_that_is_of_use_is_refused(void **state)
 		JWS_GOOD);
 }
 
+/* The same key with another exponent, or another last byte of the modulus. */
+static void rsa_that_anybody_could_sign_for_is_no_key(void **state)
+{
+	static const struct {
+		const char *e;
+		bool even, good;
+	} rows[] = {
+		{"AQAB", false, true},
+		{"Aw", false, true}, /* 3 */
+		{"AQ", false, false}, /* 1: a text is its own signature */
+		{"AA", false, false},
+		{"Ag", false, false},
+		{"AQAA", false, false},
+		{"AQAAAAAAAAAB", false, false}, /* 65 bits: only takes time */
+		{"", false, false},
+		{"AQAB", true, false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT_OF(rows); i++) {
+		struct jwks all = {.n = 0};
+		char text[2048], *end;
+
+		snprintf(text, sizeof(text), RS256_KEY, "");
+		end = strstr(text, "oQ\",\"e\"");
+		assert_non_null(end);
+		sprintf(end, "o%c\",\"e\":\"%s\"}", rows[i].even ? 'A' : 'Q', rows[i].e);
+		if (jwks_parse(&all, str_of(text), err, sizeof(err)) != rows[i].good)
+			fail_msg("row %zu", i);
+		jwks_free(&all);
+	}
+}
+
+/* A set of so many keys, the last of which is another one; malloc'ed. */
+static char *set_of(unsigned n, const char *key, const char *last)
+{
+	char *text = malloc((strlen(key) + 1) * n + strlen(last) + 32), *at = text;
+
+	assert_non_null(text);
+	at += sprintf(at, "{\"keys\":[");
+	for (unsigned i = 1; i < n; i++)
+		at += sprintf(at, "%s,", key);
+	sprintf(at, "%s]}", last);
+	return text;
+}
+
+static void keys_that_there_is_no_place_for_are_counted(void **state)
+{
+	static const char weak[] = "{\"kty\":\"RSA\",\"n\":\"AQAB\",\"e\":\"AQAB\"}";
+	static const struct {
+		unsigned n;
+		const char *key;
+		uint32_t kept, left_out;
+	} rows[] = {
+		{JWKS_MAX, EDDSA_ALONE, JWKS_MAX, 0}, {JWKS_MAX + 1, EDDSA_ALONE, JWKS_MAX, 1},
+		{5000, EDDSA_ALONE, JWKS_MAX, 5000 - JWKS_MAX},
+		{JWKS_TRIED, weak, 1, 0}, /* the last one is of use, and was looked at */
+		{JWKS_TRIED + 1, weak, 0, 1},
+		{5000, "{\"kty\":\"oct\",\"k\":\"AAAA\"}", 1, 0}, /* of another kind: no key is made of it */
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT_OF(rows); i++) {
+		struct jwks all = {.n = 0};
+		char *text = set_of(rows[i].n, rows[i].key, EDDSA_ALONE), said[JWKS_LEFT_OUT_MAX], number[16];
+		bool good = jwks_parse(&all, str_of(text), err, sizeof(err));
+
+		assert_int_equal(good, rows[i].kept > 0);
+		assert_int_equal(all.n, rows[i].kept);
+		assert_int_equal(all.left_out, rows[i].left_out);
+		snprintf(number, sizeof(number), "%u keys", rows[i].left_out);
+		jwks_left_out(&all, said);
+		assert_true(rows[i].left_out ? strstr(said, number) == said && strstr(said, "take out")
+					     : said[0] == '\0');
+		jwks_free(&all);
+		free(text);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -140,6 +219,8 @@ int main(void)
 		cmocka_unit_test(every_byte_of_a_token_counts),
 		cmocka_unit_test(the_key_decides_which_algorithm_there_is),
 		cmocka_unit_test(what_is_no_key_that_is_of_use_is_refused),
+		cmocka_unit_test(rsa_that_anybody_could_sign_for_is_no_key),
+		cmocka_unit_test(keys_that_there_is_no_place_for_are_counted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -37,6 +37,7 @@ static int set_up(void **state)
 	now[1] = (struct pool_now){10, POOL_WHOLE, POOL_OPEN};
 	pool_confs[0].spill = pool_confs[1].spill = true;
 	service.pin_cookie = STR_NONE;
+	service.n = 2;
 	keys = cookie_keys_new(secrets, 1);
 	now_s = 1790000000;
 	addr_parse_ip(&client, STR("192.0.2.1"));
@@ -117,6 +118,25 @@ static void fresh_starts_keep_them_too(void **state)
 	for (int i = 0; i < 20000; i++)
 		green += green_of(1);
 	assert_in_range(green, 2000 - 250, 2000 + 250);
+}
+
+static void the_only_pool_takes_every_turn_that_it_can(void **state)
+{
+	struct split_state turns = {0};
+
+	(void)state;
+	service.n = 1;
+	assert_ptr_equal(pick(&turns, NULL, NULL).pool, &pools[0]);
+	down[0] = true;
+	assert_null(pick(&turns, NULL, NULL).pool);
+	pool_confs[0].spill = false;
+	assert_ptr_equal(pick(&turns, NULL, NULL).pool, &pools[0]);
+	now[0].weight = 0;
+	assert_null(pick(&turns, NULL, NULL).pool);
+	/* Another pool has come: the turns begin. */
+	service.n = 2;
+	assert_ptr_equal(pick(&turns, NULL, NULL).pool, &pools[1]);
+	split_state_free(&turns);
 }
 
 static void weight_zero_takes_nobody_new(void **state)
@@ -479,6 +499,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(turns_keep_the_weights_within_one_request, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_whole_round_is_exact_wherever_it_begins, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(fresh_starts_keep_them_too, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			the_only_pool_takes_every_turn_that_it_can, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(weight_zero_takes_nobody_new, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			a_pool_that_is_down_gives_its_share_unless_it_may_not, set_up, tear_down),

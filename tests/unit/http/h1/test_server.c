@@ -38,6 +38,30 @@ static void a_kept_alive_request_costs_one_read_and_one_write(void **state)
 	}
 }
 
+static void more_fields_than_usual_are_taken_where_the_limit_allows_them(void **state)
+{
+	struct owner *o = *state;
+	char head[4096] = "", want[4096] = "";
+	struct text in = text_in(head, sizeof(head)), out = text_in(want, sizeof(want));
+
+	o->lim.header_count = 200;
+	serve(o);
+	text_put(&in, STR("GET / HTTP/1.1\r\nHost: a\r\n"));
+	text_put(&out, STR("GET a /"));
+	for (int i = 1; i < 200; i++) {
+		text_fmt(&in, "x%d: %d\r\n", i, i);
+		text_fmt(&out, " [x%d=%d]", i, i);
+	}
+	text_put(&in, STR("\r\n"));
+	text_put(&out, STR(" last\n"));
+	assert_false(in.cut || out.cut);
+	feed(o, head);
+	assert_heard(o, want);
+	answer(o, 200, "", true);
+	run(o);
+	assert_int_equal(o->loop.mem.in_use, mem_block_max() + sizeof(struct block));
+}
+
 static void an_idle_connection_holds_no_blocks(void **state)
 {
 	struct owner *o = *state;
@@ -254,6 +278,44 @@ static void a_reset_behind_a_request_that_is_not_whole_is_told(void **state)
 	fake_feed_reset(&o->ft);
 	assert_heard(o, "POST a / length=9\n012reset client_gone\n");
 	assert_true(o->closed);
+}
+
+static void a_reset_behind_a_whole_request_is_found_by_a_look(void **state)
+{
+	static const char *const requests[] = {"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+		"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n012",
+		"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n012\r\n0\r\n\r\n",
+		"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nA: b\r\n\r\n"};
+
+	for (unsigned i = 0; i < COUNT_OF(requests); i++) {
+		struct owner *o;
+
+		teardown(state);
+		setup(state);
+		o = *state;
+		serve(o);
+		fake_put(&o->ft, requests[i], strlen(requests[i]));
+		fake_feed_reset(&o->ft);
+		pass(o, 999);
+		assert_null(strstr(heard(o), "reset"));
+		pass(o, 1);
+		assert_heard(o, "reset client_gone\n");
+		assert_true(o->closed);
+	}
+}
+
+static void who_waits_long_is_looked_after_and_served_all_the_same(void **state)
+{
+	struct owner *o = *state;
+
+	serve(o);
+	o->ft.t.suspect = true; /* as every event on a writable socket makes it */
+	feed(o, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+	pass(o, 1000);
+	assert_heard(o, "GET a / last\n");
+	assert_false(o->closed);
+	pass(o, 60000);
+	assert_false(o->closed);
 }
 
 static void a_reset_is_told_even_while_no_more_of_the_body_is_wanted(void **state)
@@ -521,6 +583,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_request_is_answered_and_the_connection_kept),
 		TEST(a_kept_alive_request_costs_one_read_and_one_write),
+		TEST(more_fields_than_usual_are_taken_where_the_limit_allows_them),
 		TEST(an_idle_connection_holds_no_blocks),
 		TEST(a_message_may_be_split_at_every_byte),
 		TEST(pipelined_requests_are_answered_one_after_the_other),
@@ -534,6 +597,8 @@ int main(void)
 		TEST(a_head_beyond_the_limit_is_rejected_before_it_ends),
 		TEST(a_reset_while_waiting_is_told),
 		TEST(a_reset_behind_a_request_that_is_not_whole_is_told),
+		TEST(a_reset_behind_a_whole_request_is_found_by_a_look),
+		TEST(who_waits_long_is_looked_after_and_served_all_the_same),
 		TEST(a_reset_is_told_even_while_no_more_of_the_body_is_wanted),
 		TEST(a_half_closed_client_still_gets_its_answer_if_it_comes_soon),
 		TEST(a_half_closed_client_is_gone_if_the_answer_does_not_come),

@@ -254,6 +254,22 @@ static void a_reset_behind_the_last_bytes_ends_an_idle_connection(void **state)
 	assert_true(p->closed);
 }
 
+static void a_reset_behind_a_request_whose_answer_takes_long_is_found_by_a_look(void **state)
+{
+	struct peer *p = *state;
+	uint8_t block[256];
+
+	serve(p);
+	put_frame(p, H2_FRAME_HEADERS, H2_FLAG_END_HEADERS | H2_FLAG_END_STREAM, 1, block,
+		encode(p, GET, block, sizeof(block)));
+	fake_feed_reset(&p->ft);
+	pass(p, 999);
+	assert_heard(p, "1 GET a.test / last\n");
+	pass(p, 1);
+	assert_heard(p, "1 reset CLIENT_GONE\n");
+	assert_true(p->closed);
+}
+
 static void a_reset_behind_a_request_is_left_to_the_answer(void **state)
 {
 	struct peer *p = *state;
@@ -550,6 +566,7 @@ int main(void)
 		TEST(a_reset_by_the_client_is_heard_once),
 		TEST(a_reset_behind_the_last_bytes_ends_an_idle_connection),
 		TEST(a_reset_behind_a_request_is_left_to_the_answer),
+		TEST(a_reset_behind_a_request_whose_answer_takes_long_is_found_by_a_look),
 		TEST(a_lost_connection_resets_what_is_open),
 		TEST(a_drain_is_announced_before_it_is_final),
 		TEST(the_last_stream_of_a_drain_may_end_in_any_way),
