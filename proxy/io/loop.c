@@ -160,9 +160,16 @@ void loop_run_tasks(struct loop *l)
 		;
 }
 
+void loop_end_turn(struct loop *l)
+{
+	loop_run_tasks(l);
+	l->turn_from = l->mem.in_use;
+}
+
 static void tick(struct loop *l, int flags)
 {
 	l->clock_fresh = false;
+	l->turn_from = l->mem.in_use;
 	event_base_loop(l->base, flags);
 	loop_enter(l);
 	loop_run_tasks(l);

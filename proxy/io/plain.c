@@ -149,9 +149,10 @@ static void finish_connect(struct transport *t)
 static void on_socket(evutil_socket_t fd, short what, void *arg)
 {
 	struct transport *t = arg;
+	struct loop *l = t->loop;
 
 	(void)fd;
-	loop_enter(t->loop);
+	loop_enter(l);
 	if (what & (EV_READ | EV_CLOSED))
 		t->readable = true;
 	if (what & EV_CLOSED)
@@ -168,6 +169,7 @@ static void on_socket(evutil_socket_t fd, short what, void *arg)
 		finish_connect(t);
 	if (t->on_event)
 		t->on_event(t);
+	loop_leave(l);
 }
 
 bool transport_init(struct transport *t, struct loop *l, int fd, const struct transport_ops *ops)

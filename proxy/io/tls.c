@@ -291,9 +291,10 @@ static void on_socket(evutil_socket_t fd, short what, void *arg)
 {
 	struct tls_transport *tt = arg;
 	struct transport *t = &tt->t;
+	struct loop *l = t->loop;
 
 	(void)fd;
-	loop_enter(t->loop);
+	loop_enter(l);
 	if (t->state == TRANSPORT_DEAD)
 		return;
 	if (what & EV_CLOSED)
@@ -323,6 +324,7 @@ static void on_socket(evutil_socket_t fd, short what, void *arg)
 	}
 	if (t->on_event)
 		t->on_event(t);
+	loop_leave(l);
 }
 
 struct tls_transport *tls_transport_new(

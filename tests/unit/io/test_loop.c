@@ -58,6 +58,78 @@ static void flushing_waits_for_all_that_is_ready_and_freeing_for_all(void **stat
 	assert_string_equal(f->order, "rflx");
 }
 
+/* A descriptor that brings a body: a block each time it is looked at, sent and let go of by a task. */
+struct body {
+	struct step sent;
+	struct event *ev;
+	size_t bytes;
+	struct block *blocks[8];
+};
+
+static void on_body_sent(struct task *t)
+{
+	struct body *b = CONTAINER(t, struct body, sent.task);
+
+	run_step(t);
+	for (size_t i = 0; i < COUNT_OF(b->blocks); i++)
+		block_unref(TAKE(&b->blocks[i]));
+}
+
+static void on_body(evutil_socket_t fd, short what, void *arg)
+{
+	struct body *b = arg;
+	struct fixture *f = b->sent.fixture;
+
+	(void)fd;
+	(void)what;
+	loop_enter(&f->loop);
+	f->order[f->n++] = 'b';
+	for (size_t i = 0; i * mem_block_max() < b->bytes; i++)
+		b->blocks[i] = block_new(&f->loop.mem, mem_block_max());
+	loop_defer(&f->loop, &b->sent.task, LOOP_FLUSH);
+	loop_leave(&f->loop);
+}
+
+static void bring_two_bodies(struct fixture *f, size_t bytes)
+{
+	struct body bodies[2];
+
+	for (int i = 0; i < 2; i++) {
+		bodies[i] = (struct body){.sent = {{.run = on_body_sent}, f, 's', NULL}, .bytes = bytes};
+		bodies[i].ev = event_new(f->loop.base, -1, 0, on_body, &bodies[i]);
+		event_active(bodies[i].ev, EV_READ, 1);
+	}
+	loop_once(&f->loop, 0);
+	for (int i = 0; i < 2; i++)
+		event_free(bodies[i].ev);
+}
+
+static void small_bodies_are_sent_together_at_the_end_of_a_tick(void **state)
+{
+	struct fixture *f = *state;
+
+	bring_two_bodies(f, 1000);
+	assert_string_equal(f->order, "bbss");
+}
+
+static void a_large_body_is_sent_before_the_next_is_taken_in(void **state)
+{
+	struct fixture *f = *state;
+	struct block *held[8];
+
+	/* What others hold for long does not count. */
+	for (size_t i = 0; i < COUNT_OF(held); i++)
+		held[i] = block_new(&f->loop.mem, mem_block_max());
+	bring_two_bodies(f, LOOP_TURN_BYTES);
+	assert_string_equal(f->order, "bsbs");
+	f->n = 0;
+	memset(f->order, 0, sizeof(f->order));
+	bring_two_bodies(f, 1000);
+	assert_string_equal(f->order, "bbss");
+	for (size_t i = 0; i < COUNT_OF(held); i++)
+		block_unref(held[i]);
+}
+
 static void a_cancelled_task_does_not_run(void **state)
 {
 	struct fixture *f = *state;
@@ -198,6 +270,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(
 			flushing_waits_for_all_that_is_ready_and_freeing_for_all, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			small_bodies_are_sent_together_at_the_end_of_a_tick, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			a_large_body_is_sent_before_the_next_is_taken_in, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_cancelled_task_does_not_run, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			deadlines_never_fire_early_and_can_be_put_off, set_up, tear_down),
