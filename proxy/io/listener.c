@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -11,6 +10,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 #include "base/obj.h"
+#include "io/socket.h"
 
 #define ACCEPT_BURST   64 /* then the other descriptors have their turn */
 #define BACKOFF_MS     100
@@ -45,8 +45,7 @@ static int bind_ip(const struct addr *a, bool shared)
 		setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one));
 	if (a->family == ADDR_IP6)
 		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one));
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
+	socket_prepare(fd, SOCKET_CLIENT_IDLE_S);
 	if (bind(fd, (struct sockaddr *)&ss, n) == 0)
 		return fd;
 	err = errno;

@@ -2,7 +2,7 @@
  *
  * An IP address gets one socket per worker (SO_REUSEPORT: the kernel spreads connections, no worker wakes in vain); a unix socket
  * is one, duplicated. IPv6 sockets are IPV6_V6ONLY: "[::]:80" is IPv6 alone, and "0.0.0.0:80" can stand beside it, whatever the
- * system's default. TCP_NODELAY and SO_KEEPALIVE are set on the listening socket: accepted ones inherit them, without a call each.
+ * system's default. What io/socket.h sets is set on the listening socket: accepted ones inherit it, without a call each.
  *
  * The supervisor opens them and keeps them, each worker process has copies of their descriptors; acceptors borrow those. */
 #ifndef WEIR_IO_LISTENER_H

@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/fsuid.h>
@@ -11,6 +10,7 @@
 #include <unistd.h>
 #include "base/obj.h"
 #include "control/admin/door.h"
+#include "io/socket.h"
 
 #define LISTEN_FDS_START 3
 #define STORE_NAME_MAX   255 /* of a descriptor in systemd's store */
@@ -172,12 +172,9 @@ struct inherited {
 /* What sockets of our own have from the start. */
 static void prepare(int fd)
 {
-	int one = 1;
-
 	fcntl(fd, F_SETFD, FD_CLOEXEC);
 	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
+	socket_prepare(fd, SOCKET_CLIENT_IDLE_S);
 }
 
 static bool listens(int fd)

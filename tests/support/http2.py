@@ -116,7 +116,8 @@ class Client:
 
     # -- receiving --
     def pump(self, until, what, patience=None):
-        """Reads until the condition holds, the peer closes, or patience ends (which fails)."""
+        """Reads until the condition holds, the peer closes, or patience ends (which fails). Unless it is given, patience is with silence: a
+        large body may take as long as it needs, if only it comes."""
         deadline = time.monotonic() + (patience or self.patience)
         while not until():
             left = deadline - time.monotonic()
@@ -124,7 +125,8 @@ class Client:
             if self.closed:
                 raise AssertionError(f"the connection closed before {what}; goaway {self.goaway}")
             self.sock.settimeout(left)
-            self._read()
+            if self._read() and patience is None:
+                deadline = time.monotonic() + self.patience
 
     def pump_for(self, seconds):
         """Reads whatever comes in that time: for tests where the absence of frames is the point."""
@@ -134,15 +136,16 @@ class Client:
             self._read()
 
     def _read(self):
+        """True: something came."""
         try:
             data = self.sock.recv(65536)
         except TimeoutError:
-            return
+            return False
         except OSError:
             data = b""
         if not data:
             self.closed = True
-            return
+            return False
         data = self._sieve.feed(data)
         if self._sieve.seen:
             self.goaway = self._sieve.seen[-1]
@@ -152,6 +155,7 @@ class Client:
             self.flush()
         except OSError:
             self.closed = True
+        return True
 
     def _on(self, e):
         stream = self.streams.get(getattr(e, "stream_id", None))

@@ -6,6 +6,8 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -15,6 +17,7 @@
 #include <unistd.h>
 #include "base/obj.h"
 #include "io/listener.h"
+#include "io/socket.h"
 
 struct bench {
 	struct loop loop;
@@ -23,6 +26,7 @@ struct bench {
 	char dir[64], path[128], address[160], err[300];
 	uint32_t accepted, exhausted;
 	struct addr peer, local; /* of the last accepted */
+	int idle_s; /* of silence, until the kernel asks it; 0: never */
 };
 
 static int setup(void **state)
@@ -98,6 +102,16 @@ static int connect_to(const struct addr *a, const char *path)
 	return -1;
 }
 
+static int asked_after(int fd)
+{
+	int on = 0, idle_s = 0;
+	socklen_t n = sizeof(on);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, &n) == 0 && on)
+		getsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, &n);
+	return idle_s;
+}
+
 static void on_accept(struct acceptor *a, int fd, const struct addr *peer, const struct addr *local)
 {
 	struct bench *b = a->user;
@@ -105,6 +119,7 @@ static void on_accept(struct acceptor *a, int fd, const struct addr *peer, const
 	b->accepted++;
 	b->peer = *peer;
 	b->local = *local;
+	b->idle_s = asked_after(fd);
 	assert_true(fcntl(fd, F_GETFL) & O_NONBLOCK);
 	close(fd);
 }
@@ -297,6 +312,19 @@ static void a_connection_on_any_address_says_which_it_came_to(void **state)
 	close(fd);
 }
 
+static void a_client_that_is_silent_for_long_is_asked_by_the_kernel(void **state)
+{
+	struct bench *b = *state;
+	struct listener_socket *ls = must_open(b, on_ip("127.0.0.1:0"), 1);
+	int fd;
+
+	start(b, ls);
+	fd = connect_to(&ls->addr, NULL);
+	assert_true(turn_until_accepted(b, 1));
+	assert_int_equal(b->idle_s, SOCKET_CLIENT_IDLE_S);
+	close(fd);
+}
+
 static void stopping_accepts_what_is_in_the_queue(void **state)
 {
 	struct bench *b = *state;
@@ -355,6 +383,7 @@ int main(void)
 		T(a_socket_file_that_was_replaced_is_not_unlinked),
 		T(inherited_sockets_are_found_by_their_address),
 		T(a_connection_on_any_address_says_which_it_came_to),
+		T(a_client_that_is_silent_for_long_is_asked_by_the_kernel),
 		T(stopping_accepts_what_is_in_the_queue),
 		T(without_descriptors_it_backs_off_and_comes_back),
 	};
