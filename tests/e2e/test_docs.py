@@ -104,7 +104,7 @@ def test_the_made_pages_are_fresh(page, command):
 
 def test_every_key_of_the_access_log_is_explained():
     source = (ROOT / "proxy" / "exchange" / "access_log.c").read_text()
-    columns = re.findall(r'\{STR\("(\w+)"\), KIND_', source)
+    columns = re.findall(r'(?:TEXT|NUMBER)\("(\w+)", ', source)
     table = (ROOT / "docs" / "operating.md").read_text()
     assert columns and not [c for c in columns if f"`{c}`" not in table]
 
