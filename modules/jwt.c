@@ -238,9 +238,9 @@ static struct str token_of(const struct jwt *j, const struct head *request)
 
 		if (!str_case_eq(field_name(f), j->header))
 			continue;
-		if (!bearer)
+		if (!bearer && value.n)
 			return value;
-		if (value.n > 7 && str_case_eq(str_head(value, 7), STR("bearer ")))
+		if (bearer && value.n > 7 && str_case_eq(str_head(value, 7), STR("bearer ")))
 			return str_trim(str_skip(value, 7));
 	}
 	for (uint32_t i = 0; j->cookie.n && i < request->fields.n; i++) {
@@ -273,6 +273,12 @@ static bool claim_text(const json_t *v, struct arena *a, struct str *out)
 			return false;
 	*out = arena_str(a, s);
 	return true;
+}
+
+/* The same for those who get it in a header. A space at an end would be lost on its way, and the claim be somebody else's (RFC 9110 5.5). */
+static bool claim_value(const json_t *v, struct arena *a, struct str *out)
+{
+	return claim_text(v, a, out) && str_trim(*out).n == out->n;
 }
 
 static bool has_word(struct str words, struct str wanted)
@@ -353,7 +359,7 @@ static void remember(struct module_call *c, const json_t *all)
 	{
 		struct claim *to = &claims->v[claims->n];
 
-		if (!claim_text(v, c->arena, &to->text))
+		if (!claim_value(v, c->arena, &to->text))
 			continue;
 		to->name = arena_str(c->arena, str_of(name));
 		claims->n++;
@@ -392,13 +398,14 @@ static int use_claims(struct module_call *c, const json_t *claims)
 		module_log_field(c, STR("jwt"), STR("claim"));
 		return auth_refuse(c, REASON_AUTH_DENIED, STR("Bearer error=\"insufficient_scope\""));
 	}
+	/* Before a claim may take its place. */
+	if (!j->forward)
+		fields_remove_name(&request->fields, j->header);
 	for (uint32_t i = 0; i < j->to_header_n; i++)
-		if (claim_text(json_object_get(claims, j->to_headers[i].name.p), c->arena, &text))
+		if (claim_value(json_object_get(claims, j->to_headers[i].name.p), c->arena, &text))
 			module_set_header(c, request, j->to_headers[i].text, text);
 	if (claim_text(json_object_get(claims, "sub"), c->arena, &text))
 		module_log_field(c, STR("user"), text);
-	if (!j->forward)
-		fields_remove_name(&request->fields, j->header);
 	remember(c, claims);
 	return auth_grant(c);
 }
