@@ -42,6 +42,8 @@ static void an_origin_that_may_ask_is_told_so(void **state)
 		{NAMED, "", "200 [vary: origin]\nend\n"},
 		{"origins: '*'", "https://any.test", "200 [access-control-allow-origin: *]\nend\n"},
 		{"origins: '*'", "null", "200 [access-control-allow-origin: *]\nend\n"},
+		{"origins: ['null']", "null",
+			"200 [vary: origin] [access-control-allow-origin: null]\nend\n"},
 		{NAMED ", credentials: true, expose: [x-a, x-b]", "https://app.test",
 			"200 [vary: origin] [access-control-allow-origin: https://app.test] "
 			"[access-control-allow-credentials: true] [access-control-expose-headers: x-a, "
