@@ -53,7 +53,8 @@ static void who_may_is_let_in_and_nobody_else(void **state)
 		snprintf(top, sizeof(top), "modules: {%s}\n", rows[i].modules);
 		snprintf(client, sizeof(client), "GET / %s end", rows[i].with);
 		snprintf(answer, sizeof(answer), "%s\nend\n", rows[i].answer);
-		snprintf(asked, sizeof(asked), rows[i].asked ? "%s\nend\n" : "", rows[i].asked);
+		snprintf(asked, sizeof(asked), "%s%s", rows[i].asked ? rows[i].asked : "",
+			rows[i].asked ? "\nend\n" : "");
 		case_once(&c, h1, &tls);
 		case_once(&c, h2, &tls);
 	}

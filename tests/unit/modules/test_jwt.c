@@ -410,8 +410,6 @@ static void stand(struct stage *st, const char *t, const char *fields, const cha
 	ask(st, text, answer, asked ? then : NULL);
 }
 
-#pragma GCC diagnostic ignored "-Wformat-nonliteral"
-
 static void a_token_stands_in_a_header_or_in_a_cookie(void **state)
 {
 	static const struct {
@@ -464,6 +462,7 @@ static void a_token_stands_in_a_header_or_in_a_cookie(void **state)
 		close_stage(&st);
 	}
 }
+
 /* -- signatures that are remembered -- */
 
 static struct {
