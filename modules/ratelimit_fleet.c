@@ -159,7 +159,7 @@ static const char *take(struct fleet_ask *a, const struct redisReply *reply)
 		const struct redisReply *e = reply->element[i];
 		uint64_t most = i % 2 ? a->depth_us[i / 2] : a->each_us[i / 2];
 
-		if (e->type != REDIS_REPLY_INTEGER || e->integer < 0 || (uint64_t)e->integer > most)
+		if (e->type != REDIS_REPLY_INTEGER || (uint64_t)e->integer > most)
 			return "not an answer to what was asked";
 		*(i % 2 ? &a->lacks_us[i / 2] : &a->wait_us[i / 2]) = (uint64_t)e->integer;
 	}
