@@ -151,8 +151,8 @@ static void check_depth(struct parse *p, const struct node *v, const struct rate
 
 		if (r->rate && (uint64_t)r->per * ratelimit_burst_of(r) / r->rate > FULL_MAX_MS)
 			parse_error(p, v,
-				"rule %s: a \"burst\" of %u would take more than a hundred years to come back",
-				parse_quote(p, r->name), r->burst);
+				"rule %s: its \"burst\" would take more than a hundred years to come back",
+				parse_quote(p, r->name));
 	}
 }
 

@@ -34,7 +34,8 @@ struct fleet_ask {
 	void *ctx;
 	uint32_t n; /* rules */
 	struct str keys[RATELIMIT_RULES_MAX], args[RATELIMIT_RULES_MAX][3];
-	uint64_t each_us[RATELIMIT_RULES_MAX], depth_us[RATELIMIT_RULES_MAX]; /* what a token and the whole bucket are worth */
+	uint64_t each_us[RATELIMIT_RULES_MAX],
+		depth_us[RATELIMIT_RULES_MAX]; /* what a token and the whole bucket are worth */
 	const char *sha;
 	bool whole; /* Redis did not know the script, and was sent it */
 	/* The answer: how long until there is a token, 0: one was taken, if from all; and until the bucket is full. */

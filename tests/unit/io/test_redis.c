@@ -239,8 +239,8 @@ static void an_answer_that_does_not_end_is_cut_off_in_bounded_memory(void **stat
 	memcpy(piece, "$32758\r\n", 8);
 	memcpy(piece + sizeof(piece) - 2, "\r\n", 2);
 	while (!b->q[0].answered && said < 64 * sizeof(piece)) {
-		ssize_t n = send(b->server, piece + said % sizeof(piece), sizeof(piece) - said % sizeof(piece),
-			MSG_NOSIGNAL);
+		ssize_t n = send(b->server, piece + said % sizeof(piece),
+			sizeof(piece) - said % sizeof(piece), MSG_NOSIGNAL);
 
 		said += n > 0 ? (size_t)n : 0;
 		turn(b);

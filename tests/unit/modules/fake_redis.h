@@ -15,14 +15,16 @@ struct fake_redis {
 	struct sockaddr_in at;
 	char in[16384];
 	size_t in_n;
-	const char *says[REDIS_SAYS]; /* to the first question, the second, ...; NULL: nothing; SELECT is not one */
+	const char *says
+		[REDIS_SAYS]; /* to the first question, the second, ...; NULL: nothing; SELECT is not one */
 	bool close; /* after the last of them, or in its place */
 	bool holds; /* what is to be said waits */
 	unsigned questions, said;
 	struct str out; /* what has not left of an answer */
 	char script[4096]; /* the last EVAL's */
 	char sha[64]; /* the last EVALSHA's */
-	char heard_buf[REDIS_HEARD]; /* "EVALSHA 1 key args\n", without the script or its name; odd bytes as \xHH */
+	char heard_buf
+		[REDIS_HEARD]; /* "EVALSHA 1 key args\n", without the script or its name; odd bytes as \xHH */
 	struct text heard;
 };
 

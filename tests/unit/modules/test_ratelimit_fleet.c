@@ -31,8 +31,9 @@ static void play_begin(struct play *p, const char *rules, const char *more, cons
 	char address[ADDR_TEXT_MAX];
 
 	snprintf(p->top, sizeof(p->top),
-		"modules: {ratelimit: {headers: false, rules: {%s}, redis: {address: '%s', timeout: %s%s}}}\n", rules,
-		fake_redis_address(&p->redis, address), timeout, more);
+		"modules: {ratelimit: {headers: false, rules: {%s}, redis: {address: '%s', timeout: "
+		"%s%s}}}\n",
+		rules, fake_redis_address(&p->redis, address), timeout, more);
 	p->c.top = p->top;
 	if (!p->c.origin)
 		p->c.origin = "200 end";
@@ -73,8 +74,7 @@ static void play_row(const struct row *row, const char *more, bool late)
 static void an_answer_says_who_passes(void **state)
 {
 	static const struct row rows[] = {
-		{{TAKEN}, false, PASSED},
-		{{"*2\r\n:0\r\n:0\r\n"}, false, PASSED},
+		{{TAKEN}, false, PASSED}, {{"*2\r\n:0\r\n:0\r\n"}, false, PASSED},
 		{{"*2\r\n:1\r\n:1000000\r\n"}, false, REFUSED},
 		{{"*2\r\n:200000\r\n:1000000\r\n"}, false, REFUSED},
 		{{"*2\r\n:0\r\n:0\r\n"}, true, PASSED}, /* what was said before the end counts */
@@ -152,7 +152,8 @@ static void who_says_nothing_in_time_has_not_answered(void **state)
 }
 
 /* All requests of one client, with their answers; heard: what Redis was asked. */
-static void play_talk(const char *rules, const char *more, struct test_case c, const struct row *says, const char *heard)
+static void play_talk(
+	const char *rules, const char *more, struct test_case c, const struct row *says, const char *heard)
 {
 	struct play p = {.c = c};
 
@@ -191,15 +192,18 @@ static void a_script_that_it_does_not_know_is_sent_once(void **state)
 	play_talk(ONE_RULE, ", on_failure: deny", passes, &(struct row){.says = {NOSCRIPT, TAKEN}}, asked);
 	play_talk(ONE_RULE, ", on_failure: allow", refused,
 		&(struct row){.says = {NOSCRIPT, "*2\r\n:7\r\n:1000000\r\n"}}, asked);
-	play_talk(ONE_RULE, ", on_failure: deny", fails, &(struct row){.says = {NOSCRIPT, NOSCRIPT, TAKEN}}, asked);
-	play_talk(ONE_RULE, ", on_failure: deny", fails, &(struct row){.says = {NOSCRIPT, "-ERR\r\n", TAKEN}}, asked);
+	play_talk(ONE_RULE, ", on_failure: deny", fails, &(struct row){.says = {NOSCRIPT, NOSCRIPT, TAKEN}},
+		asked);
+	play_talk(ONE_RULE, ", on_failure: deny", fails, &(struct row){.says = {NOSCRIPT, "-ERR\r\n", TAKEN}},
+		asked);
 	play_talk(ONE_RULE, ", on_failure: deny", fails, &(struct row){.says = {NOSCRIPT}, .close = true},
 		"EVALSHA 1 " KEY "all\\x0a 200000 1000000 0\n");
 }
 
 static void the_script_is_the_one_that_has_the_name(void **state)
 {
-	struct play p = {.c = {.name = "script", .client = "GET /p end", .asked = "GET /p\nend\n", .answer = PASSED}};
+	struct play p = {
+		.c = {.name = "script", .client = "GET /p end", .asked = "GET /p\nend\n", .answer = PASSED}};
 	unsigned char digest[EVP_MAX_MD_SIZE];
 	char sha[FLEET_SHA_CHARS + 1];
 
@@ -233,7 +237,8 @@ static void rules_are_asked_together_and_one_that_refuses_is_enough(void **state
 		{"*6\r\n:1\r\n:1\r\n:0\r\n:1\r\n:0\r\n:1\r\n", REFUSED},
 		{"*6\r\n:0\r\n:1\r\n:1\r\n:1\r\n:0\r\n:1\r\n", REFUSED},
 		{"*6\r\n:1\r\n:1\r\n:1\r\n:1\r\n:1\r\n:1\r\n", REFUSED},
-		{"*6\r\n:0\r\n:1\r\n:0\r\n:1\r\n:1\r\n:1\r\n", PASSED}, /* the one that is tried out refuses nobody */
+		{"*6\r\n:0\r\n:1\r\n:0\r\n:1\r\n:1\r\n:1\r\n",
+			PASSED}, /* the one that is tried out refuses nobody */
 		{"*4\r\n:0\r\n:1\r\n:0\r\n:1\r\n", UNAVAILABLE},
 		{"*8\r\n:0\r\n:1\r\n:0\r\n:1\r\n:0\r\n:1\r\n:0\r\n:1\r\n", UNAVAILABLE},
 	};
@@ -282,7 +287,8 @@ static void clients_are_told_what_redis_says(void **state)
 	p.redis.says[0] = "*2\r\n:0\r\n:2000000\r\n";
 	p.redis.says[1] = "*2\r\n:1000001\r\n:9000001\r\n";
 	snprintf(p.top, sizeof(p.top),
-		"modules: {ratelimit: {rules: {all: {rate: 5, per: 10s, fleet: true}}, redis: {address: '%s', timeout: "
+		"modules: {ratelimit: {rules: {all: {rate: 5, per: 10s, fleet: true}}, redis: {address: "
+		"'%s', timeout: "
 		"10s}}}\n",
 		fake_redis_address(&p.redis, address));
 	p.st = stage_new(&p.c, h1);
@@ -298,7 +304,8 @@ static void clients_are_told_what_redis_says(void **state)
 }
 
 #define K_100 \
-	"kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk"
+	"kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk" \
+	"kk"
 #define K_600 K_100 K_100 K_100 K_100 K_100 K_100
 
 /* What strangers write stays one argument of the command, of bounded length. */
@@ -329,7 +336,8 @@ static void a_key_is_what_the_client_sent_and_nothing_else(void **state)
 
 static void who_leaves_while_redis_thinks_is_not_missed(void **state)
 {
-	struct play p = {.c = {.name = "leaves", .client = "GET /1 end; pause; reset", .asked = "", .answer = ""}};
+	struct play p = {
+		.c = {.name = "leaves", .client = "GET /1 end; pause; reset", .asked = "", .answer = ""}};
 
 	(void)state;
 	fake_redis_open(&p.redis);

@@ -1,29 +1,13 @@
 /* modules/trace_exporter.c: spans reach a collector in batches, whatever he says; what does not is counted, and takes no memory. */
-#include "exchange/case.h"
+#include "collector.h"
 #include <jansson.h>
 #include "../../../modules/trace_exporter.h"
 
-#define HOUR_MS    3600000u
-#define SECOND     1000u
-#define BATCH      (256u * 1024)
-#define BODY_MAX   (512u * 1024)
-#define TAKEN      "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
-#define SAYS(s)    "HTTP/1.1 " s "\r\nContent-Length: 0\r\n\r\n"
-#define CONNECTIONS 4
-
-/* Takes POSTs, and says what it is told to. */
-struct collector {
-	int listener, fds[CONNECTIONS];
-	struct sockaddr_in at;
-	char *in; /* BODY_MAX; of the one that speaks: there is one at a time */
-	size_t in_n, body_n; /* body_n: of the last message */
-	char *body; /* BODY_MAX */
-	char head[2048];
-	unsigned messages;
-	const char *answer; /* NULL: none comes */
-	bool close; /* after it, or in its place */
-	bool owes;
-};
+#define TAKEN   "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+#define SAYS(s) "HTTP/1.1 " s "\r\nContent-Length: 0\r\n\r\n"
+#define HOUR_MS 3600000u
+#define SECOND  1000u
+#define BATCH   (256u * 1024)
 
 struct counts {
 	struct module_counts out;
@@ -39,58 +23,6 @@ struct bench {
 	struct trace_export conf;
 	char url[128];
 };
-
-/* -- the collector -- */
-
-static void listen_to(struct collector *c, int *fd)
-{
-	ssize_t n = read(*fd, c->in + c->in_n, BODY_MAX - 1 - c->in_n);
-	const char *body, *length;
-	size_t head_n, body_n;
-
-	if (n == 0) {
-		close(*fd);
-		*fd = -1;
-		return;
-	}
-	c->in_n += n > 0 ? (size_t)n : 0;
-	c->in[c->in_n] = '\0';
-	body = strstr(c->in, "\r\n\r\n");
-	if (!body)
-		return;
-	head_n = (size_t)(body - c->in) + 4;
-	length = strcasestr(c->in, "\r\ncontent-length: ");
-	assert_non_null(length);
-	body_n = strtoul(length + 18, NULL, 10);
-	if (c->in_n < head_n + body_n)
-		return;
-	assert_int_equal(c->in_n, head_n + body_n);
-	snprintf(c->head, sizeof(c->head), "%.*s", (int)head_n, c->in);
-	memcpy(c->body, c->in + head_n, body_n);
-	c->body_n = body_n;
-	c->in_n = 0;
-	c->messages++;
-	c->owes = true;
-}
-
-static void collector_turn(struct collector *c)
-{
-	for (size_t i = 0; i < CONNECTIONS; i++) {
-		if (c->fds[i] < 0)
-			c->fds[i] = house_accept(c->listener);
-		if (c->fds[i] >= 0 && !c->owes)
-			listen_to(c, &c->fds[i]);
-		if (c->fds[i] < 0 || !c->owes || (!c->answer && !c->close))
-			continue;
-		if (c->answer) /* shorter than a socket's room */
-			assert_int_equal(send(c->fds[i], c->answer, strlen(c->answer), MSG_NOSIGNAL), strlen(c->answer));
-		c->owes = false;
-		if (c->close) {
-			close(c->fds[i]);
-			c->fds[i] = -1;
-		}
-	}
-}
 
 /* -- the bench -- */
 
@@ -133,14 +65,8 @@ static void begin(struct bench *b)
 	char text[ADDR_TEXT_MAX];
 
 	*b = (struct bench){.conf = {.service = STR("weir"), .interval_ms = SECOND, .timeout_ms = HOUR_MS}};
+	collector_open(&b->collector);
 	b->collector.answer = TAKEN;
-	b->collector.in = malloc(BODY_MAX);
-	b->collector.body = malloc(BODY_MAX);
-	assert_non_null(b->collector.in);
-	assert_non_null(b->collector.body);
-	for (size_t i = 0; i < CONNECTIONS; i++)
-		b->collector.fds[i] = -1;
-	b->collector.listener = house_listen(at);
 	addr_from_sockaddr(&addr, (const struct sockaddr *)at, sizeof(*at));
 	snprintf(b->url, sizeof(b->url), "http://%s/v1/traces?token=1", addr_text(&addr, text).p);
 	b->conf.endpoint = str_of(b->url);
@@ -158,12 +84,7 @@ static void export(struct bench *b)
 static void end(struct bench *b)
 {
 	trace_home_free(b->home);
-	for (size_t i = 0; i < CONNECTIONS; i++)
-		if (b->collector.fds[i] >= 0)
-			close(b->collector.fds[i]);
-	close(b->collector.listener);
-	free(b->collector.in);
-	free(b->collector.body);
+	collector_close(&b->collector);
 	assert_int_equal(b->loop.armed, 0);
 	loop_free(&b->loop);
 }
@@ -189,10 +110,10 @@ static void on_count(struct module_counts *out, struct str what, struct str even
 	struct counts *c = CONTAINER(out, struct counts, out);
 
 	assert_true(str_eq(what, str_eq(event, STR("dropped")) ? STR("traces") : STR("spans")));
-	*(str_eq(event, STR("sent"))	     ? &c->sent
-		: str_eq(event, STR("failed")) ? &c->failed
+	*(str_eq(event, STR("sent"))             ? &c->sent
+		: str_eq(event, STR("failed"))   ? &c->failed
 		: str_eq(event, STR("rejected")) ? &c->rejected
-						  : &c->dropped) = n;
+						 : &c->dropped) = n;
 }
 
 static struct counts counts_of(const struct bench *b)
@@ -340,7 +261,8 @@ static void a_message_is_json_whatever_the_configuration_says(void **state)
 	(void)state;
 	begin(&b);
 	b.conf.service = STR("a \"service\"\\ \x01\xff\xc3\x28");
-	b.conf.resource = (struct conf_pair[]){{STR("host.name"), STR("mine")}, {STR("k\n\"\xf0"), STR("\x7f\t\xed\xa0\x80")}};
+	b.conf.resource = (struct conf_pair[]){
+		{STR("host.name"), STR("mine")}, {STR("k\n\"\xf0"), STR("\x7f\t\xed\xa0\x80")}};
 	b.conf.resource_n = 2;
 	export(&b);
 	put(&b, 0, 1, 1);
@@ -375,10 +297,11 @@ static void begin_with_one(struct bench *b, const char *answer, bool close)
 
 static void what_it_refuses_is_counted_and_not_sent_again(void **state)
 {
-	static const char *const rows[] = {SAYS("400 Bad"), SAYS("401 Who"), SAYS("403 No"), SAYS("404 Where"),
-		SAYS("413 Large"), SAYS("500 Oops"), SAYS("501 What"), SAYS("505 Old"), SAYS("599 Odd"),
-		SAYS("302 Found\r\nLocation: /x"), SAYS("304 Same"), SAYS("429 Slow\r\nRetry-After: 60"),
-		SAYS("503 Later\r\nRetry-After: 86400"), SAYS("503 Later\r\nRetry-After: 18446744073709551615")};
+	static const char *const rows[] = {SAYS("400 Bad"), SAYS("401 Who"), SAYS("403 No"),
+		SAYS("404 Where"), SAYS("413 Large"), SAYS("500 Oops"), SAYS("501 What"), SAYS("505 Old"),
+		SAYS("599 Odd"), SAYS("302 Found\r\nLocation: /x"), SAYS("304 Same"),
+		SAYS("429 Slow\r\nRetry-After: 60"), SAYS("503 Later\r\nRetry-After: 86400"),
+		SAYS("503 Later\r\nRetry-After: 18446744073709551615")};
 
 	(void)state;
 	for (size_t i = 0; i < COUNT_OF(rows); i++) {
@@ -394,7 +317,8 @@ static void what_it_refuses_is_counted_and_not_sent_again(void **state)
 		problem = dependency_take_problem(about.state);
 		assert_memory_equal(problem, "it answered ", 12);
 		free(problem);
-		assert_null(memchr(about.address.p, '?', about.address.n)); /* what may be secret is not told */
+		assert_null(
+			memchr(about.address.p, '?', about.address.n)); /* what may be secret is not told */
 		/* The next batch is a new beginning. */
 		b.collector.answer = TAKEN;
 		put(&b, 0, 1, 10);
@@ -417,8 +341,9 @@ static void what_it_could_not_take_is_sent_again_as_it_was(void **state)
 		{SAYS("504 Late"), false}, {SAYS("503 Later\r\nRetry-After: soon"), false},
 		{SAYS("503 Later\r\nRetry-After: -1"), false},
 		{SAYS("503 Later\r\nRetry-After: Fri, 31 Dec 1999 23:59:59 GMT"), false}, {NULL, true},
-		{"HTTP/1.1 200 OK\r\nContent-Le", true}, {"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{", true},
-		{"SSH-2.0-OpenSSH_9.2\r\n", false}, {"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n", false},
+		{"HTTP/1.1 200 OK\r\nContent-Le", true},
+		{"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{", true}, {"SSH-2.0-OpenSSH_9.2\r\n", false},
+		{"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n", false},
 		{"HTTP/1.1 099 Odd\r\nContent-Length: 0\r\n\r\n", false}};
 
 	(void)state;
@@ -486,23 +411,27 @@ static void what_it_took_in_part_is_counted_apart(void **state)
 	static const struct {
 		const char *body;
 		uint64_t rejected;
-	} rows[] = {{"{}", 0}, {"{\"partialSuccess\":{}}", 0}, {"{\"partialSuccess\":{\"rejectedSpans\":1}}", 1},
-		{"{\"partialSuccess\":{\"rejectedSpans\":\"2\"}}", 2}, {"{\"partialSuccess\":{\"rejectedSpans\":3}}", 2},
+	} rows[] = {{"{}", 0}, {"{\"partialSuccess\":{}}", 0},
+		{"{\"partialSuccess\":{\"rejectedSpans\":1}}", 1},
+		{"{\"partialSuccess\":{\"rejectedSpans\":\"2\"}}", 2},
+		{"{\"partialSuccess\":{\"rejectedSpans\":3}}", 2},
 		{"{\"partialSuccess\":{\"rejectedSpans\":-1}}", 0},
 		{"{\"partialSuccess\":{\"rejectedSpans\":4294967297}}", 2},
 		{"{\"partialSuccess\":{\"rejectedSpans\":\"99999999999999999999\"}}", 2},
-		{"{\"partialSuccess\":{\"rejectedSpans\":99999999999999999999}}", 0}, /* no JSON for anybody */
+		{"{\"partialSuccess\":{\"rejectedSpans\":99999999999999999999}}",
+			0}, /* no JSON for anybody */
 		{"{\"partialSuccess\":{\"rejectedSpans\":\"many\"}}", 0},
-		{"{\"partialSuccess\":{\"rejectedSpans\":[1]}}", 0}, {"{\"partialSuccess\":1}", 0}, {"[1]", 0}, {"1", 0},
-		{"", 0}, {"<html>", 0}, {"{\"partialSuccess\":{\"rejectedSpans\":1}", 0}, {"\xff\xfe", 0}};
+		{"{\"partialSuccess\":{\"rejectedSpans\":[1]}}", 0}, {"{\"partialSuccess\":1}", 0},
+		{"[1]", 0}, {"1", 0}, {"", 0}, {"<html>", 0},
+		{"{\"partialSuccess\":{\"rejectedSpans\":1}", 0}, {"\xff\xfe", 0}};
 
 	(void)state;
 	for (size_t i = 0; i < COUNT_OF(rows); i++) {
 		char answer[256];
 		struct bench b;
 
-		snprintf(answer, sizeof(answer), "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n%s", strlen(rows[i].body),
-			rows[i].body);
+		snprintf(answer, sizeof(answer), "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n%s",
+			strlen(rows[i].body), rows[i].body);
 		begin_with_one(&b, answer, false);
 		UNTIL(&b, counts_of(&b).sent + counts_of(&b).rejected);
 		assert_counts(&b, 2 - rows[i].rejected, 0, rows[i].rejected);
@@ -608,8 +537,11 @@ static void one_that_never_sends_takes_lines_and_goes(void **state)
 static void those_that_would_send_the_same_are_the_same(void **state)
 {
 	static struct conf_pair one = {STR("a"), STR("1")}, other = {STR("a"), STR("2")};
-	static const struct trace_export base = {
-		.endpoint = STR("http://a/"), .service = STR("s"), .interval_ms = 1, .timeout_ms = 2, .buffer = 3};
+	static const struct trace_export base = {.endpoint = STR("http://a/"),
+		.service = STR("s"),
+		.interval_ms = 1,
+		.timeout_ms = 2,
+		.buffer = 3};
 	struct trace_export rows[] = {base, base, base, base, base, base, base, base, base, base, base};
 	struct trace_exporter *e = trace_exporter_new(NULL, &base);
 
