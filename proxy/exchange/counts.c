@@ -48,9 +48,10 @@ void count_end(struct exchange *x)
 		counter_add(&t->bytes_out, x->bytes_out);
 	if (has_failed(x))
 		counter_add(&t->failures, 1);
-	counter_add(&w->protocols[x->request.version % COUNT_OF(w->protocols)], 1);
 	if (x->reason != REASON_NONE)
 		counter_add(&w->errors[x->reason], 1);
+	/* Last, so that a scrape that finds it may take the next one for whole. */
+	counter_add(&w->protocols[x->request.version % COUNT_OF(w->protocols)], 1);
 }
 
 void count_retry(struct exchange *x, bool denied)

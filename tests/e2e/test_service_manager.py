@@ -14,6 +14,7 @@ from support.answers import Gate
 from support.config import http, site
 from support.edge import ROOT, SANITIZED, WEIR
 from support.http1 import build
+from support.processes import go_on, halt
 from support.wire import PATIENCE, eventually
 
 
@@ -118,7 +119,7 @@ def test_the_environment_is_not_passed_on(edge, shop, manager):
 def test_the_watchdog_hears_from_it_only_while_the_worker_process_answers(edge, shop, manager):
     proxy = edge(site(shop), env={"NOTIFY_SOCKET": manager.path, "WATCHDOG_USEC": "400000"})
     manager.wait("WATCHDOG", 3)
-    os.kill(proxy.worker_pid(), signal.SIGSTOP)
+    halt(proxy.worker_pid())
     quiet = [0, time.monotonic()]
 
     def silent():
@@ -126,7 +127,7 @@ def test_the_watchdog_hears_from_it_only_while_the_worker_process_answers(edge, 
             quiet[:] = [len(manager.having("WATCHDOG")), time.monotonic()]
         return time.monotonic() - quiet[1] > 1.0
     eventually(silent, "silence", patience=PATIENCE * 2)
-    os.kill(proxy.worker_pid(), signal.SIGCONT)
+    go_on(proxy.worker_pid())
     manager.wait("WATCHDOG", quiet[0] + 3)
 
 

@@ -18,6 +18,7 @@ from support.config import http, pool, site
 from support.edge import SANITIZED
 from support.http1 import build
 from support.load import Load
+from support.processes import go_on, halt
 from support.wire import PATIENCE, eventually
 
 ROOT = os.geteuid() == 0
@@ -137,8 +138,7 @@ def test_kill_9_under_load_refuses_no_connection_and_recovers_at_once(edge, shop
 def test_connections_that_wait_in_the_queue_are_served_by_the_next_process(edge, shop):
     proxy = edge(site(shop), workers=1)
     worker = proxy.worker_pid()
-    os.kill(worker, signal.SIGSTOP)  # accepts nothing any more
-    eventually(lambda: all(t.read_text().split(")")[-1].split()[0] == "T" for t in Path(f"/proc/{worker}/task").glob("*/stat")), "all its threads to rest")
+    halt(worker)  # accepts nothing any more
     with proxy.connect() as c:
         c.send(build("GET", "/"))
         os.kill(worker, signal.SIGKILL)
@@ -201,11 +201,11 @@ def test_reloads_and_new_listeners_work_after_a_restart(edge, shop):
 def test_a_reload_that_was_asked_for_during_the_restart_is_not_lost(edge, shop, origin):
     other = origin("other")
     proxy = edge(site(shop))
-    os.kill(proxy.process.pid, signal.SIGSTOP)
+    halt(proxy.process.pid)
     os.kill(proxy.worker_pid(), signal.SIGKILL)
     proxy.configure(site(other))
     proxy.signal(signal.SIGHUP)
-    os.kill(proxy.process.pid, signal.SIGCONT)
+    go_on(proxy.process.pid)
     eventually(lambda: proxy.get("/").body == b"other", "the new configuration")
 
 

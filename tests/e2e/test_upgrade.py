@@ -14,6 +14,7 @@ from support import http1, http2
 from support.answers import Stepwise, pattern
 from support.config import http, https, pool, site
 from support.load import Load
+from support.processes import go_on, halt
 from support.prometheus import scrape
 from support.websocket import TEXT, OverHttp1, echo
 from support.wire import PATIENCE, eventually
@@ -305,12 +306,12 @@ def test_a_configuration_that_the_new_process_refuses_changes_nothing(edge, shop
 def test_a_second_upgrade_meanwhile_is_refused_loudly(edge, shop, program):
     proxy = edge(site(shop), program=program)
     old = proxy.worker_pid()
-    os.kill(old, signal.SIGSTOP)  # it cannot say what it knows
+    halt(old)  # it cannot say what it knows
     proxy.signal(signal.SIGUSR2)
     eventually(lambda: not signal_pending(proxy.process.pid, signal.SIGUSR2), "the first to begin")
     proxy.signal(signal.SIGUSR2)
     eventually(lambda: "refused: another upgrade is under way" in proxy.stderr(), "the refusal")
-    os.kill(old, signal.SIGCONT)
+    go_on(old)
     assert proxy.wait_event("upgrade", outcome="refused")["error"] == "another upgrade is under way"
     proxy.wait_event("upgrade", outcome="applied")
     assert proxy.get("/").status == 200
@@ -325,12 +326,12 @@ def test_a_reload_during_an_upgrade_reaches_the_one_that_stays(edge, shop, origi
     other = origin("other")
     proxy = edge(site(shop), program=program)
     old = proxy.worker_pid()
-    os.kill(old, signal.SIGSTOP)
+    halt(old)
     proxy.signal(signal.SIGUSR2)
     eventually(lambda: not signal_pending(proxy.process.pid, signal.SIGUSR2), "the upgrade to begin")
     proxy.configure(site(other))
     proxy.signal(signal.SIGHUP)
-    os.kill(old, signal.SIGCONT)
+    go_on(old)
     proxy.wait_event("upgrade", outcome="applied")
     eventually(lambda: proxy.get("/").body == b"other", "the new configuration")
 
@@ -338,7 +339,7 @@ def test_a_reload_during_an_upgrade_reaches_the_one_that_stays(edge, shop, origi
 def test_a_death_of_the_old_process_during_an_upgrade_is_no_outage(edge, shop, program):
     proxy = edge(site(shop), program=program)
     old = proxy.worker_pid()
-    os.kill(old, signal.SIGSTOP)
+    halt(old)
     proxy.signal(signal.SIGUSR2)
     eventually(lambda: not signal_pending(proxy.process.pid, signal.SIGUSR2), "the upgrade to begin")
     os.kill(old, signal.SIGKILL)
@@ -349,10 +350,11 @@ def test_a_death_of_the_old_process_during_an_upgrade_is_no_outage(edge, shop, p
 
 def test_sigterm_during_an_upgrade_stops_everything(edge, shop, program):
     proxy = edge(site(shop), program=program)
-    os.kill(proxy.worker_pid(), signal.SIGSTOP)
+    old = proxy.worker_pid()
+    halt(old)
     proxy.signal(signal.SIGUSR2)
     proxy.signal(signal.SIGTERM)
-    os.kill(proxy.worker_pid(), signal.SIGCONT)
+    go_on(old)
     assert proxy.wait_exit() == 0
 
 

@@ -1,6 +1,4 @@
 """What backends do wrong, and what the client must never be made to believe."""
-import os
-import signal
 
 import pytest
 
@@ -8,6 +6,7 @@ from support import answers, frames
 from support.answers import Gate, hang
 from support.config import http, https, pool, site
 from support.http1 import Closed, build
+from support.processes import go_on, halt
 from support.wire import RefusedPort, eventually, reset
 
 
@@ -379,7 +378,7 @@ def test_a_reset_that_came_together_with_the_request_is_noticed_before_the_answe
     with (proxy.connect2 if spoken.startswith("h2") else proxy.connect)(**made) as c:
         assert c.get("/warm").status == 200
         worker = proxy.worker_pid()
-        os.kill(worker, signal.SIGSTOP)
+        halt(worker)
         try:
             if spoken.startswith("h2"):
                 sid = c.start("POST", "/left", end=not body)
@@ -389,7 +388,7 @@ def test_a_reset_that_came_together_with_the_request_is_noticed_before_the_answe
                 c.send(build("POST", "/left", body=body))
             reset(c.sock)
         finally:
-            os.kill(worker, signal.SIGCONT)
+            go_on(worker)
         gate.wait_arrived()
         assert proxy.logged(path="/left")["status"] == 499
         gate.open()

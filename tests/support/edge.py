@@ -258,13 +258,6 @@ class Edge:
     def signal(self, number):
         self.process.send_signal(number)
 
-    def hold(self):
-        """Stops the process where it stands, until go_on(); signals wait for it."""
-        self.signal(signal.SIGSTOP)
-        self._eventually(lambda: Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "T", "the halt")
-
-    def go_on(self):
-        self.signal(signal.SIGCONT)
     def worker_pids(self):
         """The worker processes, the oldest first: one, but for upgrades."""
         return self.pids()[1:]
@@ -274,10 +267,10 @@ class Edge:
         return self.worker_pids()[-1]
 
     def pids(self):
-        """The supervisor, then its children."""
+        """The supervisor, then its children, the oldest first."""
         found, todo = [], [self.process.pid]
         while todo:
-            pid = todo.pop()
+            pid = todo.pop(0)
             found.append(pid)
             try:
                 for task in Path(f"/proc/{pid}/task").glob("*/children"):

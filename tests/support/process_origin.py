@@ -1,10 +1,10 @@
 """A backend in a process of its own, so that it can be killed and stopped as backends are."""
 import os
-import signal
 import socket
 import subprocess
 
 from support.edge import WEIR
+from support.processes import go_on, halt
 from support.wire import RefusedPort, eventually
 
 
@@ -41,10 +41,10 @@ class ProcessOrigin:
 
     def freeze(self):
         """It does nothing any more; the kernel still takes connections in its name."""
-        self.process.send_signal(signal.SIGSTOP)
+        halt(self.process.pid)
 
     def thaw(self):
-        self.process.send_signal(signal.SIGCONT)
+        go_on(self.process.pid)
 
     def close(self):
         if self.process.poll() is None:

@@ -1,11 +1,11 @@
 """A real redis-server, on a unix socket and on a port of its own; it can be killed, started again, stopped in the middle and filled."""
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import tempfile
 
+from support.processes import go_on, halt
 from support.wire import eventually
 
 
@@ -74,10 +74,10 @@ class Redis:
         eventually(there, f"{n} connections to redis")
 
     def pause(self):
-        self.process.send_signal(signal.SIGSTOP)
+        halt(self.process.pid)
 
     def resume(self):
-        self.process.send_signal(signal.SIGCONT)
+        go_on(self.process.pid)
 
     def kill(self):
         if self.process and self.process.poll() is None:
