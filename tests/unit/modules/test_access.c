@@ -90,7 +90,8 @@ static void come_as(struct test_case *c, const char *cn, bool client_h2)
 static void come(const char *modules, const char *cn, const char *with, const char *answer)
 {
 	bool passes = strncmp(answer, "200", 3) == 0;
-	char top[1024], client[256], name[512], subject[128] = "", asked[256];
+	char top[1024], client[256], name[512], room[128], asked[256];
+	struct text subject = text_in(room, sizeof(room));
 	struct test_case c = {.name = name,
 		.top = top,
 		.client = client,
@@ -102,8 +103,11 @@ static void come(const char *modules, const char *cn, const char *with, const ch
 	snprintf(top, sizeof(top), "modules: {%s}\n", modules);
 	snprintf(client, sizeof(client), "GET / %s end", with);
 	if (cn)
-		snprintf(subject, sizeof(subject), " [x-client-cert-subject: O=Acme\\, Inc,CN=%s]", cn);
-	snprintf(asked, sizeof(asked), "GET /%s\nend\n", subject);
+		text_put(&subject, STR(" [x-client-cert-subject: O=Acme\\, Inc,CN="));
+	for (const char *p = cn; p && *p; p++)
+		text_fmt(&subject, "%s%c", *p == ',' ? "\\" : "", *p);
+	text_put(&subject, cn ? STR("]") : STR_NONE);
+	snprintf(asked, sizeof(asked), "GET /" STR_FMT "\nend\n", STR_ARG(text_str(&subject)));
 	come_as(&c, cn, false);
 	come_as(&c, cn, true);
 }
@@ -134,6 +138,10 @@ static void a_pattern_says_who_comes_by_subject_or_by_another_name(void **state)
 		{"\"DNS:admin.test\"", "names", false},
 		{"\"*DNS:admin.test\"", "names", false},
 		{"\"*,O=Acme\"", "shop-1", false},
+		{"\"*,O=Acme\"", "shop-2,O=Acme", false},
+		{"\"*CN=shop-2,*\"", "shop-2,O=Acme", false},
+		{"\"*,CN=shop-2\\\\,O=*\"", "shop-2,O=Acme", true},
+		{"\"*,CN=shop-*\"", "shop-2,O=Acme", true},
 		{"\"IP:192.0.2.7\"", "ip", false}, /* of other kinds nothing is known */
 		{"\"" HERE "\"", "ip", false},
 		/* Who has no certificate is nobody, not even for a pattern that fits all. */

@@ -270,6 +270,13 @@ static void a_refusal_costs_the_other_side_nothing(void **state)
 		&(struct row){.says = {"*2\r\n:1\r\n:1000000\r\n", TAKEN}},
 		"EVALSHA 1 " KEY "all\\x0a1\\x0a 200000 1000000 0\n"
 		"EVALSHA 1 " KEY "all\\x0a2\\x0a 200000 1000000 0\n");
+	play_talk("here: {rate: 1, per: 1h}, " ONE_RULE, ", on_failure: deny",
+		(struct test_case){.client = "GET /1 end; wait end; GET /2 end",
+			.asked = "GET /2\nend\n",
+			.answer = UNAVAILABLE PASSED},
+		&(struct row){.says = {"-ERR\r\n", TAKEN}},
+		"EVALSHA 1 " KEY "all\\x0a 200000 1000000 0\n"
+		"EVALSHA 1 " KEY "all\\x0a 200000 1000000 0\n");
 }
 
 static void clients_are_told_what_redis_says(void **state)
