@@ -5,13 +5,13 @@
  * passwords at once gets 503. A name that is not there costs the same time as one that is. */
 #include <crypt.h>
 #include <openssl/crypto.h>
-#include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <openssl/rand.h>
 #include <openssl/sha.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include "auth.h"
+#include "base64.h"
 #include "files.h"
 #include "modules.h"
 
@@ -106,12 +106,22 @@ static void release(void *data)
 	free(all);
 }
 
+/* Backends get it in a header: a control character would not arrive (RFC 7617 2 has none either), nor would a space at an end, without which
+ * it is somebody else's. */
+static bool is_plain_name(struct str name)
+{
+	for (size_t i = 0; i < name.n; i++)
+		if ((unsigned char)name.p[i] < ' ' || name.p[i] == 0x7f)
+			return false;
+	return str_trim(name).n == name.n;
+}
+
 /* One line, which ends with a NUL. */
 static bool take_line(struct users *all, char *line, char *err, size_t err_n)
 {
 	char *colon = strchr(line, ':'), *end;
 
-	if (line[0] == '\0' || line[0] == '#')
+	if (line[strspn(line, "\r")] == '\0' || line[0] == '#')
 		return true;
 	end = colon ? strpbrk(colon + 1, ": \t\r") : NULL;
 	if (!colon || colon == line) {
@@ -121,6 +131,12 @@ static bool take_line(struct users *all, char *line, char *err, size_t err_n)
 	if (end)
 		*end = '\0';
 	*colon = '\0';
+	if (!is_plain_name(str_of(line))) {
+		snprintf(err, err_n,
+			"the name of user \"%.64s\" has a control character, or a space at one of its ends",
+			line);
+		return false;
+	}
 	if (!is_safe_hash(colon + 1)) {
 		snprintf(err, err_n,
 			"the hash of user \"%.64s\" is of no safe kind; make one with mkpasswd -m yescrypt",
@@ -135,6 +151,10 @@ static bool take_text(struct users *all, size_t n, char *err, size_t err_n)
 {
 	uint32_t lines = 1;
 
+	if (memchr(all->text, '\0', n)) {
+		snprintf(err, err_n, "a list of users is text, and has no NUL in it");
+		return false;
+	}
 	for (size_t i = 0; i < n; i++) {
 		if (all->text[i] != '\n')
 			continue;
@@ -260,8 +280,8 @@ struct verify {
 static struct str challenge(const struct module_call *c)
 {
 	const struct basic_auth *b = c->values;
-	char escaped[256];
-	struct text t = text_in(escaped, sizeof(escaped));
+	size_t room = 2 * b->realm.n + 1; /* each of its bytes may need a backslash */
+	struct text t = text_in(arena_alloc(c->arena, room), room);
 
 	for (size_t i = 0; i < b->realm.n; i++) {
 		if (b->realm.p[i] == '"' || b->realm.p[i] == '\\')
@@ -322,22 +342,16 @@ static void cancel(struct module_call *c)
 }
 
 /* "Basic " and base64 of "name:password"; the secret's length, 0: there is none. */
-static size_t read_secret(const struct head *request, char secret[SECRET_MAX + 4])
+static size_t read_secret(const struct head *request, char secret[SECRET_MAX])
 {
 	const struct field *f = fields_find(&request->fields, FIELD_AUTHORIZATION);
 	struct str value = f ? field_value(f) : STR_NONE;
-	int n;
+	size_t n;
 
 	if (value.n < 7 || !str_case_eq(str_head(value, 6), STR("basic ")))
 		return 0;
-	value = str_trim(str_skip(value, 6));
-	if (value.n == 0 || value.n % 4 || value.n / 4 * 3 > SECRET_MAX)
-		return 0;
-	n = EVP_DecodeBlock((uint8_t *)secret, (const uint8_t *)value.p, (int)value.n);
-	if (n < 3)
-		return 0;
-	n -= (value.p[value.n - 1] == '=') + (value.p[value.n - 2] == '=');
-	return memchr(secret, '\0', (size_t)n) || !memchr(secret, ':', (size_t)n) ? 0 : (size_t)n;
+	n = base64_decode(str_trim(str_skip(value, 6)), (uint8_t *)secret, SECRET_MAX);
+	return memchr(secret, '\0', n) || !memchr(secret, ':', n) ? 0 : n;
 }
 
 static int look_up(struct module_call *c, const char *secret, size_t n)
@@ -364,9 +378,10 @@ static int look_up(struct module_call *c, const char *secret, size_t n)
 	v->user = arena_str(c->arena, name);
 	memcpy(v->password, secret + name.n + 1, n - name.n - 1);
 	memcpy(v->hash, stand_in->hash.p, stand_in->hash.n);
-	*c->slot = v;
-	if (offload_run(m->offload, &v->job))
+	if (offload_run(m->offload, &v->job)) {
+		*c->slot = v;
 		return MODULE_HOLD;
+	}
 	OPENSSL_cleanse(v, sizeof(*v));
 	free(v);
 	return auth_refuse(c, REASON_AUTH_UNAVAILABLE, STR_NONE);
@@ -376,7 +391,7 @@ static int routed(struct module_call *c)
 {
 	const struct basic_auth *b = c->values;
 	struct head *request = module_request(c);
-	char secret[SECRET_MAX + 4];
+	char secret[SECRET_MAX];
 	size_t n;
 	int verdict;
 

@@ -7,7 +7,7 @@
 #include <openssl/pem.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include "base64url.h"
+#include "base64.h"
 
 #define RSA_BITS_MIN 2048
 #define RSA_BITS_MAX 8192 /* verifying takes time that anybody could ask for */

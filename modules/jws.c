@@ -3,7 +3,7 @@
 #include <openssl/ecdsa.h>
 #include <openssl/err.h>
 #include <openssl/rsa.h>
-#include "base64url.h"
+#include "base64.h"
 
 #define SIGNATURE_MAX 1024
 #define DER_MAX       160 /* of an ECDSA signature over P-384 */

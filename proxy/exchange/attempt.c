@@ -141,6 +141,7 @@ static void split(struct exchange *x)
 		.now_s = x->service->pin_cookie.n ? edge_wall_us(e, e->loop->now_us) / 1000000 : 0,
 		.usable = pool_usable,
 		.ctx = x,
+		.had = x->pool && x->pool_why == SPLIT_TURN ? x->pool->slot : NULL,
 	};
 	struct split_result result = split_pick(&e->split[x->service->slot->number], e->loop, &rq);
 	const struct pool *wanted = x->modules && x->modules->pool.n ? wanted_pool(x) : NULL;

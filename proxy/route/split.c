@@ -256,16 +256,28 @@ static bool is_current(const struct split_state *state, const struct split_reque
 	return true;
 }
 
+/* Who waited keeps his pool, if it still takes its turns: with a second one he would take it from the others. */
+static uint32_t turn_had(const struct split_request *rq)
+{
+	for (uint32_t i = 0; rq->had && i < rq->service->n; i++)
+		if (rq->service->pools[i].slot == rq->had && share_of(rq, i))
+			return i;
+	return UINT32_MAX;
+}
+
 static const struct pool *turn_of(struct split_state *state, struct loop *l, const struct split_request *rq)
 {
-	uint32_t i;
+	uint32_t i = UINT32_MAX;
 
 	/* One takes all turns. */
 	if (rq->service->n == 1)
 		return share_of(rq, 0) ? &rq->service->pools[0] : NULL;
-	if (!is_current(state, rq))
+	if (is_current(state, rq))
+		i = turn_had(rq);
+	else
 		begin(state, l, rq);
-	i = advance(state, rq, false);
+	if (i == UINT32_MAX)
+		i = advance(state, rq, false);
 	return i == UINT32_MAX ? NULL : &rq->service->pools[i];
 }
 

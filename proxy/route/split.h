@@ -41,6 +41,8 @@ struct split_request {
 	/* May this pool take a request: has it a backend that is usable? */
 	bool (*usable)(const void *ctx, const struct pool *pool);
 	const void *ctx;
+	/* Of the pool whose turn this request has taken already, before it had to wait: it takes no other. NULL: none. */
+	const struct slot *had;
 };
 
 struct split_result {

@@ -7,7 +7,6 @@
 	"basic_auth: {users: ['anna:$5$weirtest$YlHhPvv17QqKoPyONW/Wq1sE94x0dG/Q/O3oVO6BxtC'], " \
 	"header: X-User, realm: a}"
 #define EINS "[authorization: Basic YW5uYTplaW5z]"
-#define ZWEI "[authorization: Basic YW5uYTp6d2Vp]"
 /* RFC 7515 A.3: iss is joe, exp is long over. */
 #define JOE \
 	"eyJhbGciOiJFUzI1NiJ9." \
@@ -29,22 +28,13 @@ static const struct {
 	{"access: {allow: [198.51.100.0/24]}", "", "403 access_denied", NULL},
 	/* basic_auth */
 	{ANNA, "", "401 auth_required", NULL},
-	{ANNA, EINS " [x-user: root]", "200", "GET / [x-user: anna]"},
-	{ANNA, ZWEI, "401 auth_required", NULL},
-	{ANNA, "[authorization: Basic ====]", "401 auth_required", NULL},
-	/* "anna:eins" and a NUL, "anna" without a colon, "anna:eins:", and her own among others */
-	{ANNA, "[authorization: Basic YW5uYTplaW5zAA==]", "401 auth_required", NULL},
-	{ANNA, "[authorization: Basic YW5uYQ==]", "401 auth_required", NULL},
-	{ANNA, "[authorization: Basic YW5uYTplaW5zOg==]", "401 auth_required", NULL},
-	{ANNA, EINS " " ZWEI, "401 auth_required", NULL},
-	{ANNA, ZWEI " " EINS, "401 auth_required", NULL},
 	/* jwt */
 	{JWT, "[x-user: root]", "401 auth_required", NULL},
 	{JWT, BEARER, "401 auth_required", NULL},
 	{JWT, "[authorization: Bearer x]", "401 auth_required", NULL},
 	{"access: {satisfy: any, allow: [192.0.2.7]}, " JWT, "[x-user: root]", "200", "GET /"},
 	/* one of several is enough, or all are needed */
-	{"access: {satisfy: any, allow: [192.0.2.7]}, " ANNA, "", "200", "GET /"},
+	{"access: {satisfy: any, allow: [192.0.2.7]}, " ANNA, "[x-user: root]", "200", "GET /"},
 	{"access: {satisfy: any, allow: [198.51.100.1]}, " ANNA, EINS, "200", "GET / [x-user: anna]"},
 	{"access: {satisfy: any, allow: [198.51.100.1]}, " ANNA, "", "401 auth_required", NULL},
 	{"access: {allow: [198.51.100.1]}, " ANNA, EINS, "403 access_denied", NULL},

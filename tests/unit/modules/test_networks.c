@@ -1,6 +1,6 @@
-/* modules/networks.c, pattern.c, base64url.c: what the modules that say who may come are made of. */
+/* modules/networks.c, pattern.c, base64.c: what the modules that say who may come are made of. */
 #include "unit.h"
-#include "../../../modules/base64url.h"
+#include "../../../modules/base64.h"
 #include "../../../modules/networks.h"
 #include "../../../modules/pattern.h"
 
@@ -111,6 +111,27 @@ static void only_the_canonical_form_is_decoded(void **state)
 	assert_int_equal(decoded("", bytes), 0);
 }
 
+static size_t decoded_padded(const char *text, char *bytes)
+{
+	return base64_decode(str_of(text), (uint8_t *)bytes, 8);
+}
+
+static void padding_stands_where_it_must_and_nowhere_else(void **state)
+{
+	static const char *const wrong[] = {"", "=", "==", "====", "YQ", "YQ=", "YQ===", "YR==", "YWI",
+		"YWJ=", "Y===", "YQ==YQ==", "YQ=a", "=YWI", "YWI==", "-_-_", "YQ==\n", "YWJjZGVmZ2hp"};
+	char bytes[8];
+
+	(void)state;
+	assert_int_equal(decoded_padded("YQ==", bytes), 1);
+	assert_int_equal(decoded_padded("YWI=", bytes), 2);
+	assert_int_equal(decoded_padded("+/+/", bytes), 3);
+	assert_memory_equal(bytes, "\xfb\xff\xbf", 3);
+	for (size_t i = 0; i < COUNT_OF(wrong); i++)
+		if (decoded_padded(wrong[i], bytes))
+			fail_msg("\"%s\" was decoded", wrong[i]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -119,6 +140,7 @@ int main(void)
 		cmocka_unit_test(an_address_that_is_none_is_in_no_network),
 		cmocka_unit_test(a_star_stands_for_any_bytes),
 		cmocka_unit_test(only_the_canonical_form_is_decoded),
+		cmocka_unit_test(padding_stands_where_it_must_and_nowhere_else),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -15,6 +15,7 @@ static struct slot pool_slots[2] = {{.number = 0}, {.number = 1}};
 static struct pool pools[2] = {{.conf = &pool_confs[0], .slot = &pool_slots[0]},
 	{.conf = &pool_confs[1], .slot = &pool_slots[1], .index = 1}};
 static struct pool_now now[2];
+static const struct slot *had;
 static struct cookie_keys *keys;
 static uint64_t now_s;
 static struct service service = {.conf = &conf, .slot = &slot, .n = 2, .pools = pools};
@@ -38,6 +39,7 @@ static int set_up(void **state)
 	pool_confs[0].spill = pool_confs[1].spill = true;
 	service.pin_cookie = STR_NONE;
 	service.n = 2;
+	had = NULL;
 	keys = cookie_keys_new(secrets, 1);
 	now_s = 1790000000;
 	addr_parse_ip(&client, STR("192.0.2.1"));
@@ -78,7 +80,8 @@ static struct split_result pick(struct split_state *state, const char *header, c
 		.client = &client,
 		.keys = keys,
 		.now_s = now_s,
-		.usable = is_usable};
+		.usable = is_usable,
+		.had = had};
 
 	return split_pick(state, &loop, &rq);
 }
@@ -204,6 +207,44 @@ static void new_weights_hold_at_once_whatever_was_earned_before(void **state)
 		green += pick(&kept, NULL, NULL).pool == &pools[1];
 	assert_in_range(green, 49, 51);
 	split_state_free(&kept);
+}
+
+/* Every other request waits, and is looked at again and again. */
+static void who_waits_takes_one_turn_however_often_he_is_looked_at(void **state)
+{
+	struct split_state turns = {0};
+	uint32_t green = 0;
+
+	(void)state;
+	now[0].weight = now[1].weight = 50;
+	for (int i = 0; i < 100; i++) {
+		const struct pool *pool = pick(&turns, NULL, NULL).pool;
+
+		green += pool == &pools[1];
+		had = i % 2 ? pool->slot : NULL;
+		for (int k = 0; had && k < 7; k++)
+			assert_ptr_equal(pick(&turns, NULL, NULL).pool, pool);
+		had = NULL;
+	}
+	assert_int_equal(green, 50);
+	split_state_free(&turns);
+}
+
+static void who_waits_goes_elsewhere_when_his_pool_takes_no_turns_any_more(void **state)
+{
+	struct split_state turns = {0};
+
+	(void)state;
+	assert_non_null(pick(&turns, NULL, NULL).pool); /* the turns begin */
+	had = &pool_slots[1];
+	assert_ptr_equal(pick(&turns, NULL, NULL).pool, &pools[1]);
+	down[1] = true;
+	assert_ptr_equal(pick(&turns, NULL, NULL).pool, &pools[0]);
+	pool_confs[1].spill = false;
+	assert_ptr_equal(pick(&turns, NULL, NULL).pool, &pools[1]);
+	now[1].weight = 0;
+	assert_ptr_equal(pick(&turns, NULL, NULL).pool, &pools[0]);
+	split_state_free(&turns);
 }
 
 static void changing_weights_all_the_time_favours_nobody(void **state)
@@ -529,6 +570,10 @@ int main(void)
 			a_pin_that_is_forged_or_of_another_service_or_pool_is_none, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			a_pool_is_reached_by_its_host_and_a_header_goes_before, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			who_waits_takes_one_turn_however_often_he_is_looked_at, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			who_waits_goes_elsewhere_when_his_pool_takes_no_turns_any_more, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
