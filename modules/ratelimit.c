@@ -141,6 +141,21 @@ static const struct config_field fields[] = {
 
 #define FLEET_EACH_MIN_US 10 /* whole microseconds are exact enough */
 
+/* So long may a bucket take to fill: as nanoseconds it still is a number. */
+#define FULL_MAX_MS (100 * 365 * 86400000ull)
+
+static void check_depth(struct parse *p, const struct node *v, const struct ratelimit *conf)
+{
+	for (uint32_t i = 0; i < conf->rule_n; i++) {
+		const struct ratelimit_rule *r = &conf->rules[i];
+
+		if (r->rate && (uint64_t)r->per * ratelimit_burst_of(r) / r->rate > FULL_MAX_MS)
+			parse_error(p, v,
+				"rule %s: its \"burst\" would take more than a hundred years to come back",
+				parse_quote(p, r->name));
+	}
+}
+
 static void check_fleet(struct parse *p, const struct node *v, const struct ratelimit *conf)
 {
 	for (uint32_t i = 0; i < conf->rule_n; i++) {
@@ -163,6 +178,7 @@ static void check(struct parse *p, const struct node *v, void *obj)
 	if (conf->rule_n > RATELIMIT_RULES_MAX)
 		parse_error(
 			p, v, "ratelimit has %u rules; it may have %d", conf->rule_n, RATELIMIT_RULES_MAX);
+	check_depth(p, v, conf);
 	check_fleet(p, v, conf);
 }
 

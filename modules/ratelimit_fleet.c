@@ -72,6 +72,7 @@ struct ratelimit_fleet *ratelimit_fleet_new(const struct ratelimit *conf, struct
 	f->redis.tls.cert = arena_str(&f->arena, from->tls.cert);
 	f->redis.tls.key = arena_str(&f->arena, from->tls.key);
 	f->redis.tls.server_name = arena_str(&f->arena, from->tls.server_name);
+	f->prefix_conf_n = conf->redis.prefix.n;
 	f->prefix =
 		arena_fmt(&f->arena, STR_FMT ":" STR_FMT ":", STR_ARG(conf->redis.prefix), STR_ARG(place));
 	name_script(f->sha);
@@ -102,7 +103,7 @@ bool ratelimit_fleet_is(const struct ratelimit_fleet *f, const struct ratelimit 
 	return str_eq(a->address, b->address) && str_eq(a->username, b->username) &&
 	       str_eq(a->password, b->password) && a->database == b->database &&
 	       a->timeout_ms == b->timeout_ms && same_tls(&a->tls, &b->tls) &&
-	       str_starts(f->prefix, conf->redis.prefix) && f->prefix.p[conf->redis.prefix.n] == ':';
+	       str_eq(str_head(f->prefix, f->prefix_conf_n), conf->redis.prefix);
 }
 
 /* -- one request -- */
@@ -115,8 +116,10 @@ void fleet_ask_add(struct fleet_ask *a, struct arena *arena, const struct rateli
 
 	a->keys[i] = arena_fmt(
 		arena, STR_FMT STR_FMT "\n" STR_FMT, STR_ARG(f->prefix), STR_ARG(r->name), STR_ARG(key));
-	a->args[i][0] = arena_fmt(arena, "%llu", (unsigned long long)each);
-	a->args[i][1] = arena_fmt(arena, "%llu", (unsigned long long)(each * ratelimit_burst_of(r)));
+	a->each_us[i] = each;
+	a->depth_us[i] = each * ratelimit_burst_of(r);
+	a->args[i][0] = arena_fmt(arena, "%llu", (unsigned long long)a->each_us[i]);
+	a->args[i][1] = arena_fmt(arena, "%llu", (unsigned long long)a->depth_us[i]);
 	a->args[i][2] = r->dry_run ? STR("1") : STR("0");
 }
 
@@ -154,8 +157,9 @@ static const char *take(struct fleet_ask *a, const struct redisReply *reply)
 		return "not an answer to what was asked";
 	for (size_t i = 0; i < reply->elements; i++) {
 		const struct redisReply *e = reply->element[i];
+		uint64_t most = i % 2 ? a->depth_us[i / 2] : a->each_us[i / 2];
 
-		if (e->type != REDIS_REPLY_INTEGER || e->integer < 0)
+		if (e->type != REDIS_REPLY_INTEGER || (uint64_t)e->integer > most)
 			return "not an answer to what was asked";
 		*(i % 2 ? &a->lacks_us[i / 2] : &a->wait_us[i / 2]) = (uint64_t)e->integer;
 	}

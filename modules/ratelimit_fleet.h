@@ -11,7 +11,8 @@
 struct ratelimit_fleet {
 	struct arena arena; /* its texts: it may outlive the configuration that it was made for */
 	struct redis_conf redis;
-	struct str prefix; /* of keys */
+	struct str prefix; /* of keys: the configuration's, and the place */
+	size_t prefix_conf_n; /* of it, the configuration's */
 	char sha[FLEET_SHA_CHARS + 1]; /* the script's name */
 	_Atomic uint64_t asked, failed;
 	struct dependency state;
@@ -33,6 +34,8 @@ struct fleet_ask {
 	void *ctx;
 	uint32_t n; /* rules */
 	struct str keys[RATELIMIT_RULES_MAX], args[RATELIMIT_RULES_MAX][3];
+	uint64_t each_us[RATELIMIT_RULES_MAX],
+		depth_us[RATELIMIT_RULES_MAX]; /* what a token and the whole bucket are worth */
 	const char *sha;
 	bool whole; /* Redis did not know the script, and was sent it */
 	/* The answer: how long until there is a token, 0: one was taken, if from all; and until the bucket is full. */

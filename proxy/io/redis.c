@@ -15,7 +15,7 @@
 #define GOOD_MS     1000 /* a connection that lasted so long is replaced at once */
 #define SLOTS_MAX   4096 /* questions under way */
 #define ARRAY_MAX   64 /* elements of an answer */
-#define ANSWER_MAX  (64 * 1024) /* bytes of one that is not complete */
+#define ANSWER_MAX  (64 * 1024) /* bytes of one that is not complete, what hiredis has taken of it included */
 
 enum redis_state {
 	REDIS_RESTING,
@@ -59,6 +59,7 @@ struct redis {
 	struct tls_client *tls; /* NULL: none was needed yet */
 	struct transport *transport; /* NULL: there is none */
 	struct redisReader *reader; /* of the connection */
+	size_t unfinished; /* bytes that have come since the last whole answer */
 	struct redisReplyObjectFunctions functions; /* hiredis's own, but for bounded arrays */
 	void *(*create_array)(const redisReadTask *, int);
 	struct chain greeting, out; /* not sent yet */
@@ -297,10 +298,11 @@ static bool read_replies(struct redis *r)
 		}
 		if (!reply)
 			break;
+		r->unfinished = reader->len - reader->pos;
 		good = take_reply(r, reply);
 		freeReplyObject(reply);
 	}
-	if (good && reader->len - reader->pos > ANSWER_MAX) {
+	if (good && r->unfinished > ANSWER_MAX) {
 		lose(r, "its answer is too long");
 		return false;
 	}
@@ -317,6 +319,7 @@ static void read_all(struct redis *r)
 			lose(r, "out of memory");
 			return;
 		}
+		r->unfinished += (size_t)n;
 		if (!read_replies(r))
 			return;
 	}
@@ -384,6 +387,7 @@ static bool make_reader(struct redis *r)
 	r->functions.createArray = create_bounded_array;
 	r->reader->fn = &r->functions;
 	r->reader->privdata = r;
+	r->unfinished = 0;
 	return true;
 }
 

@@ -23,6 +23,7 @@ struct test_case {
 	bool dead; /* the pool has a second backend, which refuses connections */
 	const char *top; /* lines of configuration */
 	const char *service; /* a service's keys, each with a comma behind it */
+	const char *pools; /* its other pools, each with a comma before it */
 	const char *route; /* a route's keys, each with a comma before it; NULL: the path alone */
 	const char *path; /* the route's; NULL: "/" */
 	const char *listener, *tenant; /* keys of theirs: each with a comma before it; lines */
@@ -123,14 +124,14 @@ static inline void stage_open(
 		"    hosts: [shop.test]\n%s"
 		"    services:\n"
 		"      shop: {%s%sretries: {budget: 100%%}, protocol: %s, pools: {blue: {weight: 1, "
-		"backends: ['%s'%s]}}}\n"
+		"backends: ['%s'%s]}%s}}\n"
 		"    routes: [{path: %s, service: shop%s}]\n",
 		c->top ? c->top : "", certs, c->listener ? c->listener : "", c->tenant ? c->tenant : "",
 		c->service ? c->service : "", upstream,
 		!how.origin_h2   ? "http1"
 		: how.origin_tls ? "h2"
 				 : "h2c",
-		origin, dead, c->path ? c->path : "/", c->route ? c->route : "");
+		origin, dead, c->pools ? c->pools : "", c->path ? c->path : "/", c->route ? c->route : "");
 	house_init(&st->house, conf, tls);
 	stage_contexts(st);
 	st->client = (struct side){.house = &st->house,

@@ -224,6 +224,31 @@ static void nonsense_ends_the_connection(void **state)
 	}
 }
 
+/* Each piece is whole and short; the answer never is. */
+static void an_answer_that_does_not_end_is_cut_off_in_bounded_memory(void **state)
+{
+	static char piece[32768];
+	struct bench *b = *state;
+	size_t said = 0;
+
+	greet(b);
+	assert_null(ask(b, 0, "abc"));
+	hear(b, "abc");
+	say(b, "*64\r\n");
+	memset(piece, 'x', sizeof(piece));
+	memcpy(piece, "$32758\r\n", 8);
+	memcpy(piece + sizeof(piece) - 2, "\r\n", 2);
+	while (!b->q[0].answered && said < 64 * sizeof(piece)) {
+		ssize_t n = send(b->server, piece + said % sizeof(piece),
+			sizeof(piece) - said % sizeof(piece), MSG_NOSIGNAL);
+
+		said += n > 0 ? (size_t)n : 0;
+		turn(b);
+	}
+	assert_string_equal(b->q[0].problem, "its answer is too long");
+	assert_true(said < 32 * sizeof(piece));
+}
+
 static void a_greeting_that_is_refused_is_the_answer_to_everybody(void **state)
 {
 	struct bench *b = *state;
@@ -273,6 +298,7 @@ int main(void)
 		TEST(behind_a_late_answer_nobody_waits_until_it_comes),
 		TEST(who_waits_is_told_when_the_connection_ends),
 		TEST(nonsense_ends_the_connection),
+		TEST(an_answer_that_does_not_end_is_cut_off_in_bounded_memory),
 		TEST(a_greeting_that_is_refused_is_the_answer_to_everybody),
 		TEST(whoever_is_told_may_end_it),
 		cmocka_unit_test(addresses_are_told_from_other_texts),

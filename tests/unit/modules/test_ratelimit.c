@@ -1,5 +1,6 @@
 /* modules/ratelimit.c, ratelimit_key.c: whom a rule takes for the same, and what a request costs that several rules look at. */
 #include "exchange/suite.h"
+#include "config/conf_text.h"
 
 #define PASSED  "200\nend\n"
 #define REFUSED "429 rate_limited\nend\n"
@@ -89,12 +90,44 @@ static void a_rule_that_is_tried_out_refuses_nobody(void **state)
 		"GET /\nend\nGET /\nend\n", PASSED PASSED);
 }
 
+static void a_bucket_that_fills_in_a_century_is_one_and_a_larger_one_is_none(void **state)
+{
+	static const struct {
+		const char *rule;
+		bool good;
+	} configs[] = {
+		{"{rate: 1, per: 24h, burst: 36500}", true},
+		{"{rate: 1, per: 24h, burst: 36501}", false},
+		{"{rate: 1, per: 24h, burst: 1000000000}",
+			false}, /* in nanoseconds it is more than a number holds */
+		{"{rate: 1000, per: 24h, burst: 36500000}", true},
+		{"{rate: 1000000000, burst: 1000000000}", true},
+		{"{rate: 1000000000, per: 24h}", true},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT_OF(configs); i++) {
+		char text[512];
+		struct loaded l;
+
+		snprintf(text, sizeof(text), LISTEN "modules: {ratelimit: {rules: {few: %s}}}\ntenants: {}\n",
+			configs[i].rule);
+		l = load_text(text);
+		if ((l.report.errors == 0) != configs[i].good)
+			fail_msg("%s: %s", configs[i].rule, l.said);
+		if (!configs[i].good)
+			assert_non_null(strstr(l.said, "more than a hundred years"));
+		loaded_free(&l);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_rule_knows_whom_it_counts_for),
 		cmocka_unit_test(a_request_that_one_rule_refuses_costs_the_others_nothing),
 		cmocka_unit_test(a_rule_that_is_tried_out_refuses_nobody),
+		cmocka_unit_test(a_bucket_that_fills_in_a_century_is_one_and_a_larger_one_is_none),
 	};
 
 	return RUN_SUITE(tests);
