@@ -90,18 +90,25 @@ static void count(struct dependencies *d, const struct module_place *p)
 {
 	struct module_dependency named = {.state = NULL};
 	struct watched_dependency *w;
+	uint64_t good, bad;
 
 	if (!p->module->depends || !p->module->depends(p->values, p->built->data, &named))
 		return;
 	w = watched_of(d, p->module->config.name, &named);
 	if (!w)
 		return;
-	if (w->mark != d->mark)
+	if (w->mark != d->mark) {
 		w->good_now = w->bad_now = 0;
+		w->well = true;
+	}
 	w->mark = d->mark;
 	w->meanwhile = named.meanwhile;
-	w->bad_now += atomic_load_explicit(&named.state->bad, memory_order_acquire);
-	w->good_now += atomic_load_explicit(&named.state->good, memory_order_relaxed);
+	bad = atomic_load_explicit(&named.state->bad, memory_order_acquire);
+	good = atomic_load_explicit(&named.state->good, memory_order_acquire);
+	w->bad_now += bad;
+	w->good_now += good;
+	if (bad + good > 0 && !atomic_load_explicit(&named.state->well, memory_order_relaxed))
+		w->well = false;
 	take_problem(w, named.state);
 	take_remark(d, w, named.state);
 }
@@ -130,12 +137,13 @@ static void judge(struct dependencies *d, struct watched_dependency *w)
 {
 	bool anew = w->good_now < w->good || w->bad_now < w->bad;
 	bool good = !anew && w->good_now > w->good, bad = !anew && w->bad_now > w->bad;
+	bool well = w->well && w->good_now > 0;
 
 	w->good = w->good_now;
 	w->bad = w->bad_now;
 	if (bad && !good && !w->lost_ms)
 		lose(d, w);
-	else if (good && !bad && w->lost_ms)
+	else if (!bad && (good || well) && w->lost_ms)
 		find(d, w);
 }
 

@@ -3,7 +3,8 @@
  *
  * All places that ask the same address of the same module are one. He is lost when in a second he was asked, and answered nobody; and back
  * when he was asked, and answered everybody. A second in between leaves him what he was, so that no row of events comes of one who
- * answers now and then. Who is asked nothing stays what he was. */
+ * answers now and then. Who is asked nothing stays what he was, unless he was lost and has answered last, everywhere: an issuer that has
+ * come back within a second of failing is not asked again for minutes. */
 #ifndef WEIR_CONTROL_DEPENDENCIES_H
 #define WEIR_CONTROL_DEPENDENCIES_H
 
@@ -20,6 +21,7 @@ struct watched_dependency {
 	const char *meanwhile; /* static: what happens while he does not answer */
 	uint64_t good, bad; /* sums when it was looked last */
 	uint64_t good_now, bad_now; /* while it is looked */
+	bool well; /* the last question of each place that asked was answered */
 	uint64_t lost_ms; /* on the loop's clock: since when; 0: he answers, or nobody has asked yet */
 	char *problem; /* the last; NULL: none */
 	char *remark; /* that was told last; NULL: none */

@@ -6,7 +6,8 @@
 
 void dependency_good(struct dependency *d)
 {
-	atomic_fetch_add_explicit(&d->good, 1, memory_order_relaxed);
+	atomic_store_explicit(&d->well, true, memory_order_relaxed);
+	atomic_fetch_add_explicit(&d->good, 1, memory_order_release);
 }
 
 /* Most of many failures find the text of an earlier one, and leave it at that. */
@@ -21,6 +22,7 @@ void dependency_bad(struct dependency *d, const char *problem)
 			    &d->problem, &none, text, memory_order_release, memory_order_relaxed))
 			free(text);
 	}
+	atomic_store_explicit(&d->well, false, memory_order_relaxed);
 	atomic_fetch_add_explicit(&d->bad, 1, memory_order_release);
 }
 

@@ -5,10 +5,12 @@
 #define WEIR_EXCHANGE_DEPENDENCY_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 struct dependency {
 	_Atomic uint64_t good, bad; /* questions that were answered, and that were not */
+	_Atomic bool well; /* the last one was */
 	char *_Atomic problem; /* of one that was not; whoever takes it out frees it. NULL: it was taken */
 	char *_Atomic remark; /* the last about what he has answered; likewise */
 };

@@ -125,6 +125,38 @@ static void who_answers_now_and_then_stays_what_he_was(void **state)
 	}
 }
 
+static void who_answered_last_is_back_though_nobody_asks_any_more(void **state)
+{
+	struct bench *b = *state;
+	struct dependency *state_of = &b->asked[0].state, *other = &b->asked[1].state;
+
+	dependency_bad(state_of, "timeout");
+	dependency_bad(other, "timeout");
+	assert_true(is_lost(b));
+	dependency_bad(state_of, "timeout");
+	dependency_good(state_of);
+	assert_true(is_lost(b));
+	assert_true(is_lost(b)); /* not for the other place, as far as anybody knows */
+	dependency_bad(other, "timeout");
+	dependency_good(other);
+	assert_true(is_lost(b));
+	assert_false(is_lost(b));
+	/* A place that was built anew and has asked nothing does not speak against it, nor for it. */
+	dependency_bad(state_of, "timeout");
+	assert_true(is_lost(b));
+	dependency_clear(other);
+	*other = (struct dependency){.good = 0};
+	dependency_bad(state_of, "timeout");
+	dependency_good(state_of);
+	assert_false(is_lost(b));
+	dependency_bad(state_of, "timeout");
+	assert_true(is_lost(b));
+	dependency_clear(state_of);
+	*state_of = (struct dependency){.good = 0};
+	assert_true(is_lost(b));
+	assert_true(is_lost(b));
+}
+
 static void all_places_that_ask_one_address_are_one(void **state)
 {
 	struct bench *b = *state;
@@ -203,6 +235,8 @@ int main(void)
 			who_answers_nobody_is_lost_until_he_answers_everybody, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			who_answers_now_and_then_stays_what_he_was, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			who_answered_last_is_back_though_nobody_asks_any_more, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(all_places_that_ask_one_address_are_one, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			a_remark_is_kept_until_there_is_another_or_none, set_up, tear_down),
