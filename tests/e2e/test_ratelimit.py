@@ -7,6 +7,7 @@ from support.config import http, site
 from support.edge import run
 from support.load import Load
 from support.prometheus import scrape
+from support.wire import eventually
 
 FEW = {"rate": 4, "per": "1h"}
 
@@ -143,6 +144,15 @@ def test_a_reload_keeps_what_was_used(edge, origin):
     assert passed(proxy, 6) == 1
     proxy.reload(limited(blue, per="61m", by=["address", "route"]))
     assert passed(proxy, 6) == 4
+
+
+def test_whoever_has_used_up_a_small_limit_waits_no_longer_than_a_larger_one_wants(edge, origin):
+    blue = origin()
+    proxy = edge(limited(blue))
+    assert passed(proxy, 5) == 4
+    proxy.reload(limited(blue, rate=72000, burst=10))  # 50 ms each
+    assert int(proxy.get("/").header("retry-after") or 0) <= 1
+    eventually(lambda: passed(proxy, 1), "a token of the new rate")
 
 
 def test_reloads_under_load_disturb_nobody(edge, origin):
