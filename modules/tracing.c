@@ -25,7 +25,9 @@ static const char *const parent_names[] = {"follow", "continue", "ignore", NULL}
 
 static const struct config_field fields[] = {
 	STRING("endpoint", struct tracing, export.endpoint,
-		"where spans are sent: the whole URL, such as http://127.0.0.1:4318/v1/traces", REQUIRED),
+		"where spans are sent: a URL such as http://127.0.0.1:4318/v1/traces; one without a path gets "
+		"/v1/traces",
+		REQUIRED),
 	PAIRS("headers", struct tracing, export.headers, export.header_n, type_header_value,
 		"that the collector wants, a token for example"),
 	STRING("service", struct tracing, export.service, "weir's name in traces: service.name",
@@ -54,13 +56,25 @@ static const struct config_field fields[] = {
 	END,
 };
 
+/* A collector's address alone is how it is often written (OTEL_EXPORTER_OTLP_ENDPOINT); at "/" none takes spans. */
+static struct str with_path(struct arena *a, struct str url)
+{
+	size_t host = str_find(url, ':') + sizeof("://") - 1, path = str_find(str_skip(url, host), '/');
+
+	if (host + path + 1 < url.n || str_find(url, '?') < url.n)
+		return url;
+	return arena_fmt(a, STR_FMT "/v1/traces", STR_ARG(str_head(url, host + path)));
+}
+
 static void check(struct parse *p, const struct node *v, void *obj)
 {
-	const struct tracing *t = obj;
+	struct trace_export *to = &((struct tracing *)obj)->export;
 
-	if (t->export.endpoint.n && !fetcher_url_is_valid(t->export.endpoint))
+	if (to->endpoint.n && !fetcher_url_is_valid(to->endpoint))
 		parse_error(p, v, "\"endpoint\" must be an http:// or https:// URL, not %s",
-			parse_quote(p, t->export.endpoint));
+			parse_quote(p, to->endpoint));
+	else if (to->endpoint.n)
+		to->endpoint = with_path(&p->conf->arena, to->endpoint);
 }
 
 static const struct config_object object = {

@@ -336,6 +336,14 @@ def test_the_collector_is_spoken_to_over_https(edge, origin, pki, stranger):
     eventually(lambda: secure.origin.handshakes_failed, "its certificate is not accepted")
 
 
+@pytest.mark.parametrize("given, path", [("", "/v1/traces"), ("/", "/v1/traces"), ("/otlp", "/otlp"), ("/?key=1", "/?key=1")])
+def test_a_collector_without_a_path_gets_the_usual_one(edge, origin, collector, given, path):
+    proxy = edge(traced(origin(), collector=f"http://{collector.origin}{given}"))
+    proxy.get("/")
+    collector.origin.wait_count(1)
+    assert collector.origin.last.target == path
+
+
 @pytest.mark.parametrize("keys, says", [
     ({}, '"endpoint" is missing'),
     ({"endpoint": "localhost:4318"}, "must be an http:// or https:// URL"),
