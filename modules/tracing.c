@@ -25,7 +25,8 @@ static const char *const parent_names[] = {"follow", "continue", "ignore", NULL}
 
 static const struct config_field fields[] = {
 	STRING("endpoint", struct tracing, export.endpoint,
-		"where spans are sent: a URL such as http://127.0.0.1:4318/v1/traces; one without a path gets "
+		"where spans are sent: a URL such as http://127.0.0.1:4318/v1/traces; one without a path "
+		"gets "
 		"/v1/traces",
 		REQUIRED),
 	PAIRS("headers", struct tracing, export.headers, export.header_n, type_header_value,

@@ -162,6 +162,12 @@ struct module {
 	/* Control's thread, each second: whom it asks about requests, or tells of them; false: nobody. An operator is told when he does not
 	 * answer any more, and when he does again. */
 	bool (*depends)(const void *values, void *data, struct module_dependency *out);
+	/* The i-th pool that it may give to module_choose_pool(); empty: there are no more. One that is in no service which the module is
+	 * there for is a mistake of the configuration. */
+	struct str (*pools)(const void *values, uint32_t i);
+	/* `weir explain`: the one that it would choose for this request; empty: none. */
+	struct str (*explain_pool)(
+		const void *values, void *data, const struct head *request, const struct addr *client);
 };
 
 /* -- reading -- */

@@ -162,7 +162,65 @@ static struct module_data *build_data(
 	return d;
 }
 
-static void build_level(struct building *g, const struct conf_modules *level, struct str where)
+/* Whose modules they are: all tenants' (NULL, NULL), a tenant's (t, NULL), a route's. */
+struct level {
+	const struct conf_tenant *tenant;
+	const struct conf_route *route;
+};
+
+static bool service_has(const struct conf_service *s, struct str pool)
+{
+	for (uint32_t i = 0; i < s->pool_n; i++)
+		if (str_eq(s->pools[i].name, pool))
+			return true;
+	return false;
+}
+
+static bool tenant_has(const struct conf_tenant *t, struct str pool)
+{
+	for (uint32_t i = 0; i < t->service_n; i++)
+		if (service_has(&t->services[i], pool))
+			return true;
+	return false;
+}
+
+static bool level_has(const struct conf *conf, struct level at, struct str pool)
+{
+	if (at.route)
+		return at.route->service.n == 0 ||
+		       service_has(&at.tenant->services[at.route->service_index], pool);
+	if (at.tenant)
+		return tenant_has(at.tenant, pool);
+	for (uint32_t t = 0; t < conf->tenant_n; t++)
+		if (tenant_has(&conf->tenants[t], pool))
+			return true;
+	return false;
+}
+
+static struct str reach_of(struct arena *a, struct level at)
+{
+	if (at.route)
+		return arena_fmt(a, "service \"" STR_FMT "\"", STR_ARG(at.route->service));
+	if (at.tenant)
+		return arena_fmt(a, "tenant \"" STR_FMT "\"", STR_ARG(at.tenant->name));
+	return STR("any service");
+}
+
+/* At the top level it is a warning: tenants come and go in files of their own. */
+static void check_pools(
+	struct building *g, const struct module *m, const struct conf_module *given, struct level at)
+{
+	struct str pool;
+
+	for (uint32_t i = 0; m->pools && (pool = m->pools(given->values, i)).n; i++)
+		if (!level_has(g->conf, at, pool))
+			conf_report_add(g->report, g->conf, given->place, !at.tenant,
+				"module \"%s\": there is no pool \"" STR_FMT "\" in " STR_FMT, m->config.name,
+				STR_ARG(pool), STR_ARG(reach_of(&g->set->arena, at)));
+}
+
+static void build_level(
+	struct building *g, const struct conf_modules *level, struct level at, struct str where)
 {
 	for (uint32_t i = 0; i < level->n; i++) {
 		const struct module *m = module_of(level->v[i].module);
@@ -185,16 +243,18 @@ static void build_level(struct building *g, const struct conf_modules *level, st
 		if (place->number == MODULES_MAX)
 			conf_report_add(g->report, g->conf, level->v[i].place, false,
 				"more than %d different modules", MODULES_MAX);
+		if (!g->refresh)
+			check_pools(g, m, &level->v[i], at);
 		place_add(g->set, place);
 	}
 }
 
 static void build_tenant(struct building *g, const struct conf_tenant *t)
 {
-	build_level(g, &t->modules, t->name);
+	build_level(g, &t->modules, (struct level){t, NULL}, t->name);
 	for (uint32_t r = 0; r < t->route_n; r++)
 		if (t->routes[r].modules.n)
-			build_level(g, &t->routes[r].modules,
+			build_level(g, &t->routes[r].modules, (struct level){t, &t->routes[r]},
 				arena_fmt(&g->set->arena, STR_FMT "/%u", STR_ARG(t->name), r));
 }
 
@@ -209,7 +269,7 @@ static struct module_set *build_set(struct building *g)
 	set->refs = 1;
 	arena_init(&set->arena, NULL);
 	number_modules(set, conf);
-	build_level(g, &conf->modules, STR_NONE);
+	build_level(g, &conf->modules, (struct level){NULL, NULL}, STR_NONE);
 	for (uint32_t t = 0; t < conf->tenant_n; t++)
 		build_tenant(g, &conf->tenants[t]);
 	if (set->n && (g->refresh || g->report->errors == errors))
