@@ -114,6 +114,16 @@ static void unknown(struct parse *p, const struct node *key, unsigned level)
 			parse_quote(p, node_str(key)));
 }
 
+static void misplaced(struct parse *p, const struct node *key, const struct config_module *m)
+{
+	parse_error(p, key, "module \"%s\" cannot stand here, but %s%s%s%s", m->name,
+		m->levels & MODULE_GLOBAL ? "at the top level" : "",
+		(m->levels & MODULE_GLOBAL) && (m->levels & ~(unsigned)MODULE_GLOBAL) ? ", " : "",
+		m->levels & MODULE_TENANT ? "in a tenant" : "",
+		m->levels & MODULE_ROUTE ? (m->levels & MODULE_TENANT ? ", in a route" : "in a route") : "");
+}
+
+/* *v: its own keys; NULL: it is loaded here for other levels. */
 static const struct config_module *find(
 	struct parse *p, const struct node *key, const struct node **v, unsigned level)
 {
@@ -130,16 +140,14 @@ static const struct config_module *find(
 	} else if (!m) {
 		unknown(p, key, level);
 	}
-	if (m && !(m->levels & level)) {
-		parse_error(p, key, "module \"%s\" cannot stand here, but %s%s%s%s", m->name,
-			m->levels & MODULE_GLOBAL ? "at the top level" : "",
-			(m->levels & MODULE_GLOBAL) && (m->levels & ~(unsigned)MODULE_GLOBAL) ? ", " : "",
-			m->levels & MODULE_TENANT ? "in a tenant" : "",
-			m->levels & MODULE_ROUTE ? (m->levels & MODULE_TENANT ? ", in a route" : "in a route")
-						 : "");
-		return NULL;
+	if (!m || m->levels & level)
+		return m;
+	if (path && (*v)->n == 0) {
+		*v = NULL;
+		return m;
 	}
-	return m;
+	misplaced(p, key, m);
+	return NULL;
 }
 
 static bool is_word(const struct node *v, const char *a, const char *b)
@@ -173,6 +181,10 @@ static void parse_one(
 	nothing.n = 0;
 	nothing.first = NULL;
 	all->v[all->n] = (struct conf_module){.module = m, .place = node_place(key)};
+	if (!v) {
+		all->n++;
+		return;
+	}
 	if (is_word(given, "on", "true"))
 		v = &nothing;
 	if (v->kind == NODE_MAP) {

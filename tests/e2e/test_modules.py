@@ -56,6 +56,15 @@ def test_the_module_of_the_documentation_works(edge, origin, tmp_path, source):
     assert proxy.get("/").status == 200
 
 
+def test_a_module_for_routes_alone_is_loaded_at_the_top_level_and_configured_in_them(edge, origin, tmp_path, source):
+    so = build_module(tmp_path, source.replace("MODULE_ANYWHERE", "MODULE_ROUTE"))
+    routes = [{"path": "/", "service": "shop"}, {"path": "/secret", "service": "shop", "modules": {"password": {"word": "sesame"}}}]
+    proxy = edge(site(origin(), routes=routes, modules={"password": {"path": str(so)}}))
+    assert [proxy.get(p).status for p in ("/", "/secret")] == [200, 403]
+    assert proxy.get("/secret", headers={"X-Password": "sesame"}).status == 200
+    assert "cannot stand here, but in a route" in check(tmp_path, f"{{password: {{path: {so}, word: x}}}}").err
+
+
 def check(tmp_path, modules):
     path = tmp_path / "weir.yaml"
     path.write_text(f"listeners: {{http: {{address: '127.0.0.1:8080'}}}}\nmodules: {modules}\n")
