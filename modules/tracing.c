@@ -190,13 +190,18 @@ static uint32_t count_of(const struct fields *all, struct str name)
 }
 
 /* Two parents are none. */
+static bool parent_in(const struct fields *all, struct trace_context *parent)
+{
+	const struct field *f = fields_find_name(all, STR("traceparent"));
+
+	return f && count_of(all, STR("traceparent")) == 1 && trace_context_parse(parent, field_value(f));
+}
+
 static void read_parent(struct module_call *c, struct trace *t)
 {
 	const struct fields *all = &module_request(c)->fields;
-	const struct field *f = fields_find_name(all, STR("traceparent"));
 
-	t->has_parent = f && count_of(all, STR("traceparent")) == 1 &&
-			trace_context_parse(&t->parent, field_value(f));
+	t->has_parent = parent_in(all, &t->parent);
 	if (t->has_parent)
 		t->state = join_state(c, all);
 }
@@ -457,10 +462,20 @@ static void explain(const void *values, void *data, const struct head *request, 
 	struct text *out)
 {
 	const struct tracing *conf = values;
+	struct trace_context parent;
 
 	(void)data;
-	(void)request;
 	(void)client;
+	if (conf->parent != PARENT_IGNORE && parent_in(&request->fields, &parent)) {
+		bool told = conf->parent == PARENT_FOLLOW ? parent.sampled
+							  : trace_context_is_among(&parent, conf->sample);
+
+		text_fmt(out, "continues the client's trace, %s by %s", told ? "told" : "not told",
+			conf->parent == PARENT_FOLLOW ? "its sampled flag" : "sample");
+		if (told)
+			text_fmt(out, ", to " STR_FMT, STR_ARG(conf->export.endpoint));
+		return;
+	}
 	text_fmt(out, "tells %u.%02u%% of new traces to " STR_FMT, conf->sample / 100, conf->sample % 100,
 		STR_ARG(conf->export.endpoint));
 }

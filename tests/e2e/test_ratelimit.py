@@ -146,6 +146,19 @@ def test_a_reload_keeps_what_was_used(edge, origin):
     assert passed(proxy, 6) == 4
 
 
+def test_explain_says_what_a_client_has_left(edge, origin):
+    proxy = edge(limited(origin()))
+
+    def says(address, *more):
+        return proxy.cli("explain", "http://acme.test/", "--ip", address, *more, "--json").json()["modules"][0]["text"]
+    assert says("192.0.2.1") == "few: 4 in 1h, 4 at once, by address"
+    assert passed(proxy, 3, headers={"X-Forwarded-For": "192.0.2.1"}) == 3
+    assert says("192.0.2.1") == "few: 4 in 1h, 4 at once, by address, has 1 left"
+    assert passed(proxy, 2, headers={"X-Forwarded-For": "192.0.2.1"}) == 1
+    assert says("192.0.2.1") == says("192.0.2.1") == "few: 4 in 1h, 4 at once, by address, has none left"
+    assert says("192.0.2.2") == "few: 4 in 1h, 4 at once, by address"
+
+
 def test_whoever_has_used_up_a_small_limit_waits_no_longer_than_a_larger_one_wants(edge, origin):
     blue = origin()
     proxy = edge(limited(blue))
