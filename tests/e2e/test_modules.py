@@ -51,6 +51,8 @@ def test_the_module_of_the_documentation_works(edge, origin, tmp_path, source):
     assert proxy.get("/", headers={"X-Password": "sesame"}).status == 200
     assert proxy.get("/public").status == 200
     assert proxy.logged(status=403)["password"] == "wrong"
+    for word, says in (("sesame", "knows the word"), ("other", "does not know the word")):
+        assert f"module    password, of the top level: {says}\n" in proxy.cli("explain", "http://acme.test/", "-H", f"X-Password: {word}").out
     conf["modules"]["password"]["dry_run"] = True
     proxy.reload(conf)
     assert proxy.get("/").status == 200
