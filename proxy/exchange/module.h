@@ -65,7 +65,8 @@ struct module_call {
 
 /* What build() is given. */
 struct module_build {
-	struct str place; /* "" for the top level, "acme", or "acme/3": the route's number, from 0 */
+	struct str
+		place; /* "" for the top level, "acme", or for a route "acme/its/path", with a hash if it asks for more */
 	void *previous; /* what is built for the same place of the running configuration; NULL: nothing */
 	void *home; /* home_init()'s; NULL without one, and where nothing runs (`weir check`) */
 	char err[512]; /* why it returns NULL; it ends up in the report, at the place of the module's name */

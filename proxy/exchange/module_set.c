@@ -231,6 +231,9 @@ static void build_level(
 		if (!level->v[i].values)
 			continue;
 		name = arena_fmt(&g->set->arena, "%s@" STR_FMT, m->config.name, STR_ARG(where));
+		/* Routes that ask for the same: the first gets all requests. */
+		while (map_get(&g->set->by_name, name))
+			name = arena_fmt(&g->set->arena, STR_FMT "+", STR_ARG(name));
 		built = build_data(g, m, &level->v[i], name);
 		if (!built)
 			continue;
@@ -249,13 +252,56 @@ static void build_level(
 	}
 }
 
+/* -- routes have no names -- */
+
+#define PATH_TOLD_MAX 64 /* bytes: it becomes a label of metrics, too */
+
+static uint64_t mix(uint64_t hash, struct str s)
+{
+	return hash_bytes(s.p, s.n, hash);
+}
+
+static uint64_t mix_all(uint64_t hash, const struct conf_strs *all)
+{
+	for (uint32_t i = 0; i < all->n; i++)
+		hash = mix(hash, all->v[i]);
+	return mix(hash, STR("end"));
+}
+
+static uint64_t mix_matches(uint64_t hash, const struct conf_match *all, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		hash = mix(mix(hash, all[i].name), all[i].value);
+		hash = mix(hash, all[i].any ? STR("any") : all[i].regex ? STR("regex") : STR("is"));
+	}
+	return mix(hash, STR("end"));
+}
+
+/* What a route is told by from one configuration to the next, and from node to node, wherever it stands among the others: its path, and
+ * where that does not say all, a hash of what it asks for. */
+static struct str place_of_route(struct arena *a, const struct conf_tenant *t, const struct conf_route *r)
+{
+	struct str path = str_skip(r->path, str_starts(r->path, STR("/")));
+	char hex[16];
+	uint64_t hash;
+
+	if (r->path_kind == CONF_PATH_PREFIX && path.n <= PATH_TOLD_MAX &&
+		!(r->hosts.n || r->methods.n || r->header_n || r->query_n))
+		return arena_fmt(a, STR_FMT "/" STR_FMT, STR_ARG(t->name), STR_ARG(path));
+	hash = mix_all(mix_all(mix(r->path_kind, r->path), &r->hosts), &r->methods);
+	hash = mix_matches(mix_matches(hash, r->headers, r->header_n), r->query, r->query_n);
+	text_hex_16(hex, hash);
+	return arena_fmt(a, STR_FMT "/" STR_FMT "#%.16s", STR_ARG(t->name),
+		STR_ARG(str_head_utf8(path, PATH_TOLD_MAX)), hex);
+}
+
 static void build_tenant(struct building *g, const struct conf_tenant *t)
 {
 	build_level(g, &t->modules, (struct level){t, NULL}, t->name);
 	for (uint32_t r = 0; r < t->route_n; r++)
 		if (t->routes[r].modules.n)
 			build_level(g, &t->routes[r].modules, (struct level){t, &t->routes[r]},
-				arena_fmt(&g->set->arena, STR_FMT "/%u", STR_ARG(t->name), r));
+				place_of_route(&g->set->arena, t, &t->routes[r]));
 }
 
 static struct module_set *build_set(struct building *g)

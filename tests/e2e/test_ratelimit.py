@@ -146,6 +146,23 @@ def test_a_reload_keeps_what_was_used(edge, origin):
     assert passed(proxy, 6) == 4
 
 
+@pytest.mark.parametrize("more", [{}, {"hosts": ["acme.test"]}, {"methods": ["GET"]}])
+def test_what_was_used_stays_with_its_route_wherever_that_stands(edge, origin, more):
+    blue = origin()
+
+    def conf(*paths):
+        rule = {"modules": {"ratelimit": {"rules": {"few": {**FEW, "by": ["address"]}}}}}
+        return site(blue, routes=[{"path": p, "service": "shop", **({**rule, **more} if p != "/new" else {})} for p in paths])
+    proxy = edge(conf("/a", "/b"))
+    assert passed(proxy, 5, "/a") == 4 and passed(proxy, 1, "/b") == 1
+    proxy.reload(conf("/new", "/b", "/a"))
+    assert passed(proxy, 1, "/a") == 0 and passed(proxy, 5, "/b") == 3
+    proxy.reload(conf("/c", "/a"))
+    assert passed(proxy, 1, "/a") == 0 and passed(proxy, 5, "/c") == 4
+    places = {labels["place"] for labels, _ in scrape(proxy).all("weir_module_events_total")}
+    assert {p.split("#")[0] for p in places} == {"acme/a", "acme/c"} and all(("#" in p) == bool(more) for p in places)
+
+
 def test_explain_says_what_a_client_has_left(edge, origin):
     proxy = edge(limited(origin()))
 
