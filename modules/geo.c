@@ -30,6 +30,7 @@ static bool is_country(struct str s)
 
 static const struct config_type type_country = {
 	.name = "country",
+	.plural = "countries",
 	.expects = "a country's two capital letters (ISO 3166), or ZZ for addresses that are not known",
 	.schema = "{\"type\": \"string\", \"pattern\": \"^[A-Z]{2}$\"}",
 	.valid = is_country,

@@ -22,6 +22,7 @@ static bool is_by(struct str s)
 
 static const struct config_type type_by = {
 	.name = "what is counted",
+	.plural = "words for what is counted",
 	.expects = "tenant, address, route, country or header:NAME",
 	.schema = "{\"type\": \"string\", \"pattern\": "
 		  "\"^(tenant|address|route|country|header:[!#$%&'*+.^_`|~0-9A-Za-z-]+)$\"}",
