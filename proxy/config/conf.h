@@ -102,6 +102,7 @@ struct conf_limits {
 	uint32_t connections;
 	uint32_t header_bytes, header_count;
 	uint64_t body; /* 0: unlimited */
+	uint32_t body_rate; /* bytes a second; 0: any */
 	uint64_t memory; /* 0: none */
 	uint32_t loop_lag; /* ms; 0: none */
 };
