@@ -143,15 +143,24 @@ static const struct config_type type_matches = {
 
 /* -- redirect -- */
 
+/* Elsewhere "$(name)" is filled in. Here it is not, and so nobody means it. */
+static bool has_variable(struct str s)
+{
+	for (size_t i = 0; i + 1 < s.n; i++)
+		if (s.p[i] == '$' && s.p[i + 1] == '(')
+			return true;
+	return false;
+}
+
 static bool is_target(struct str s)
 {
 	return (str_starts(s, STR("/")) || str_starts(s, STR("http://")) || str_starts(s, STR("https://"))) &&
-	       type_header_value.valid(s) && str_find(s, ' ') == s.n;
+	       type_header_value.valid(s) && str_find(s, ' ') == s.n && !has_variable(s);
 }
 
 static const struct config_type type_target = {
 	.name = "path or URL",
-	.expects = "a path that begins with /, or an http:// or https:// URL",
+	.expects = "a path that begins with /, or an http:// or https:// URL, without $(variables)",
 	.schema = "{\"type\": \"string\", \"pattern\": \"^(/|https?://)\"}",
 	.valid = is_target,
 	.parse = type_text_parse,
@@ -181,7 +190,8 @@ static const struct config_type type_redirect_status = {
 
 static const struct config_field redirect_fields[] = {
 	CUSTOM("to", type_target, struct conf_route, redirect.to,
-		"where to; a prefix route appends the rest of the path if this is a path", REQUIRED),
+		"where to; a prefix route appends the rest of the path, and every route the query unless this has one",
+		REQUIRED),
 	CUSTOM("status", type_redirect_status, struct conf_route, redirect.status, "of the answer",
 		.dflt = 308, .text = "308"),
 	END,

@@ -329,8 +329,11 @@ static void routes_lead_somewhere(void **state)
 	says(ROUTES("      - {service: shop, redirect: {to: /}}\n"),
 		"c.yaml:7:19: a route has a \"service\" or a \"redirect\", not both\n");
 	says(ROUTES("      - {redirect: {to: there}}\n"),
-		"c.yaml:7:25: \"to\" must be a path that begins with /, or an http:// or https:// URL, not "
-		"\"there\"\n");
+		"c.yaml:7:25: \"to\" must be a path that begins with /, or an http:// or https:// URL, without "
+		"$(variables), not \"there\"\n");
+	says(ROUTES("      - {redirect: {to: \"https://$(request.host)\"}}\n"),
+		"c.yaml:7:25: \"to\" must be a path that begins with /, or an http:// or https:// URL, without "
+		"$(variables), not \"https://$(request.host)\"\n");
 	says(ROUTES("      - {redirect: {status: 200}}\n"),
 		"c.yaml:7:20: \"to\" is missing in redirect of route of tenant \"acme\"\n"
 		"c.yaml:7:29: \"status\" must be 301, 302, 303, 307 or 308, not "
