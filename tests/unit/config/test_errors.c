@@ -123,7 +123,7 @@ static void units_and_ranges_are_explained(void **state)
 	says(SERVICE("retries: {budget: 0.2}, " POOLS),
 		"c.yaml:3:19: \"budget\" must be a share from 0% to 100% such as 20%, not \"0.2\"\n");
 	says(SERVICE("retries: {attempts: 11}, " POOLS),
-		"c.yaml:3:21: \"attempts\" must be between 1 and 10, not \"11\"\n");
+		"c.yaml:3:21: \"attempts\" must be between 0 and 10, not \"11\"\n");
 	says(SERVICE("pools: {a: {weight: -1, backends: [\"127.0.0.1:1\"]}}"),
 		"c.yaml:3:21: \"weight\" must be a whole number, not \"-1\"\n");
 }
