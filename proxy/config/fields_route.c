@@ -312,7 +312,8 @@ const struct config_object route_object = {
 	       "longest prefix; a regex must match the whole path, and counts as a prefix as long as the "
 	       "literal text that it begins "
 	       "with; then "
-	       "method, headers, query. The order in the file does not matter.",
+	       "method, headers, query. The order in the file does not matter; two routes for the same requests "
+	       "are an error.",
 	.size = sizeof(struct conf_route),
 	.place_offset = offsetof(struct conf_route, place),
 	.fields = route_fields,

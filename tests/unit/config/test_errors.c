@@ -320,6 +320,32 @@ static void what_policies_say_must_fit_together(void **state)
 		"Content-Length, Connection and the like), not \"Host\"\n");
 }
 
+#define TWINS(a, b) ROUTES("      - {service: shop, " a "}\n      - {" b ", service: shop}\n")
+
+static void no_two_routes_are_for_the_same_requests(void **state)
+{
+	const char *twin = "c.yaml:8:9: this route is for the same requests as that of line 7; one of the two would never be "
+			   "used\n";
+
+	(void)state;
+	says(TWINS("path: /a", "path: /a"), twin);
+	says(TWINS("path: /a", "path: /a/"), twin);
+	says(TWINS("exact: /a", "exact: /a"), twin);
+	says(TWINS("regex: /a+", "regex: /a+"), twin);
+	says(TWINS("methods: [GET, PUT]", "path: /, methods: [PUT, GET]"), twin);
+	says(TWINS("headers: {X-A: a, X-B: {present: true}}", "headers: {x-b: {present: true}, x-a: {exact: a}}"), twin);
+	says(TWINS("query: {a: {regex: x}}", "query: {a: {regex: x}}"), twin);
+	says(TWINS("path: /a, hosts: A.test", "path: /a, hosts: a.test"), twin);
+	says(TWINS("path: /a", "exact: /a"), "");
+	says(TWINS("exact: /a", "exact: /a/"), "");
+	says(TWINS("path: /a", "path: /a, methods: GET"), "");
+	says(TWINS("path: /a, methods: [GET, PUT]", "path: /a, methods: GET"), "");
+	says(TWINS("path: /a", "path: /a, hosts: a.test"), "");
+	says(TWINS("headers: {X-A: a}", "headers: {X-A: b}"), "");
+	says(TWINS("headers: {X-A: a}", "headers: {X-A: {regex: a}}"), "");
+	says(TWINS("query: {a: x}", "query: {A: x}"), "");
+}
+
 static void routes_lead_somewhere(void **state)
 {
 	(void)state;
@@ -440,6 +466,7 @@ int main(void)
 		cmocka_unit_test(hosts_are_checked_and_belong_to_one_tenant),
 		cmocka_unit_test(services_need_pools_and_pools_a_share),
 		cmocka_unit_test(what_policies_say_must_fit_together),
+		cmocka_unit_test(no_two_routes_are_for_the_same_requests),
 		cmocka_unit_test(routes_lead_somewhere),
 		cmocka_unit_test(route_conditions_are_checked),
 		cmocka_unit_test(headers_that_weir_writes_are_left_alone),
