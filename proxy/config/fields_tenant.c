@@ -307,8 +307,8 @@ static void check_routes(struct parse *p, const struct node *e, const struct con
 		twin = t->routes[i].path.n ? twins_add(&twins, &t->routes[i]) : NULL;
 		if (twin)
 			parse_error(p, e,
-				"this route is for the same requests as that of line %u; one of the two would never be "
-				"used",
+				"this route is for the same requests as that of line %u; one of the two "
+				"would never be used",
 				twin->place.line);
 	}
 	twins_free(&twins);

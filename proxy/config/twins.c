@@ -34,8 +34,8 @@ static bool same_condition(const struct conf_match *a, const struct conf_match *
 	       a->any == b->any && str_eq(a->value, b->value);
 }
 
-static bool conditions_within(
-	const struct conf_match *some, uint32_t some_n, const struct conf_match *all, uint32_t n, bool headers)
+static bool conditions_within(const struct conf_match *some, uint32_t some_n, const struct conf_match *all,
+	uint32_t n, bool headers)
 {
 	for (uint32_t i = 0; i < some_n; i++) {
 		uint32_t k = 0;

@@ -54,7 +54,8 @@ static void find_listener(struct explanation *e)
 			e->listener_guessed = true;
 		}
 	}
-	e->to_https = e->listener && entry_redirects(e->listener, &e->request->client, &e->request->head.fields);
+	e->to_https =
+		e->listener && entry_redirects(e->listener, &e->request->client, &e->request->head.fields);
 }
 
 /* The part of the path that the route's path is sure of; as the router ranks it. */

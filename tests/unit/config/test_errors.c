@@ -324,8 +324,8 @@ static void what_policies_say_must_fit_together(void **state)
 
 static void no_two_routes_are_for_the_same_requests(void **state)
 {
-	const char *twin = "c.yaml:8:9: this route is for the same requests as that of line 7; one of the two would never be "
-			   "used\n";
+	const char *twin = "c.yaml:8:9: this route is for the same requests as that of line 7; one of the "
+			   "two would never be used\n";
 
 	(void)state;
 	says(TWINS("path: /a", "path: /a"), twin);
@@ -333,7 +333,9 @@ static void no_two_routes_are_for_the_same_requests(void **state)
 	says(TWINS("exact: /a", "exact: /a"), twin);
 	says(TWINS("regex: /a+", "regex: /a+"), twin);
 	says(TWINS("methods: [GET, PUT]", "path: /, methods: [PUT, GET]"), twin);
-	says(TWINS("headers: {X-A: a, X-B: {present: true}}", "headers: {x-b: {present: true}, x-a: {exact: a}}"), twin);
+	says(TWINS("headers: {X-A: a, X-B: {present: true}}",
+		     "headers: {x-b: {present: true}, x-a: {exact: a}}"),
+		twin);
 	says(TWINS("query: {a: {regex: x}}", "query: {a: {regex: x}}"), twin);
 	says(TWINS("path: /a, hosts: A.test", "path: /a, hosts: a.test"), twin);
 	says(TWINS("path: /a", "exact: /a"), "");
@@ -354,11 +356,12 @@ static void routes_lead_somewhere(void **state)
 	says(ROUTES("      - {path: /}\n"), "c.yaml:7:9: a route needs a \"service\" or a \"redirect\"\n");
 	says(ROUTES("      - {service: shop, redirect: {to: /}}\n"),
 		"c.yaml:7:19: a route has a \"service\" or a \"redirect\", not both\n");
-	says(ROUTES("      - {redirect: {to: there}}\n"),
-		"c.yaml:7:25: \"to\" must be a path that begins with /, or an http:// or https:// URL, without "
-		"$(variables), not \"there\"\n");
+	says(ROUTES("      - {redirect: {to: there}}\n"), "c.yaml:7:25: \"to\" must be a path that begins "
+							  "with /, or an http:// or https:// URL, without "
+							  "$(variables), not \"there\"\n");
 	says(ROUTES("      - {redirect: {to: \"https://$(request.host)\"}}\n"),
-		"c.yaml:7:25: \"to\" must be a path that begins with /, or an http:// or https:// URL, without "
+		"c.yaml:7:25: \"to\" must be a path that begins with /, or an http:// or https:// URL, "
+		"without "
 		"$(variables), not \"https://$(request.host)\"\n");
 	says(ROUTES("      - {redirect: {status: 200}}\n"),
 		"c.yaml:7:20: \"to\" is missing in redirect of route of tenant \"acme\"\n"

@@ -126,8 +126,8 @@ static void the_reference_tells_ranges_and_defaults(void **state)
 	char *md = conf_reference_md();
 
 	(void)state;
-	assert_non_null(strstr(
-		md, "| `attempts` | count, 0 to 10 | `2` | in all, the first included; 0 and 1: no retry |\n"));
+	assert_non_null(strstr(md,
+		"| `attempts` | count, 0 to 10 | `2` | in all, the first included; 0 and 1: no retry |\n"));
 	assert_non_null(strstr(md,
 		"| `interval` | duration, at least 100ms | `2s` | between two probes of one backend |\n"));
 	assert_non_null(strstr(md, "\n## listeners.NAME.tls\n"));
