@@ -342,6 +342,7 @@ enum conf_log_level { CONF_LEVEL_DEBUG, CONF_LEVEL_INFO, CONF_LEVEL_WARNING, CON
 
 struct conf_log {
 	struct str access_path; /* "stdout", "stderr" or a file */
+	struct conf_place access_place, events_place; /* where the paths are written */
 	uint8_t access_format; /* enum conf_log_format */
 	struct str events_path;
 	uint8_t events_level; /* enum conf_log_level */
@@ -392,7 +393,7 @@ struct conf {
 	struct str *texts; /* what the files said, until conf_forget_texts(); in `bytes` */
 	uint64_t fingerprint; /* of names and texts of all files */
 	uint32_t workers; /* 0: auto */
-	struct conf_place workers_place;
+	struct conf_place workers_place, user_place;
 	struct str user, state_dir;
 	struct str zone; /* that this weir runs in; empty: none is preferred */
 	struct conf_strs cookie_secrets; /* the first signs; empty: weir makes one of its own */
