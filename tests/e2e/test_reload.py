@@ -67,7 +67,7 @@ def test_what_waits_for_the_next_start_is_said_to_where_it_was_asked_for(edge, b
              "3 workers take effect when weir is started again; until then there are 2"]
     assert said.code == 0 and all(f": warning: {w}\n" in said.err for w in waits)
     for kind in "config_warnings", "reload":
-        assert {w["message"] for w in proxy.events(kind)[-1]["warnings"]} == set(waits)
+        assert {w["message"] for w in proxy.wait_event(kind)["warnings"]} == set(waits)
     assert proxy.get("/").body == b"green"
     assert "warnings" not in proxy.reload(site(green, workers=2, user="nobody"))
 
