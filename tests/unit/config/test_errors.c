@@ -128,6 +128,18 @@ static void units_and_ranges_are_explained(void **state)
 		"c.yaml:3:21: \"weight\" must be a whole number, not \"-1\"\n");
 }
 
+static void a_pool_is_a_mapping_and_nothing_else(void **state)
+{
+	(void)state;
+	says(SERVICE("pools: {a: [\"127.0.0.1:1\"]}"),
+		"c.yaml:3:12: pool \"a\" must be a mapping, not a list\n");
+	says(SERVICE("pools: {a: [x, y]}"), "c.yaml:3:12: pool \"a\" must be a mapping, not a list\n");
+	says(SERVICE("pools: {a: \"127.0.0.1:1\"}"),
+		"c.yaml:3:12: pool \"a\" must be a mapping, not \"127.0.0.1:1\"\n");
+	says(SERVICE("pools: {a: {weight: 1, backends: []}, b: [x]}"),
+		"c.yaml:3:42: pool \"b\" must be a mapping, not a list\n");
+}
+
 static void words_of_a_set_are_listed_and_the_nearest_is_suggested(void **state)
 {
 	(void)state;
@@ -459,6 +471,7 @@ int main(void)
 		cmocka_unit_test(keys_written_twice_are_errors),
 		cmocka_unit_test(wrong_types_say_what_is_expected_and_what_was_found),
 		cmocka_unit_test(units_and_ranges_are_explained),
+		cmocka_unit_test(a_pool_is_a_mapping_and_nothing_else),
 		cmocka_unit_test(words_of_a_set_are_listed_and_the_nearest_is_suggested),
 		cmocka_unit_test(addresses_are_numbers_unless_they_say_dns),
 		cmocka_unit_test(listeners_must_make_sense),
