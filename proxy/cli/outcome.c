@@ -65,6 +65,17 @@ static void print_changes(json_t *changes)
 	}
 }
 
+/* On stderr, as `weir check` does. */
+static void print_places(const json_t *places, const char *what)
+{
+	for (size_t i = 0; i < json_array_size(places); i++) {
+		const json_t *e = json_array_get(places, i);
+
+		fprintf(stderr, "%s:%lld:%lld: %s%s\n", text(e, "file"), number(e, "line"),
+			number(e, "column"), what, text(e, "message"));
+	}
+}
+
 void outcome_print(const json_t *outcome)
 {
 	if (strcmp(text(outcome, "outcome"), "unchanged") == 0) {
@@ -73,16 +84,10 @@ void outcome_print(const json_t *outcome)
 	}
 	printf("generation %lld is served\n", number(outcome, "generation"));
 	print_changes(json_object_get(outcome, "changes"));
+	print_places(json_object_get(outcome, "warnings"), "warning: ");
 }
 
 void outcome_print_errors(const json_t *outcome)
 {
-	const json_t *errors = json_object_get(outcome, "errors");
-
-	for (size_t i = 0; i < json_array_size(errors); i++) {
-		const json_t *e = json_array_get(errors, i);
-
-		fprintf(stderr, "%s:%lld:%lld: %s\n", text(e, "file"), number(e, "line"), number(e, "column"),
-			text(e, "message"));
-	}
+	print_places(json_object_get(outcome, "errors"), "");
 }

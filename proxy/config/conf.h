@@ -299,8 +299,7 @@ struct conf_route {
 	uint32_t service_index; /* in the tenant's services */
 	struct {
 		bool on;
-		struct str
-			to; /* absolute path or URL; a prefix route appends the rest of the path if it ends with '/' or `to` has none */
+		struct str to; /* absolute path or URL; may end with a query and a fragment */
 		uint16_t status; /* 301 302 303 307 308 */
 	} redirect;
 	bool strip_prefix;
@@ -344,6 +343,7 @@ enum conf_log_level { CONF_LEVEL_DEBUG, CONF_LEVEL_INFO, CONF_LEVEL_WARNING, CON
 
 struct conf_log {
 	struct str access_path; /* "stdout", "stderr" or a file */
+	struct conf_place access_place, events_place; /* where the paths are written */
 	uint8_t access_format; /* enum conf_log_format */
 	struct str events_path;
 	uint8_t events_level; /* enum conf_log_level */
@@ -394,7 +394,7 @@ struct conf {
 	struct str *texts; /* what the files said, until conf_forget_texts(); in `bytes` */
 	uint64_t fingerprint; /* of names and texts of all files */
 	uint32_t workers; /* 0: auto */
-	struct conf_place workers_place;
+	struct conf_place workers_place, user_place;
 	struct str user, state_dir;
 	struct str zone; /* that this weir runs in; empty: none is preferred */
 	struct conf_strs cookie_secrets; /* the first signs; empty: weir makes one of its own */

@@ -223,7 +223,9 @@ static const struct config_field listener_fields[] = {
 		.text = "true",
 		.doc = "HTTP/2 from clients"},
 	BOOL("redirect_https", struct conf_listener, redirect_https,
-		"answer every request with a redirect to https; plain listeners only", .dflt = false),
+		"answer every request with a redirect to https, but for those of which one of "
+		"`trusted_proxies` says that they came so (`X-Forwarded-Proto: https`); plain listeners only",
+		.dflt = false),
 	COUNT("redirect_port", struct conf_listener, redirect_port, "the port of that redirect", .dflt = 443,
 		.min = 1),
 	CUSTOM("hsts", type_header_value, struct conf_listener, hsts,

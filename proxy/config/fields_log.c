@@ -4,7 +4,12 @@
 static void parse_log_path(struct parse *p, const struct config_field *f, const struct node *v, void *obj)
 {
 	struct str s = v->kind == NODE_SCALAR ? node_str(v) : STR_NONE;
+	struct conf_log *log = obj;
 
+	if (field_member(f, obj) == &log->access_path)
+		log->access_place = node_place(v);
+	else
+		log->events_place = node_place(v);
 	if (str_eq(s, STR("stdout")) || str_eq(s, STR("stderr")))
 		*(struct str *)field_member(f, obj) = arena_str(&p->conf->arena, s);
 	else

@@ -241,8 +241,8 @@ static const struct config_type type_retry_on = {
 };
 
 static const struct config_field retries_fields[] = {
-	COUNT("attempts", struct conf_retries, attempts, "in all, the first included; 1: no retry", .dflt = 2,
-		.min = 1, .max = 10),
+	COUNT("attempts", struct conf_retries, attempts, "in all, the first included; 0 and 1: no retry",
+		.dflt = 2, .max = 10),
 	SHARE("budget", struct conf_retries, budget,
 		"of the requests that may be retries, saved up for some ten seconds; three a second and "
 		"worker always may",

@@ -122,6 +122,21 @@ static const struct config_type type_workers = {
 	.say = say_workers,
 };
 
+static void parse_user(struct parse *p, const struct config_field *f, const struct node *v, void *obj)
+{
+	type_string.parse(p, f, v, obj);
+	((struct conf *)obj)->user_place = node_place(v);
+}
+
+static const struct config_type type_user = {
+	.name = "text",
+	.expects = "a text on one line",
+	.schema = "{\"type\": [\"string\", \"number\", \"boolean\"]}",
+	.parse = parse_user,
+	.init = type_text_init,
+	.say = type_text_say,
+};
+
 static void each_secret(struct parse *p, const struct config_field *f, const struct node *e, void *obj)
 {
 	struct conf_strs *secrets = field_member(f, obj);
@@ -210,8 +225,11 @@ static const struct config_field root_fields[] = {
 		"worker threads; auto: one for each usable CPU. A change takes effect when weir is started "
 		"again",
 		.text = "auto"),
-	STRING("user", struct conf, user,
-		"the user that weir becomes once its sockets are bound, if started as root", NULLABLE),
+	CUSTOM("user", type_user, struct conf, user,
+		"the user that weir becomes once its sockets are bound, if started as root. A change takes "
+		"effect "
+		"when weir is started again",
+		NULLABLE),
 	PATH("state_dir", struct conf, state_dir,
 		"where runtime weights, shifts and events are kept; made if missing",
 		.text = "/var/lib/weir"),

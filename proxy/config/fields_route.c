@@ -143,15 +143,24 @@ static const struct config_type type_matches = {
 
 /* -- redirect -- */
 
+/* Elsewhere "$(name)" is filled in. Here it is not, and so nobody means it. */
+static bool has_variable(struct str s)
+{
+	for (size_t i = 0; i + 1 < s.n; i++)
+		if (s.p[i] == '$' && s.p[i + 1] == '(')
+			return true;
+	return false;
+}
+
 static bool is_target(struct str s)
 {
 	return (str_starts(s, STR("/")) || str_starts(s, STR("http://")) || str_starts(s, STR("https://"))) &&
-	       type_header_value.valid(s) && str_find(s, ' ') == s.n;
+	       type_header_value.valid(s) && str_find(s, ' ') == s.n && !has_variable(s);
 }
 
 static const struct config_type type_target = {
 	.name = "path or URL",
-	.expects = "a path that begins with /, or an http:// or https:// URL",
+	.expects = "a path that begins with /, or an http:// or https:// URL, without $(variables)",
 	.schema = "{\"type\": \"string\", \"pattern\": \"^(/|https?://)\"}",
 	.valid = is_target,
 	.parse = type_text_parse,
@@ -181,7 +190,9 @@ static const struct config_type type_redirect_status = {
 
 static const struct config_field redirect_fields[] = {
 	CUSTOM("to", type_target, struct conf_route, redirect.to,
-		"where to; a prefix route appends the rest of the path if this is a path", REQUIRED),
+		"where to; a prefix route appends the rest of the path, and every route the query unless "
+		"this has one",
+		REQUIRED),
 	CUSTOM("status", type_redirect_status, struct conf_route, redirect.status, "of the answer",
 		.dflt = 308, .text = "308"),
 	END,
@@ -237,7 +248,9 @@ static const struct config_field route_fields[] = {
 		"changes on the way to the backend"),
 	OBJECT("response_headers", struct conf_route, response_headers, response_headers_object,
 		"changes on the way to the client, of answers that come from a backend"),
-	DURATION("timeout", struct conf_route, timeout, "for the whole request, retries included; 0: none",
+	DURATION("timeout", struct conf_route, timeout,
+		"for the whole request, retries included; if it is longer than `timeouts.response`, an "
+		"answer may take as long to begin; 0: none",
 		.dflt = 0),
 	BOOL("websocket", struct conf_route, websocket, "allow WebSocket", .dflt = true),
 	MODULES(struct conf_route, modules, MODULE_ROUTE),
@@ -299,9 +312,8 @@ const struct config_object route_object = {
 	.what = "route",
 	.doc = "Where requests go. The most specific route wins, as in the Gateway API: exact, then the "
 	       "longest prefix; a regex must match the whole path, and counts as a prefix as long as the "
-	       "literal text that it begins "
-	       "with; then "
-	       "method, headers, query. The order in the file does not matter.",
+	       "literal text that it begins with; then method, headers, query. The order in the file does "
+	       "not matter; two routes for the same requests are an error.",
 	.size = sizeof(struct conf_route),
 	.place_offset = offsetof(struct conf_route, place),
 	.fields = route_fields,

@@ -5,6 +5,7 @@
 #include "config/load.h"
 #include "config/module.h"
 #include "config/suggest.h"
+#include "config/twins.h"
 
 /* -- hosts -- */
 
@@ -292,6 +293,27 @@ static void add_implicit_route(struct parse *p, const struct node *v, struct con
 	t->route_n = 1;
 }
 
+/* e: the first element of the list. */
+static void check_routes(struct parse *p, const struct node *e, const struct conf_tenant *t)
+{
+	const struct conf_route *twin;
+	struct twins twins;
+
+	twins_init(&twins, &p->scratch, t->routes, t->route_n);
+	for (uint32_t i = 0; i < t->route_n; i++, e = e->next) {
+		while (e->kind != NODE_MAP)
+			e = e->next;
+		check_route(p, e, t, &t->routes[i]);
+		twin = t->routes[i].path.n ? twins_add(&twins, &t->routes[i]) : NULL;
+		if (twin)
+			parse_error(p, e,
+				"this route is for the same requests as that of line %u; one of the two "
+				"would never be used",
+				twin->place.line);
+	}
+	twins_free(&twins);
+}
+
 static void tenant_check(struct parse *p, const struct node *v, void *obj)
 {
 	struct conf_tenant *t = obj;
@@ -299,13 +321,7 @@ static void tenant_check(struct parse *p, const struct node *v, void *obj)
 
 	check_pools(p, v, t);
 	if (routes && routes->kind == NODE_LIST && routes->n) {
-		const struct node *e = routes->first;
-
-		for (uint32_t i = 0; i < t->route_n; i++, e = e->next) {
-			while (e->kind != NODE_MAP)
-				e = e->next;
-			check_route(p, e, t, &t->routes[i]);
-		}
+		check_routes(p, routes->first, t);
 	} else if (t->service_n == 1) {
 		add_implicit_route(p, v, t);
 	} else if (t->service_n > 1) {

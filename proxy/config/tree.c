@@ -52,6 +52,8 @@ bool node_is_null(const struct node *n)
 
 const struct node *node_get(const struct node *map, struct str key)
 {
+	if (!map || map->kind != NODE_MAP)
+		return NULL;
 	for (const struct node *k = map->first; k; k = k->next->next)
 		if (str_eq(node_str(k), key))
 			return k->next;

@@ -39,7 +39,7 @@ static inline struct conf_place node_place(const struct node *n)
 
 /* ~, null or nothing at all (YAML 1.2 10.3.2). */
 bool node_is_null(const struct node *n);
-/* The value under the key, or NULL. */
+/* The value under the key. NULL when there is none, and when the node is no mapping, or NULL itself: that was said elsewhere. */
 const struct node *node_get(const struct node *map, struct str key);
 
 /* Of all that is written below it; places do not count. without: a key of the mapping that is passed over, or NULL. */

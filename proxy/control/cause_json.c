@@ -34,8 +34,8 @@ static const char *const advice[REASONS] = {
 	[REASON_UPSTREAM_STALE] = "set timeouts.upstream_idle below the idle timeout of the backend",
 	[REASON_UPSTREAM_RESET] = "the backend crashed or was stopped under the request: see its own log",
 	[REASON_UPSTREAM_CLOSED] = "the backend crashed or was stopped under the request: see its own log",
-	[REASON_UPSTREAM_TIMEOUT] =
-		"the backend is slow: see its own log at that time, or raise timeouts.response",
+	[REASON_UPSTREAM_TIMEOUT] = "the backend is slow: see its own log at that time, or raise "
+				    "timeouts.response, or the route's `timeout` beyond it",
 	[REASON_UPSTREAM_BODY_TIMEOUT] =
 		"the backend stalled in the middle of its answer: see its own log at that time",
 	[REASON_UPSTREAM_CUT_BODY] = "the backend stopped in the middle of its answer: see its own log",

@@ -473,6 +473,7 @@ static void tear_down(struct control *c)
 	event_ring_free(&c->events);
 	reload_log_free(&c->reloads);
 	json_decref(c->changes);
+	json_decref(c->warnings);
 	json_decref(c->not_first);
 	discovery_close(&c->discovery);
 	for (uint32_t i = 0; i < c->worker_n; i++)

@@ -110,6 +110,7 @@ struct control {
 		farewell; /* the workers have ended: who has just come is answered, modules send what is left */
 	uint64_t farewell_ms; /* when that began */
 	json_t *changes; /* what the configuration that is being installed changes */
+	json_t *warnings; /* what is odd in it; NULL: nothing is */
 	uint64_t started_ms; /* on the loop's clock */
 	bool upgraded; /* drains because another process has taken over: the deadline is timeouts.upgrade */
 	struct deadline finishing; /* then: says next what is left */

@@ -239,16 +239,23 @@ static void tell_unchanged(struct control *c)
 
 static void tell_warnings(struct control *c, const struct candidate *next)
 {
-	if (next->report.n > next->report.errors)
-		event_emit(&c->io, CONF_LEVEL_WARNING, "config_warnings",
-			json_pack("{s:o}", "warnings", problems(&next->report, true)));
+	json_decref(c->warnings);
+	c->warnings = NULL;
+	if (next->report.n <= next->report.errors)
+		return;
+	c->warnings = problems(&next->report, true);
+	event_emit(
+		&c->io, CONF_LEVEL_WARNING, "config_warnings", json_pack("{s:O}", "warnings", c->warnings));
 }
 
-/* Connections, counters and sockets belong to workers: their number stands for the life of the process. */
-static void check_workers(const struct control *c, struct candidate *next)
+/* Connections, counters and sockets belong to workers: their number stands for the life of the process, and so does whose it is. */
+static void check_for_restart(const struct control *c, struct candidate *next)
 {
 	uint32_t wanted = control_workers_for(next->conf);
 
+	if (c->snapshot && !str_eq(next->conf->user, c->snapshot->conf->user))
+		conf_report_add(&next->report, next->conf, next->conf->user_place, true,
+			"another \"user\" takes effect when weir is started again");
 	if (c->snapshot && wanted != c->worker_n)
 		conf_report_add(&next->report, next->conf, next->conf->workers_place, true,
 			"%u workers take effect when weir is started again; until then there are %u", wanted,
@@ -290,7 +297,7 @@ static struct candidate *candidate_load(struct control *c)
 		next->conf = conf_load(c->config, &next->report);
 	if (next->conf) {
 		verify(c, next);
-		check_workers(c, next);
+		check_for_restart(c, next);
 		next->fingerprint = next->conf->fingerprint;
 		conf_forget_texts(next->conf);
 	}
@@ -400,8 +407,9 @@ void reload_installed(struct control *c)
 		}
 	} else {
 		tell_ended(c, CONF_LEVEL_INFO,
-			json_pack("{s:s, s:I, s:i, s:o}", "outcome", "applied", "generation", generation,
-				"generations_alive", (int)c->snapshots_alive, "changes", TAKE(&c->changes)));
+			json_pack("{s:s, s:I, s:i, s:o, s:o*}", "outcome", "applied", "generation",
+				generation, "generations_alive", (int)c->snapshots_alive, "changes",
+				TAKE(&c->changes), "warnings", TAKE(&c->warnings)));
 		orders_tell_reloaded(c, "applied", c->snapshot->generation);
 	}
 }

@@ -109,6 +109,38 @@ static struct cert_store *verify_admin(struct verify *v)
 	return store;
 }
 
+/* Lines that cannot be written are dropped, and the file is tried again; whoever has just changed the path wants to know at once. */
+static void verify_log(struct verify *v, struct str path, struct conf_place place)
+{
+	char file[PATH_MAX];
+	struct stat st;
+	int why = 0;
+
+	if (str_eq(path, STR("stdout")) || str_eq(path, STR("stderr")) ||
+		snprintf(file, sizeof(file), STR_FMT, STR_ARG(path)) >= (int)sizeof(file))
+		return;
+	if (stat(file, &st) == 0 && S_ISDIR(st.st_mode))
+		why = EISDIR;
+	else if (access(file, W_OK) != 0 && (errno != ENOENT || access(dirname(file), W_OK | X_OK) != 0))
+		why = errno;
+	if (why)
+		conf_report_add(v->report, v->conf, place, true,
+			"the log \"" STR_FMT "\" cannot be written: %s; its lines are lost until it can",
+			STR_ARG(path), strerror(why));
+}
+
+/* Only by the process that is to write there: another machine's, or another user's, directories say nothing. */
+static void verify_logs(struct verify *v)
+{
+	const struct conf_log *log = &v->conf->log;
+
+	if (!v->before)
+		return;
+	if (log->access_format != CONF_LOG_OFF)
+		verify_log(v, log->access_path, log->access_place);
+	verify_log(v, log->events_path, log->events_place);
+}
+
 static void verify_client(struct verify *v, const struct conf_policy *p)
 {
 	const struct conf_upstream_tls *t = &p->tls;
@@ -147,6 +179,7 @@ bool conf_verify(const struct conf *c, const struct verified *before, struct mod
 		if (c->listeners[i].has_tls)
 			made.v[i] = verify_listener(&v, &c->listeners[i], store_before(&v, &c->listeners[i]));
 	made.admin = verify_admin(&v);
+	verify_logs(&v);
 	for (uint32_t t = 0; t < c->tenant_n; t++)
 		for (uint32_t s = 0; s < c->tenants[t].service_n; s++)
 			for (uint32_t p = 0; p < c->tenants[t].services[s].pool_n; p++)

@@ -103,12 +103,30 @@ bool entry_same(const struct entry *e, const struct conf_listener *l, const stru
 		       memcmp(e->conf.trusted, l->trusted, l->trusted_n * sizeof(*l->trusted)) == 0);
 }
 
-bool entry_trusts(const struct entry *e, const struct addr *peer)
+static bool trusts(const struct conf_listener *l, const struct addr *peer)
 {
-	if (e->conf.addr.family == ADDR_UNIX && !e->conf.proxy_protocol)
+	if (l->addr.family == ADDR_UNIX && !l->proxy_protocol)
 		return true;
-	for (uint32_t i = 0; i < e->conf.trusted_n; i++)
-		if (cidr_has(&e->conf.trusted[i], peer))
+	for (uint32_t i = 0; i < l->trusted_n; i++)
+		if (cidr_has(&l->trusted[i], peer))
 			return true;
 	return false;
+}
+
+bool entry_trusts(const struct entry *e, const struct addr *peer)
+{
+	return trusts(&e->conf, peer);
+}
+
+bool entry_redirects(const struct conf_listener *l, const struct addr *peer, const struct fields *request)
+{
+	const struct field *proto = NULL;
+
+	if (!l->redirect_https)
+		return false;
+	/* Of several the last, as it is passed on. */
+	for (uint32_t i = 0; i < request->n; i++)
+		if (request->v[i].id == FIELD_X_FORWARDED_PROTO)
+			proto = &request->v[i];
+	return !proto || !str_case_eq(field_value(proto), STR("https")) || !trusts(l, peer);
 }

@@ -35,5 +35,8 @@ void entry_unref(struct entry **ep);
 bool entry_same(const struct entry *e, const struct conf_listener *listener, const struct conf *conf);
 /* Is this peer one whose X-Forwarded-* are believed? */
 bool entry_trusts(const struct entry *e, const struct addr *peer);
+/* Does redirect_https send this request away? Not one of which a trusted proxy says that it came over https: it would come back for ever. */
+bool entry_redirects(
+	const struct conf_listener *listener, const struct addr *peer, const struct fields *request);
 
 #endif

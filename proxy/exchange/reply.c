@@ -262,26 +262,39 @@ void reply_error(struct exchange *x, enum reason why)
 	answer(x, &head, text_str(&text));
 }
 
-/* Where a route's redirect leads: a prefix route carries the rest of the path over, and every route the query. */
+/* What of the path stands behind a prefix route's own, as it goes behind `base`. */
+static struct str carried_over(const struct conf_route *route, struct str path, struct str base)
+{
+	struct str prefix = route->path, rest;
+
+	while (prefix.n && prefix.p[prefix.n - 1] == '/')
+		prefix.n--;
+	rest = str_skip(path, prefix.n);
+	/* All of them, and what browsers take for one: behind a "/" another would make a host of the client's choice out of what follows. */
+	if (base.n && base.p[base.n - 1] == '/')
+		while (rest.n && (rest.p[0] == '/' || rest.p[0] == '\\'))
+			rest = str_skip(rest, 1);
+	return str_eq(rest, STR("/")) ? STR_NONE : rest;
+}
+
+/* Where a route's redirect leads: a prefix route carries the rest of the path over, and every route the query, unless the target has
+ * one. A fragment stays at the end. */
 static struct str redirect_target(struct exchange *x)
 {
 	const struct conf_route *route = x->route->conf;
-	struct str path = path_only(x->request.path), query = str_skip(x->request.path, path.n),
-		   to = route->redirect.to;
-	struct str rest = STR_NONE, prefix = route->path;
+	struct str path = path_only(x->request.path), query = str_skip(x->request.path, path.n);
+	struct str to = route->redirect.to, base, rest = STR_NONE, own, fragment;
 
-	if (route->path_kind == CONF_PATH_PREFIX) {
-		while (prefix.n && prefix.p[prefix.n - 1] == '/')
-			prefix.n--;
-		rest = str_skip(path, prefix.n);
-		if (to.n && to.p[to.n - 1] == '/' && rest.n && rest.p[0] == '/')
-			rest = str_skip(rest, 1);
-		if (str_eq(rest, STR("/")))
-			rest = STR_NONE;
-	}
-	if (str_find(to, '?') < to.n)
-		query = STR_NONE;
-	return arena_fmt(&x->arena, STR_FMT STR_FMT STR_FMT, STR_ARG(to), STR_ARG(rest), STR_ARG(query));
+	base = str_head(to, MIN(str_find(to, '?'), str_find(to, '#')));
+	own = str_skip(to, base.n);
+	fragment = str_skip(own, str_find(own, '#'));
+	own = str_head(own, str_find(own, '#'));
+	if (route->path_kind == CONF_PATH_PREFIX)
+		rest = carried_over(route, path, base);
+	if (own.n)
+		query = own;
+	return arena_fmt(&x->arena, STR_FMT STR_FMT STR_FMT STR_FMT, STR_ARG(base), STR_ARG(rest),
+		STR_ARG(query), STR_ARG(fragment));
 }
 
 void reply_redirect(struct exchange *x, unsigned status, struct str location)

@@ -7,7 +7,7 @@ bool routing_by_listener(struct exchange *x)
 	const struct conf_listener *l = &x->entry->conf;
 	struct str host, location;
 
-	if (!l->redirect_https)
+	if (!entry_redirects(l, &x->peer, &x->request.fields))
 		return false;
 	host = authority_host(x->request.authority);
 	if (l->redirect_port == 443)

@@ -237,6 +237,20 @@ def test_every_request_of_a_busy_minute_is_there_when_it_stops(edge, shop):
     assert len(proxy.access_log()) == 2_000
 
 
+def test_a_log_that_has_nowhere_to_go_is_a_warning_and_written_once_it_has(edge, shop):
+    proxy = edge(logging(shop))
+    log = proxy.dir / "later" / "access.log"
+    moved = site(shop, log={"access": {"path": str(log)}})
+    warning = f'the log "{log}" cannot be written: No such file or directory; its lines are lost until it can'
+    assert [w["message"] for w in proxy.reload(moved)["warnings"]] == [warning]
+    assert proxy.get("/lost").status == 200
+    log.parent.mkdir()
+    proxy.signal(signal.SIGUSR1)
+    eventually(log.exists, "the log to be opened")
+    assert proxy.get("/kept").status == 200
+    eventually(lambda: b'"/kept"' in log.read_bytes(), "the line")
+
+
 def test_a_log_that_cannot_be_written_does_not_stop_the_service(edge, shop):
     proxy = edge(site(shop, log={"access": {"path": "/dev/full"}}))
     for _ in range(5):

@@ -117,7 +117,7 @@ def explained(conf):
               {"path": "/api", "service": "api", "hosts": ["beta.acme.test"]}]
     path = conf(site(services={"shop": {"pools": {"blue": {**backends, "weight": 90}, "green": {**backends, "weight": 30}}, "split": {"sticky": "cookie"}},
                                "api": {"pools": {"only": backends}}}, routes=routes, cookie_secret=EXPLAIN_SECRET,
-        listeners={"http": http(address="127.0.0.1:8080"), "old": http(address="127.0.0.1:8081", redirect_https=True)}))
+        listeners={"http": http(address="127.0.0.1:8080"), "old": http(address="127.0.0.1:8081", redirect_https=True, trusted_proxies=["192.0.2.0/24"])}))
 
     def ask(url, *args):
         r = run("explain", url, "-c", path, "--json", *args)
@@ -186,6 +186,8 @@ def test_explain_finds_the_listener(explained):
     assert guessed["listener"]["guessed"]
     code, redirected = explained("http://acme.test:8081/")
     assert code == 0 and redirected["listener"]["redirect_https"]
+    _, from_tls = explained("http://acme.test:8081/", "-H", "X-Forwarded-Proto: https", "--ip", "192.0.2.1")
+    assert not from_tls["listener"]["redirect_https"] and from_tls["service"]
     code, none = explained("https://acme.test/")
     assert code == 1 and none["listener"] is None
 

@@ -59,12 +59,17 @@ def test_listeners_on_any_port_are_told_apart_by_their_names(edge, blue, green):
         socket.create_connection(before["one"])
 
 
-def test_another_number_of_workers_waits_for_the_next_start_and_is_said_to(edge, blue, green):
+def test_what_waits_for_the_next_start_is_said_to_where_it_was_asked_for(edge, blue, green):
     proxy = edge(site(blue), workers=2)
-    assert proxy.reload(site(green, workers=3))["outcome"] == "applied"
-    assert "3 workers take effect when weir is started again; until then there are 2" in [
-        w["message"] for w in proxy.events("config_warnings")[-1]["warnings"]]
+    proxy.configure(site(green, workers=3, user="nobody"))
+    said = proxy.cli("reload")
+    waits = ["another \"user\" takes effect when weir is started again",
+             "3 workers take effect when weir is started again; until then there are 2"]
+    assert said.code == 0 and all(f": warning: {w}\n" in said.err for w in waits)
+    for kind in "config_warnings", "reload":
+        assert {w["message"] for w in proxy.wait_event(kind)["warnings"]} == set(waits)
     assert proxy.get("/").body == b"green"
+    assert "warnings" not in proxy.reload(site(green, workers=2, user="nobody"))
 
 
 # Workers take a configuration on while `file` is there; they say that they have begun by another one beside it.

@@ -51,9 +51,10 @@ def test_attempts_bounds_the_tries(edge, origin):
     assert proxy.logged()["attempts"] == 3
 
 
-def test_attempts_1_is_no_retry(edge, shop):
+@pytest.mark.parametrize("attempts", [0, 1])
+def test_attempts_1_or_none_is_no_retry(edge, shop, attempts):
     shop.always(answers.reset_at_once)
-    assert edge(retrying(shop, attempts=1)).get("/").status == 502
+    assert edge(retrying(shop, attempts=attempts)).get("/").status == 502
     assert shop.count == 1
 
 

@@ -190,6 +190,22 @@ def test_a_route_has_a_timeout_for_the_whole_request(edge, shop):
     assert proxy.logged()["reason"] in ("deadline", "upstream_timeout")
 
 
+def test_a_route_may_wait_longer_for_an_answer_than_others_do(edge, shop):
+    """The report that takes its time needs no longer timeouts.response for everybody."""
+    gate = shop.on("/report", Gate(reply(200, b"at last")))
+    shop.on("/other", hang)
+    proxy = edge(site(shop, timeouts={"response": "300ms"}, service={"retries": {"attempts": 1}},
+        routes=[{"path": "/", "service": "shop"}, {"path": "/report", "service": "shop", "timeout": "2m"}]))
+    with proxy.connect() as c:
+        c.send(build("GET", "/report"))
+        gate.wait_arrived()
+        with Took(0.3):
+            assert proxy.get("/other").status == 504  # meanwhile
+        c.expect_silence(0.3)
+        gate.open()
+        assert c.response().body == b"at last"
+
+
 def test_a_try_may_be_given_up_sooner_than_the_request(edge, origin):
     stuck, fine = origin("stuck"), origin("fine")
     stuck.always(hang)

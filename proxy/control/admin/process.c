@@ -135,7 +135,8 @@ const struct admin_route process_routes[] = {
 		.response =
 			"{\"type\": \"object\", \"properties\": {\"outcome\": {\"enum\": [\"applied\", "
 			"\"unchanged\"]}, \"generation\": {\"type\": \"integer\"}, \"changes\": {\"type\": "
-			"\"object\"}}}",
+			"\"object\"}, \"warnings\": {\"type\": \"array\", \"items\": {\"type\": "
+			"\"object\"}}}}",
 		.handle = reload_post},
 	{.method = METHOD_POST,
 		.role = ADMIN_ADMIN,

@@ -41,7 +41,7 @@ struct explanation {
 	bool keys_known; /* those of the running weir, as far as this machine knows */
 	const struct conf_listener *listener; /* NULL: none speaks the request's scheme */
 	bool listener_guessed; /* none has the request's port; it is the first of that scheme */
-	bool to_https; /* the listener redirects everything */
+	bool to_https; /* the listener redirects it */
 	struct str host; /* of the tenant's hosts, the one that matches */
 	struct routed routed;
 	struct rival *rivals; /* in the request's arena */

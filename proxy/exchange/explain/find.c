@@ -2,6 +2,7 @@
 
 #include <time.h>
 #include "base/obj.h"
+#include "exchange/entry.h"
 #include "route/match.h"
 #include "route/path.h"
 
@@ -53,7 +54,8 @@ static void find_listener(struct explanation *e)
 			e->listener_guessed = true;
 		}
 	}
-	e->to_https = e->listener && e->listener->redirect_https;
+	e->to_https =
+		e->listener && entry_redirects(e->listener, &e->request->client, &e->request->head.fields);
 }
 
 /* The part of the path that the route's path is sure of; as the router ranks it. */

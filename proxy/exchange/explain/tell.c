@@ -332,7 +332,7 @@ json_t *explain_json(const struct explanation *e)
 	json_object_set_new(j, "listener",
 		e->listener ? json_pack("{s:o, s:o, s:b, s:b}", "name", json_str(e->listener->name),
 				      "address", json_str(e->listener->address), "guessed",
-				      e->listener_guessed, "redirect_https", e->listener->redirect_https)
+				      e->listener_guessed, "redirect_https", e->to_https)
 			    : json_null());
 	if (e->routed.tenant) {
 		json_object_set_new(j, "tenant", json_str(e->routed.tenant->conf->name));

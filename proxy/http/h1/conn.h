@@ -24,7 +24,7 @@
 #include "http/h1/websocket.h"
 #include "http/h1/writer.h"
 
-#define H1_HALF_CLOSED_MS 2000
+#define H1_HALF_CLOSED_MS 1500
 #define H1_DISCARD_MAX    (64u * 1024)
 #define H1_DISCARD_MS     2000
 #define H1_LOOK_MS        1000 /* of waiting for an answer, then the client is looked after */

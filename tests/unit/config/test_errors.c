@@ -123,9 +123,21 @@ static void units_and_ranges_are_explained(void **state)
 	says(SERVICE("retries: {budget: 0.2}, " POOLS),
 		"c.yaml:3:19: \"budget\" must be a share from 0% to 100% such as 20%, not \"0.2\"\n");
 	says(SERVICE("retries: {attempts: 11}, " POOLS),
-		"c.yaml:3:21: \"attempts\" must be between 1 and 10, not \"11\"\n");
+		"c.yaml:3:21: \"attempts\" must be between 0 and 10, not \"11\"\n");
 	says(SERVICE("pools: {a: {weight: -1, backends: [\"127.0.0.1:1\"]}}"),
 		"c.yaml:3:21: \"weight\" must be a whole number, not \"-1\"\n");
+}
+
+static void a_pool_is_a_mapping_and_nothing_else(void **state)
+{
+	(void)state;
+	says(SERVICE("pools: {a: [\"127.0.0.1:1\"]}"),
+		"c.yaml:3:12: pool \"a\" must be a mapping, not a list\n");
+	says(SERVICE("pools: {a: [x, y]}"), "c.yaml:3:12: pool \"a\" must be a mapping, not a list\n");
+	says(SERVICE("pools: {a: \"127.0.0.1:1\"}"),
+		"c.yaml:3:12: pool \"a\" must be a mapping, not \"127.0.0.1:1\"\n");
+	says(SERVICE("pools: {a: {weight: 1, backends: []}, b: [x]}"),
+		"c.yaml:3:42: pool \"b\" must be a mapping, not a list\n");
 }
 
 static void words_of_a_set_are_listed_and_the_nearest_is_suggested(void **state)
@@ -320,6 +332,34 @@ static void what_policies_say_must_fit_together(void **state)
 		"Content-Length, Connection and the like), not \"Host\"\n");
 }
 
+#define TWINS(a, b) ROUTES("      - {service: shop, " a "}\n      - {" b ", service: shop}\n")
+
+static void no_two_routes_are_for_the_same_requests(void **state)
+{
+	const char *twin = "c.yaml:8:9: this route is for the same requests as that of line 7; one of the "
+			   "two would never be used\n";
+
+	(void)state;
+	says(TWINS("path: /a", "path: /a"), twin);
+	says(TWINS("path: /a", "path: /a/"), twin);
+	says(TWINS("exact: /a", "exact: /a"), twin);
+	says(TWINS("regex: /a+", "regex: /a+"), twin);
+	says(TWINS("methods: [GET, PUT]", "path: /, methods: [PUT, GET]"), twin);
+	says(TWINS("headers: {X-A: a, X-B: {present: true}}",
+		     "headers: {x-b: {present: true}, x-a: {exact: a}}"),
+		twin);
+	says(TWINS("query: {a: {regex: x}}", "query: {a: {regex: x}}"), twin);
+	says(TWINS("path: /a, hosts: A.test", "path: /a, hosts: a.test"), twin);
+	says(TWINS("path: /a", "exact: /a"), "");
+	says(TWINS("exact: /a", "exact: /a/"), "");
+	says(TWINS("path: /a", "path: /a, methods: GET"), "");
+	says(TWINS("path: /a, methods: [GET, PUT]", "path: /a, methods: GET"), "");
+	says(TWINS("path: /a", "path: /a, hosts: a.test"), "");
+	says(TWINS("headers: {X-A: a}", "headers: {X-A: b}"), "");
+	says(TWINS("headers: {X-A: a}", "headers: {X-A: {regex: a}}"), "");
+	says(TWINS("query: {a: x}", "query: {A: x}"), "");
+}
+
 static void routes_lead_somewhere(void **state)
 {
 	(void)state;
@@ -328,9 +368,13 @@ static void routes_lead_somewhere(void **state)
 	says(ROUTES("      - {path: /}\n"), "c.yaml:7:9: a route needs a \"service\" or a \"redirect\"\n");
 	says(ROUTES("      - {service: shop, redirect: {to: /}}\n"),
 		"c.yaml:7:19: a route has a \"service\" or a \"redirect\", not both\n");
-	says(ROUTES("      - {redirect: {to: there}}\n"),
-		"c.yaml:7:25: \"to\" must be a path that begins with /, or an http:// or https:// URL, not "
-		"\"there\"\n");
+	says(ROUTES("      - {redirect: {to: there}}\n"), "c.yaml:7:25: \"to\" must be a path that begins "
+							  "with /, or an http:// or https:// URL, without "
+							  "$(variables), not \"there\"\n");
+	says(ROUTES("      - {redirect: {to: \"https://$(request.host)\"}}\n"),
+		"c.yaml:7:25: \"to\" must be a path that begins with /, or an http:// or https:// URL, "
+		"without "
+		"$(variables), not \"https://$(request.host)\"\n");
 	says(ROUTES("      - {redirect: {status: 200}}\n"),
 		"c.yaml:7:20: \"to\" is missing in redirect of route of tenant \"acme\"\n"
 		"c.yaml:7:29: \"status\" must be 301, 302, 303, 307 or 308, not "
@@ -427,6 +471,7 @@ int main(void)
 		cmocka_unit_test(keys_written_twice_are_errors),
 		cmocka_unit_test(wrong_types_say_what_is_expected_and_what_was_found),
 		cmocka_unit_test(units_and_ranges_are_explained),
+		cmocka_unit_test(a_pool_is_a_mapping_and_nothing_else),
 		cmocka_unit_test(words_of_a_set_are_listed_and_the_nearest_is_suggested),
 		cmocka_unit_test(addresses_are_numbers_unless_they_say_dns),
 		cmocka_unit_test(listeners_must_make_sense),
@@ -437,6 +482,7 @@ int main(void)
 		cmocka_unit_test(hosts_are_checked_and_belong_to_one_tenant),
 		cmocka_unit_test(services_need_pools_and_pools_a_share),
 		cmocka_unit_test(what_policies_say_must_fit_together),
+		cmocka_unit_test(no_two_routes_are_for_the_same_requests),
 		cmocka_unit_test(routes_lead_somewhere),
 		cmocka_unit_test(route_conditions_are_checked),
 		cmocka_unit_test(headers_that_weir_writes_are_left_alone),

@@ -61,7 +61,7 @@ static void the_schema_has_types_ranges_defaults_and_words(void **state)
 	assert_non_null(json_object_get(row, "description"));
 	row = json_object_get(json_object_get(json_object_get(defs, "retries"), "properties"), "attempts");
 	count = json_array_get(json_object_get(row, "anyOf"), 0);
-	assert_int_equal(json_integer_value(json_object_get(count, "minimum")), 1);
+	assert_int_equal(json_integer_value(json_object_get(count, "minimum")), 0);
 	assert_int_equal(json_integer_value(json_object_get(count, "maximum")), 10);
 	assert_int_equal(json_integer_value(json_object_get(row, "default")), 2);
 	row = json_object_get(json_object_get(json_object_get(defs, "log.access"), "properties"), "format");
@@ -126,8 +126,8 @@ static void the_reference_tells_ranges_and_defaults(void **state)
 	char *md = conf_reference_md();
 
 	(void)state;
-	assert_non_null(strstr(
-		md, "| `attempts` | count, 1 to 10 | `2` | in all, the first included; 1: no retry |\n"));
+	assert_non_null(strstr(md,
+		"| `attempts` | count, 0 to 10 | `2` | in all, the first included; 0 and 1: no retry |\n"));
 	assert_non_null(strstr(md,
 		"| `interval` | duration, at least 100ms | `2s` | between two probes of one backend |\n"));
 	assert_non_null(strstr(md, "\n## listeners.NAME.tls\n"));

@@ -186,10 +186,38 @@ static void a_request_that_goes_in_circles_is_stopped(void **state)
 	case_once(&c, h1, &tls);
 }
 
+/* What becomes of a GET with these headers, at a listener with redirect_https. */
+static void expect_at_redirector(const char *trusted, const char *headers, bool redirected)
+{
+	char listener[128], client[128];
+	const struct test_case c = {.name = headers,
+		.listener = listener,
+		.client = client,
+		.origin = "200 end",
+		.answer = redirected ? "308 [location: https://shop.test/x]\nend\n" : "200\nend\n",
+		.asked = redirected ? "" : "GET /x\nend\n"};
+
+	snprintf(listener, sizeof(listener), ", redirect_https: true, trusted_proxies: [%s]", trusted);
+	snprintf(client, sizeof(client), "GET /x %s end", headers);
+	case_once(&c, h1, &tls);
+	case_once(&c, h2, &tls);
+}
+
+static void what_came_over_https_to_a_trusted_proxy_is_not_sent_there_again(void **state)
+{
+	(void)state;
+	expect_at_redirector("192.0.2.0/24", "", true);
+	expect_at_redirector("192.0.2.0/24", "[x-forwarded-proto: http]", true);
+	expect_at_redirector("192.0.2.0/24", "[x-forwarded-proto: HTTPS]", false);
+	expect_at_redirector("192.0.2.0/24", "[x-forwarded-proto: https] [x-forwarded-proto: http]", true);
+	expect_at_redirector("192.0.3.0/24", "[x-forwarded-proto: https]", true);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(nobody_is_believed_who_is_not_trusted),
+		cmocka_unit_test(what_came_over_https_to_a_trusted_proxy_is_not_sent_there_again),
 		cmocka_unit_test(a_trusted_proxy_is_believed_and_added_to_the_list),
 		cmocka_unit_test(the_nearest_address_that_a_trusted_proxy_vouches_for_is_the_client),
 		cmocka_unit_test(an_ipv6_address_is_quoted_in_forwarded),

@@ -90,6 +90,44 @@ static void a_redirect_carries_the_rest_of_the_path_and_the_query(void **state)
 	case_once(&c, h2, &tls);
 }
 
+/* Where GET `path` is sent by a route of /old to `to`. */
+static void leads(const char *to, const char *path, const char *location)
+{
+	char client[128], route[128], answer[128];
+	struct test_case c = {.name = to,
+		.tenant = "",
+		.path = "/api",
+		.client = client,
+		.origin = "200 end",
+		.route = route,
+		.answer = answer,
+		.asked = ""};
+
+	snprintf(client, sizeof(client), "GET %s end", path);
+	snprintf(route, sizeof(route), "}, {path: /old, redirect: {to: \"%s\"}", to);
+	snprintf(answer, sizeof(answer), "308 [location: %s]\nend\n", location);
+	case_once(&c, h1, &tls);
+}
+
+static void a_redirects_own_query_and_fragment_stay_behind_the_path(void **state)
+{
+	(void)state;
+	leads("/new?a=1", "/old/x?q=1", "/new/x?a=1");
+	leads("/new#top", "/old/x?q=1", "/new/x?q=1#top");
+	leads("/new?a=1#top", "/old", "/new?a=1#top");
+	leads("/new#top?", "/old/x?q", "/new/x?q#top?");
+	leads("https://b.test", "/old/x?q=1", "https://b.test/x?q=1");
+}
+
+static void a_redirect_to_the_root_names_no_host_of_the_clients_choice(void **state)
+{
+	(void)state;
+	leads("/", "/old//b.test/x", "/b.test/x");
+	leads("/", "/old///b.test", "/b.test");
+	leads("/", "/old/", "/");
+	leads("/new/", "/old//x", "/new/x");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -97,6 +135,8 @@ int main(void)
 		cmocka_unit_test(a_grpc_client_is_answered_in_trailers_of_its_own),
 		cmocka_unit_test(an_answer_to_head_has_a_length_and_no_body),
 		cmocka_unit_test(a_redirect_carries_the_rest_of_the_path_and_the_query),
+		cmocka_unit_test(a_redirects_own_query_and_fragment_stay_behind_the_path),
+		cmocka_unit_test(a_redirect_to_the_root_names_no_host_of_the_clients_choice),
 	};
 
 	return RUN_SUITE(tests);

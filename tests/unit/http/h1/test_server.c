@@ -337,7 +337,7 @@ static void a_half_closed_client_still_gets_its_answer_if_it_comes_soon(void **s
 	serve(o);
 	feed(o, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
 	fake_feed_eof(&o->ft);
-	pass(o, 1000);
+	pass(o, 1400);
 	answer(o, 200, "x", true);
 	run(o);
 	assert_out(o, OK(1, "x"));
@@ -352,7 +352,7 @@ static void a_half_closed_client_is_gone_if_the_answer_does_not_come(void **stat
 	serve(o);
 	feed(o, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
 	fake_feed_eof(&o->ft);
-	pass(o, 2100);
+	pass(o, 1600);
 	assert_heard(o, "GET a / last\nreset client_gone\n");
 }
 
