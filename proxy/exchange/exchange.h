@@ -310,6 +310,8 @@ enum reason forward_screen(struct exchange *x, struct fields *fs);
 bool forward_loops(const struct exchange *x);
 /* Makes x->request what the backend gets. Once per exchange. False: a module would not have it, and it has failed. */
 bool forward_request(struct exchange *x);
+/* Strict-Transport-Security as the listener has it, in place of any other: on every answer (RFC 6797 7.1). */
+void forward_hsts(struct exchange *x, struct fields *fs);
 /* The answer's head as the client gets it; bytes in x->arena. */
 void forward_response(struct exchange *x, struct head *to, const struct head *from);
 

@@ -143,6 +143,7 @@ static void answer(struct exchange *x, struct head *head, struct str body)
 	head->has_length = true;
 	head->length = body.n;
 	fields_add_line(&x->arena, &head->fields, FIELD_DATE, edge_date_line(x->edge), sizeof("date") - 1);
+	forward_hsts(x, &head->fields);
 	if (x->modules)
 		modules_response(x, head, true);
 	stream_send_head(client, head, no_body);
