@@ -236,7 +236,9 @@ static const struct config_field route_fields[] = {
 	OBJECT("request_headers", struct conf_route, request_headers, request_headers_object,
 		"changes on the way to the backend"),
 	OBJECT("response_headers", struct conf_route, response_headers, response_headers_object,
-		"changes on the way to the client, of answers that come from a backend"),
+		"changes on the way to the client, of answers that come from a backend, and of the route's "
+		"own: "
+		"its redirect, or what module respond says; not of errors"),
 	DURATION("timeout", struct conf_route, timeout, "for the whole request, retries included; 0: none",
 		.dflt = 0),
 	BOOL("websocket", struct conf_route, websocket, "allow WebSocket", .dflt = true),

@@ -333,8 +333,11 @@ void reply_grpc_status(struct exchange *x, struct fields *to, enum reason why);
 unsigned reply_accepts(const struct exchange *x, struct str type);
 /* An answer of weir's own for a failure: in the form that the client accepts, or a module's page. */
 void reply_error(struct exchange *x, enum reason why);
+/* location empty: where the route's redirect leads. */
 void reply_redirect(struct exchange *x, unsigned status, struct str location);
-/* A module's answer; fields may be NULL. */
+/* What the route answers with instead of a backend: its response_headers hold for it as for a backend's; fields may be NULL. */
+void reply_for_route(struct exchange *x, unsigned status, const struct fields *fields, struct str body);
+/* An answer of weir's or a module's own; fields may be NULL. */
 void reply_with(struct exchange *x, unsigned status, const struct fields *fields, struct str body);
 
 /* counts.c */

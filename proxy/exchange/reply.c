@@ -1,6 +1,7 @@
 /* exchange/reply.c - answers of weir's own: errors that say why, and redirects. */
 #include "base/escape.h"
 #include "base/obj.h"
+#include "exchange/edit.h"
 #include "exchange/exchange.h"
 #include "route/path.h"
 
@@ -285,24 +286,41 @@ static struct str redirect_target(struct exchange *x)
 	return arena_fmt(&x->arena, STR_FMT STR_FMT STR_FMT, STR_ARG(to), STR_ARG(rest), STR_ARG(query));
 }
 
-void reply_redirect(struct exchange *x, unsigned status, struct str location)
+static void begin_head(struct exchange *x, struct head *head, unsigned status, const struct fields *fields)
 {
-	struct head head = {.status = (uint16_t)status};
-
-	if (location.n == 0)
-		location = redirect_target(x);
-	fields_add(&x->arena, &head.fields, FIELD_LOCATION, STR("location"), location);
-	fields_add(&x->arena, &head.fields, FIELD_X_REQUEST_ID, STR("x-request-id"), x->id);
-	answer(x, &head, STR_NONE);
+	*head = (struct head){.status = (uint16_t)status};
+	for (uint32_t i = 0; fields && i < fields->n; i++)
+		fields_add(&x->arena, &head->fields, (enum field_id)fields->v[i].id,
+			field_name(&fields->v[i]), field_value(&fields->v[i]));
+	fields_add(&x->arena, &head->fields, FIELD_X_REQUEST_ID, STR("x-request-id"), x->id);
 }
 
 void reply_with(struct exchange *x, unsigned status, const struct fields *fields, struct str body)
 {
-	struct head head = {.status = (uint16_t)status};
+	struct head head;
 
-	for (uint32_t i = 0; fields && i < fields->n; i++)
-		fields_add(&x->arena, &head.fields, (enum field_id)fields->v[i].id, field_name(&fields->v[i]),
-			field_value(&fields->v[i]));
-	fields_add(&x->arena, &head.fields, FIELD_X_REQUEST_ID, STR("x-request-id"), x->id);
+	begin_head(x, &head, status, fields);
 	answer(x, &head, body);
+}
+
+void reply_for_route(struct exchange *x, unsigned status, const struct fields *fields, struct str body)
+{
+	struct head head;
+
+	begin_head(x, &head, status, fields);
+	headers_edit(x, &head, &x->route->conf->response_headers, true);
+	answer(x, &head, body);
+}
+
+void reply_redirect(struct exchange *x, unsigned status, struct str location)
+{
+	struct fields fields = {0};
+	bool of_route = location.n == 0;
+
+	fields_add(&x->arena, &fields, FIELD_LOCATION, STR("location"),
+		of_route ? redirect_target(x) : location);
+	if (of_route)
+		reply_for_route(x, status, &fields, STR_NONE);
+	else
+		reply_with(x, status, &fields, STR_NONE);
 }

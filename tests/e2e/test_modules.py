@@ -27,6 +27,15 @@ def test_a_fixed_answer_needs_no_service(edge):
     assert proxy.get("/else").status == 404
 
 
+def test_a_fixed_answer_carries_the_headers_that_its_route_names(edge):
+    proxy = edge(tenant({"path": "/", "modules": {"respond": {"body": "{}", "content_type": "application/json"}},
+                         "response_headers": {"set": {"Cache-Control": "max-age=60", "X-For": "$(client.address)"}}}))
+    for connect in proxy.connect, proxy.connect2:
+        with connect() as c:
+            r = c.get("/")
+        assert (r.status, r.header("cache-control"), r.header("x-for")) == (200, "max-age=60", "127.0.0.1")
+
+
 def test_a_route_may_declare_itself_a_teapot(edge, origin):
     proxy = edge(site(origin(), routes=[{"path": "/", "service": "shop"}, {"path": "/", "methods": ["BREW", "WHEN"], "modules": {"respond": {"status": 418}}}]))
     r = proxy.request("BREW", "/coffee", {"Content-Type": "application/coffee-pot-command"}, b"start")

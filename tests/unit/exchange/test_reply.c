@@ -90,6 +90,26 @@ static void a_redirect_carries_the_rest_of_the_path_and_the_query(void **state)
 	case_once(&c, h2, &tls);
 }
 
+static void what_a_route_says_of_headers_holds_for_its_redirect_too(void **state)
+{
+	static const struct test_case c = {.name = "redirect's headers",
+		.tenant = "",
+		.path = "/api",
+		.client = "GET /old end; wait end; GET /none end",
+		.origin = "200 end",
+		.show = ",location,x-a,x-b,cache-control,",
+		.route = "}, {path: /old, redirect: {to: /new}, response_headers: {set: {Cache-Control: "
+			 "no-cache, "
+			 "X-A: '$(status) $(request.path)'}, add: {X-B: b}}",
+		.answer = "308 [location: /new] [cache-control: no-cache] [x-a: 308 /old] [x-b: b]\nend\n"
+			  "404 no_route\nend\n",
+		.asked = ""};
+
+	(void)state;
+	case_once(&c, h1, &tls);
+	case_once(&c, h2, &tls);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -97,6 +117,7 @@ int main(void)
 		cmocka_unit_test(a_grpc_client_is_answered_in_trailers_of_its_own),
 		cmocka_unit_test(an_answer_to_head_has_a_length_and_no_body),
 		cmocka_unit_test(a_redirect_carries_the_rest_of_the_path_and_the_query),
+		cmocka_unit_test(what_a_route_says_of_headers_holds_for_its_redirect_too),
 	};
 
 	return RUN_SUITE(tests);
