@@ -284,7 +284,9 @@ static void route_check(struct parse *p, const struct node *v, void *obj)
 	if (service && r->redirect.on)
 		parse_error(p, service, "a route has a \"service\" or a \"redirect\", not both");
 	if (!service && !r->redirect.on && !module_answers(&r->modules))
-		parse_error(p, v, "a route needs a \"service\" or a \"redirect\"");
+		parse_error(p, v,
+			"a route needs a \"service\", a \"redirect\", or a module that answers, such as "
+			"respond");
 	if (r->strip_prefix && r->path_kind != CONF_PATH_PREFIX)
 		parse_error(p, node_get(v, STR("strip_prefix")),
 			"\"strip_prefix\" is for routes with a \"path\"");
