@@ -101,7 +101,8 @@ bool key_source_wait(struct key_source *s, struct key_wait *w)
 {
 	/* What was begun by itself costs tokens nothing: a key may have been replaced a second later. */
 	uint64_t now = s->loop->now_ms;
-	bool early = s->fetched ? s->called_ms && now - s->called_ms < PAUSE_MS : now - s->asked_ms < AGAIN_MS;
+	bool early =
+		s->fetched ? s->called_ms && now - s->called_ms < PAUSE_MS : now - s->asked_ms < AGAIN_MS;
 
 	if (!s->fetching && early)
 		return false;

@@ -298,8 +298,7 @@ struct conf_route {
 	uint32_t service_index; /* in the tenant's services */
 	struct {
 		bool on;
-		struct str
-			to; /* absolute path or URL; a prefix route appends the rest of the path if it ends with '/' or `to` has none */
+		struct template to; /* absolute path or URL; see exchange/reply.c for what is appended */
 		uint16_t status; /* 301 302 303 307 308 */
 	} redirect;
 	bool strip_prefix;

@@ -135,7 +135,8 @@ static void put_object(FILE *f, const struct config_object *o)
 static const char about_variables[] =
 	"\n## Variables\n"
 	"\n"
-	"Values of headers (`set`, `add`), what module rewrite writes, and error pages may hold `$(name)`: "
+	"Values of headers (`set`, `add`), targets of redirects, what module rewrite writes, and error pages "
+	"may hold `$(name)`: "
 	"it "
 	"is filled in for each\n"
 	"request. `$(name:-default)` stands for the default if the value is empty; `$(1)` to `$(9)` are what "

@@ -3,6 +3,7 @@
 #include "base/obj.h"
 #include "exchange/edit.h"
 #include "exchange/exchange.h"
+#include "exchange/render.h"
 #include "route/path.h"
 
 #define BODY_MAX 2048
@@ -264,15 +265,38 @@ void reply_error(struct exchange *x, enum reason why)
 	answer(x, &head, text_str(&text));
 }
 
+static bool has_path(const struct template *t)
+{
+	for (uint32_t i = 0; i < t->n; i++)
+		if (t->v[i].variable == VARIABLE_REQUEST_PATH)
+			return true;
+	return false;
+}
+
+/* The route's `to` filled in. */
+static struct str render_target(struct exchange *x, struct str path)
+{
+	const struct template *to = &x->route->conf->redirect.to;
+	struct render r = {.into = RENDER_URL};
+	struct regex_room *room;
+
+	if (template_has_captures(to)) {
+		room = regex_room_new(RENDER_CAPTURES);
+		regex_capture(x->route->regex, room, path, r.captures);
+		regex_room_free(room);
+	}
+	return render(x, &r, to);
+}
+
 /* Where a route's redirect leads: a prefix route carries the rest of the path over, and every route the query. */
 static struct str redirect_target(struct exchange *x)
 {
 	const struct conf_route *route = x->route->conf;
 	struct str path = path_only(x->request.path), query = str_skip(x->request.path, path.n),
-		   to = route->redirect.to;
+		   to = render_target(x, path);
 	struct str rest = STR_NONE, prefix = route->path;
 
-	if (route->path_kind == CONF_PATH_PREFIX) {
+	if (route->path_kind == CONF_PATH_PREFIX && !has_path(&route->redirect.to)) {
 		while (prefix.n && prefix.p[prefix.n - 1] == '/')
 			prefix.n--;
 		rest = str_skip(path, prefix.n);
@@ -283,7 +307,11 @@ static struct str redirect_target(struct exchange *x)
 	}
 	if (str_find(to, '?') < to.n)
 		query = STR_NONE;
-	return arena_fmt(&x->arena, STR_FMT STR_FMT STR_FMT, STR_ARG(to), STR_ARG(rest), STR_ARG(query));
+	to = arena_fmt(&x->arena, STR_FMT STR_FMT STR_FMT, STR_ARG(to), STR_ARG(rest), STR_ARG(query));
+	/* A path stays one, whatever was asked for: what stands behind "//" would be a host (RFC 3986 4.2). */
+	while (str_starts(to, STR("//")) && !str_starts(route->redirect.to.literal, STR("//")))
+		to = str_skip(to, 1);
+	return to;
 }
 
 static void begin_head(struct exchange *x, struct head *head, unsigned status, const struct fields *fields)

@@ -343,6 +343,16 @@ static void routes_lead_somewhere(void **state)
 	says(ROUTES("      - {redirect: {to: there}}\n"),
 		"c.yaml:7:25: \"to\" must be a path that begins with /, or an http:// or https:// URL, not "
 		"\"there\"\n");
+	says(ROUTES("      - {redirect: {to: $(header.x)}}\n"),
+		"c.yaml:7:25: \"to\" must be a path that begins with /, or an http:// or https:// URL, not "
+		"\"$(header.x)\"\n");
+	says(ROUTES("      - {redirect: {to: /$(request.pth)}}\n"),
+		"c.yaml:7:25: \"/$(request.pth)\" in \"to\": there is no variable $(request.pth); did you "
+		"mean "
+		"$(request.path)?\n");
+	says(ROUTES("      - {path: /a, redirect: {to: /$(1)}}\n"),
+		"c.yaml:7:9: $(0) to $(9) in a redirect are what the route's \"regex\" captures, and it has "
+		"none\n");
 	says(ROUTES("      - {redirect: {status: 200}}\n"),
 		"c.yaml:7:20: \"to\" is missing in redirect of route of tenant \"acme\"\n"
 		"c.yaml:7:29: \"status\" must be 301, 302, 303, 307 or 308, not "

@@ -90,6 +90,60 @@ static void a_redirect_carries_the_rest_of_the_path_and_the_query(void **state)
 	case_once(&c, h2, &tls);
 }
 
+/* Where a client that asked for the path is sent. */
+static void expect_redirect(const char *match, const char *to, const char *path, const char *location)
+{
+	char route[256], client[160], answer[256];
+	const struct test_case c = {.name = path,
+		.tenant = "",
+		.path = "/api",
+		.client = client,
+		.origin = "200 end",
+		.route = route,
+		.answer = answer,
+		.asked = ""};
+
+	snprintf(route, sizeof(route), "}, {%s, redirect: {to: '%s', status: 301}", match, to);
+	snprintf(client, sizeof(client), "GET %s end", path);
+	snprintf(answer, sizeof(answer), "301 [location: %s]\nend\n", location);
+	case_once(&c, h1, &tls);
+	case_once(&c, h2, &tls);
+}
+
+static void where_a_redirect_leads_may_be_made_of_the_request(void **state)
+{
+	static const char *const rows[][4] = {
+		{"path: /", "https://www.acme.test", "/a/b?c=d", "https://www.acme.test/a/b?c=d"},
+		{"path: /", "https://$(request.host)", "/a?c", "https://shop.test/a?c"},
+		{"path: /", "$(request.scheme)://$(request.host)/new", "/a", "http://shop.test/new/a"},
+		/* What is there already is not appended once more. */
+		{"path: /", "https://www.acme.test$(request.path)", "/a/b?c", "https://www.acme.test/a/b?c"},
+		{"path: /", "https://x.test$(request.path)?$(request.query)", "/a?c=d&e",
+			"https://x.test/a?c=d&e"},
+		{"path: /p", "/item/$(query.id:-none)", "/p?id=a%2Fb&x", "/item/a%2Fb?id=a%2Fb&x"},
+		{"path: /p", "/item/$(query.id:-none)?", "/p", "/item/none?"},
+		{"regex: '/blog/([0-9]+)/(.*)'", "/posts/$(2)?year=$(1)", "/blog/2024/a/b",
+			"/posts/a/b?year=2024"},
+		{"regex: '/(x|y)/(z)?'", "/$(1)-$(2:-none)", "/x/", "/x-none"},
+		{"exact: /e", "/f/$(header.x-none)", "/e", "/f/"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT_OF(rows); i++)
+		expect_redirect(rows[i][0], rows[i][1], rows[i][2], rows[i][3]);
+}
+
+static void a_path_in_a_redirect_never_becomes_a_host(void **state)
+{
+	(void)state;
+	expect_redirect("path: /old", "/", "/old//evil.test/x", "/evil.test/x");
+	expect_redirect("path: /old", "/$(request.path)", "/old", "/old");
+	expect_redirect("regex: '/go(.*)'", "/$(1)", "/go//evil.test", "/evil.test");
+	expect_redirect("path: /old", "/$(query.to)", "/old?to=/evil.test", "/%2Fevil.test?to=/evil.test");
+	/* Whoever writes it himself means it. */
+	expect_redirect("path: /old", "//cdn.test", "/old/x", "//cdn.test/x");
+}
+
 static void what_a_route_says_of_headers_holds_for_its_redirect_too(void **state)
 {
 	static const struct test_case c = {.name = "redirect's headers",
@@ -117,6 +171,8 @@ int main(void)
 		cmocka_unit_test(a_grpc_client_is_answered_in_trailers_of_its_own),
 		cmocka_unit_test(an_answer_to_head_has_a_length_and_no_body),
 		cmocka_unit_test(a_redirect_carries_the_rest_of_the_path_and_the_query),
+		cmocka_unit_test(where_a_redirect_leads_may_be_made_of_the_request),
+		cmocka_unit_test(a_path_in_a_redirect_never_becomes_a_host),
 		cmocka_unit_test(what_a_route_says_of_headers_holds_for_its_redirect_too),
 	};
 
