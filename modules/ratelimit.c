@@ -20,7 +20,7 @@ static bool is_by(struct str s)
 }
 
 static const struct config_type type_by = {
-	.name = "what is counted",
+	.name = "property",
 	.expects = "tenant, address, route, country or header:NAME",
 	.schema = "{\"type\": \"string\", \"pattern\": "
 		  "\"^(tenant|address|route|country|header:[!#$%&'*+.^_`|~0-9A-Za-z-]+)$\"}",

@@ -74,6 +74,21 @@ static void put_range(FILE *f, const struct config_field *field)
 		fprintf(f, ", at least " STR_FMT, STR_ARG(text_str(&low)));
 }
 
+/* Several of a type: "texts of any lines", "countries". */
+static void put_plural(FILE *f, struct str name)
+{
+	size_t noun = 0;
+	bool y;
+
+	while (noun < name.n && !str_starts(str_skip(name, noun), STR(" of ")) &&
+		!str_starts(str_skip(name, noun), STR(" without ")))
+		noun++;
+	y = noun && name.p[noun - 1] == 'y';
+
+	fprintf(f, " " STR_FMT "%s" STR_FMT, STR_ARG(str_head(name, noun - y)), y ? "ies" : "s",
+		STR_ARG(str_skip(name, noun)));
+}
+
 static void put_type(FILE *f, const struct config_field *field)
 {
 	const struct config_type *t = field->type;
@@ -85,7 +100,7 @@ static void put_type(FILE *f, const struct config_field *field)
 	}
 	put_cell(f, str_of(t->name));
 	if (t == &type_strings)
-		fprintf(f, " %ss", field->element->name);
+		put_plural(f, str_of(field->element->name));
 	if (field->object) {
 		fputs(": ", f);
 		put_link(f, field->object);
