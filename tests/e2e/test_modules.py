@@ -27,6 +27,24 @@ def test_a_fixed_answer_needs_no_service(edge):
     assert proxy.get("/else").status == 404
 
 
+def test_a_tenant_needs_no_service_at_all(edge):
+    """A vanity domain, a host that is gone: all that there is are answers of weir's own, and they end like any others."""
+    proxy = edge({"tenants": {"acme": {"hosts": ["acme.test"], "routes": [
+        {"path": "/", "modules": {"respond": {"body": "parked"}}}, {"path": "/go", "redirect": {"to": "/there"}}]}}})
+    worker = proxy.worker_pid()
+    for connect in proxy.connect, proxy.connect2:
+        with connect() as c:
+            assert [c.get(path).status for path in ("/", "/go", "/", "/")] == [200, 308, 200, 200]
+    assert "service" not in proxy.logged(8, tenant="acme") and proxy.worker_pid() == worker
+
+
+def test_a_fixed_answer_is_no_services(edge, origin):
+    proxy = edge(site(origin(), routes=[{"path": "/", "service": "shop"}, {"path": "/fixed", "modules": {"respond": {"body": "x"}}}]))
+    assert [proxy.get(path).status for path in ("/", "/fixed")] == [200, 200]
+    assert proxy.logged(path="/")["service"] == "shop"
+    assert "service" not in proxy.logged(path="/fixed")
+
+
 def test_a_fixed_answer_carries_the_headers_that_its_route_names(edge):
     proxy = edge(tenant({"path": "/", "modules": {"respond": {"body": "{}", "content_type": "application/json"}},
                          "response_headers": {"set": {"Cache-Control": "max-age=60", "X-For": "$(client.address)"}}}))
