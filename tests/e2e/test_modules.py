@@ -38,6 +38,15 @@ def test_a_tenant_needs_no_service_at_all(edge):
     assert "service" not in proxy.logged(8, tenant="acme") and proxy.worker_pid() == worker
 
 
+@pytest.mark.parametrize("status", [204, 205, 304])
+def test_a_status_without_a_body_has_none(tmp_path, status):
+    path = tmp_path / "weir.yaml"
+    path.write_text("listeners: {http: {address: '127.0.0.1:8080'}}\ntenants: {acme: {hosts: a.test, routes: ["
+                    f"{{path: /, modules: {{respond: {{status: {status}, body: x}}}}}}]}}}}\n")
+    r = run("check", "-c", path)
+    assert r.code == 1 and f"an answer with status {status} has no body" in r.err, r.err
+
+
 def test_a_fixed_answer_is_no_services(edge, origin):
     proxy = edge(site(origin(), routes=[{"path": "/", "service": "shop"}, {"path": "/fixed", "modules": {"respond": {"body": "x"}}}]))
     assert [proxy.get(path).status for path in ("/", "/fixed")] == [200, 200]

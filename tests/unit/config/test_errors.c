@@ -397,7 +397,10 @@ static void headers_that_weir_writes_are_left_alone(void **state)
 #define OWN "a header name, and none that weir writes itself (Host, Content-Length, Connection and the like)"
 	(void)state;
 	says(ROUTES("      - {service: shop, request_headers: {set: {Host: x}}}\n"),
-		"c.yaml:7:49: a name in \"set\" must be " OWN ", not \"Host\"\n");
+		"c.yaml:7:49: a name in \"set\" must be " OWN ", not \"Host\"; module rewrite changes what "
+		"backends get: rewrite: {host: ...}\n");
+	says(ROUTES("      - {service: shop, response_headers: {set: {Host: x}}}\n"),
+		"c.yaml:7:50: a name in \"set\" must be " OWN ", not \"Host\"\n");
 	says(ROUTES("      - {service: shop, request_headers: {remove: [transfer-encoding]}}\n"),
 		"c.yaml:7:52: an element of \"remove\" must be " OWN ", not \"transfer-encoding\"\n");
 	says(ROUTES("      - {service: shop, request_headers: {set: {X-A: \"b\\r\\nc: d\"}}}\n"),
