@@ -299,7 +299,7 @@ struct conf_route {
 	uint32_t service_index; /* in the tenant's services */
 	struct {
 		bool on;
-		struct str to; /* absolute path or URL; may end with a query and a fragment */
+		struct template to; /* absolute path or URL; may end with a query and a fragment; see exchange/reply.c for what is appended */
 		uint16_t status; /* 301 302 303 307 308 */
 	} redirect;
 	bool strip_prefix;

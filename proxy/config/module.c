@@ -94,24 +94,33 @@ static const struct node *without_path(struct parse *p, const struct node *v)
 
 /* -- one level -- */
 
+#define NAMES_MAX 512 /* of all modules in a message: what does not fit is left out */
+
 static void unknown(struct parse *p, const struct node *key, unsigned level)
 {
 	struct suggestion s = {.word = node_str(key)};
+	char buf[NAMES_MAX];
+	struct text names = text_in(buf, sizeof(buf));
 
-	for (uint32_t i = 0; config_modules && config_modules[i]; i++)
+	for (uint32_t i = 0; config_modules && config_modules[i]; i++) {
 		suggest_try(&s, str_of(config_modules[i]->name));
+		text_fmt(&names, "%s%s", i ? ", " : "", config_modules[i]->name);
+	}
 	if (s.best.n)
 		parse_error(p, key, "there is no module %s; did you mean \"" STR_FMT "\"?",
 			parse_quote(p, node_str(key)), STR_ARG(s.best));
 	else if (level == MODULE_GLOBAL)
-		parse_error(p, key, "there is no module %s; one of your own is loaded with {path: FILE}",
-			parse_quote(p, node_str(key)));
+		parse_error(p, key,
+			"there is no module %s; there are " STR_FMT
+			", and one of your own is loaded with {path: FILE}",
+			parse_quote(p, node_str(key)), STR_ARG(text_str(&names)));
 	else
 		parse_error(p, key,
-			"there is no module %s; one of your own must be named with its path in the top "
+			"there is no module %s; there are " STR_FMT
+			", and one of your own must be named with its path in the top "
 			"level's "
 			"\"modules\", above \"tenants\"",
-			parse_quote(p, node_str(key)));
+			parse_quote(p, node_str(key)), STR_ARG(text_str(&names)));
 }
 
 static void misplaced(struct parse *p, const struct node *key, const struct config_module *m)

@@ -237,7 +237,8 @@ void module_reply_header(const struct module_call *c, struct str name, struct st
 void module_choose_pool(const struct module_call *c, struct str pool);
 /* Why the request ends with an answer of the module's own: for the log, which has no reason otherwise. */
 void module_set_reason(const struct module_call *c, enum reason why);
-/* An answer of its own; fields may be NULL, and must have a content-type if there is a body. Returns MODULE_ANSWERED. */
+/* An answer of its own; fields may be NULL, and must have a content-type if there is a body. That of a module that `answers` for a route
+ * carries the route's response_headers. Returns MODULE_ANSWERED. */
 int module_answer(const struct module_call *c, unsigned status, const struct fields *fields, struct str body);
 /* From the loop, for a request that is held, once: with any verdict but HOLD. */
 void module_resume(struct exchange *x, int verdict);
