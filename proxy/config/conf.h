@@ -305,6 +305,7 @@ struct conf_route {
 	bool strip_prefix;
 	struct conf_headers request_headers, response_headers;
 	uint32_t timeout; /* of the whole request, ms; 0: none */
+	uint32_t response_timeout; /* ms, until an answer begins; 0: timeouts.response */
 	bool websocket; /* default true */
 	struct conf_modules modules;
 	struct conf_place place;

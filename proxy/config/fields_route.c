@@ -257,10 +257,10 @@ static const struct config_field route_fields[] = {
 		"changes on the way to the client, of answers that come from a backend, and of the route's "
 		"own: "
 		"its redirect, or what module respond says; not of errors"),
-	DURATION("timeout", struct conf_route, timeout,
-		"for the whole request, retries included; if it is longer than `timeouts.response`, an "
-		"answer may take as long to begin; 0: none",
+	DURATION("timeout", struct conf_route, timeout, "for the whole request, retries included; 0: none",
 		.dflt = 0),
+	DURATION("response_timeout", struct conf_route, response_timeout,
+		"for an answer to begin, in place of `timeouts.response`; 0: that one", .dflt = 0),
 	BOOL("websocket", struct conf_route, websocket, "allow WebSocket", .dflt = true),
 	MODULES(struct conf_route, modules, MODULE_ROUTE),
 	END,

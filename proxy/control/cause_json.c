@@ -35,7 +35,7 @@ static const char *const advice[REASONS] = {
 	[REASON_UPSTREAM_RESET] = "the backend crashed or was stopped under the request: see its own log",
 	[REASON_UPSTREAM_CLOSED] = "the backend crashed or was stopped under the request: see its own log",
 	[REASON_UPSTREAM_TIMEOUT] = "the backend is slow: see its own log at that time, or raise "
-				    "timeouts.response, or the route's `timeout` beyond it",
+				    "timeouts.response, or give the route a response_timeout of its own",
 	[REASON_UPSTREAM_BODY_TIMEOUT] =
 		"the backend stalled in the middle of its answer: see its own log at that time",
 	[REASON_UPSTREAM_CUT_BODY] = "the backend stopped in the middle of its answer: see its own log",

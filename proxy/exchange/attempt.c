@@ -251,12 +251,12 @@ static void attempt_send(struct exchange *x, struct http_conn *c)
 
 void attempt_await(struct exchange *x)
 {
-	uint32_t response = x->use->snapshot->conf->timeouts.response, whole = x->route->conf->timeout;
+	uint32_t own = x->route->conf->response_timeout;
 
-	/* The time for one try began with the try and is not prolonged. A route that gives the whole request longer than others take to
-	 * begin an answer is for slow ones. */
+	/* The time for one try began with the try and is not prolonged. */
 	if (x->pool->conf->policy->retries.per_try_timeout == 0)
-		deadline_arm(x->edge->loop, &x->deadline, response && whole > response ? whole : response);
+		deadline_arm(
+			x->edge->loop, &x->deadline, own ? own : x->use->snapshot->conf->timeouts.response);
 }
 
 void attempt_measure(struct exchange *x, bool good)

@@ -195,7 +195,7 @@ def test_a_route_may_wait_longer_for_an_answer_than_others_do(edge, shop):
     gate = shop.on("/report", Gate(reply(200, b"at last")))
     shop.on("/other", hang)
     proxy = edge(site(shop, timeouts={"response": "300ms"}, service={"retries": {"attempts": 1}},
-        routes=[{"path": "/", "service": "shop"}, {"path": "/report", "service": "shop", "timeout": "2m"}]))
+        routes=[{"path": "/", "service": "shop"}, {"path": "/report", "service": "shop", "response_timeout": "2m"}]))
     with proxy.connect() as c:
         c.send(build("GET", "/report"))
         gate.wait_arrived()
