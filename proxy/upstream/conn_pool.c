@@ -182,9 +182,14 @@ void conn_pool_close(struct conn_pool *p)
 
 struct http_conn *conn_pool_take(struct conn_pool *p)
 {
-	struct list *link = list_first(&p->free);
+	list_each (link, &p->free) {
+		struct http_conn *c = CONTAINER(link, struct http_conn, link);
 
-	return link ? CONTAINER(link, struct http_conn, link) : NULL;
+		/* One that has ended in this tick is still here: its pool is told from the loop. */
+		if (c->capacity > 0 && !c->draining)
+			return c;
+	}
+	return NULL;
 }
 
 /* Puts c on the list where it belongs: the front of `free` when it has room. */
