@@ -429,7 +429,9 @@ static const struct config_field policy_fields[] = {
 	OBJECT("retries", struct conf_policy, retries, retries_object, "what is tried again"),
 	OBJECT("breaker", struct conf_policy, breaker, breaker_object, "what is let through"),
 	ENUM("protocol", struct conf_policy, protocol, protocol_names,
-		"to the backends; h2 needs `tls`, h2c has none, auto asks by ALPN", .dflt = CONF_HTTP1),
+		"to the backends; h2 needs `tls`, h2c has none, auto asks by ALPN. A WebSocket that a "
+		"backend with TLS does not take over HTTP/2 (RFC 8441) goes over HTTP/1.1",
+		.dflt = CONF_HTTP1),
 	OBJECT("tls", struct conf_policy, tls, upstream_tls_object, "TLS to the backends; null: plain",
 		.present = offsetof(struct conf_policy, tls.on), NULLABLE),
 	ENUM("proxy_protocol", struct conf_policy, proxy_protocol, proxy_protocol_names,

@@ -295,7 +295,7 @@ void attempt_start(struct exchange *x, const struct backend *b)
 	if (x->modules)
 		modules_attempt(x);
 	deadline_arm(x->edge->loop, &x->deadline, x->pool->conf->policy->retries.per_try_timeout);
-	c = x->waiter.fresh ? NULL : conn_pool_take(x->conn_pool);
+	c = x->waiter.fresh || x->waiter.http1 ? NULL : conn_pool_take(x->conn_pool);
 	if (c) {
 		attempt_send(x, c);
 		return;
@@ -426,12 +426,22 @@ void attempts_leave_retired(struct edge *e)
 	}
 }
 
+/* A WebSocket that the backend does not take over HTTP/2 is asked for once more over HTTP/1, if there is ALPN to agree on that. */
+static bool falls_back(struct exchange *x, enum reason why)
+{
+	if (why != REASON_UPSTREAM_NO_WEBSOCKET || x->waiter.http1 || !x->conn_pool->settings.tls)
+		return false;
+	x->waiter.http1 = true;
+	return true;
+}
+
 void attempt_failed(struct exchange *x, enum reason why)
 {
 	/* A kept-alive connection that closed under the request says nothing of the backend. */
 	bool stale =
-		(why == REASON_UPSTREAM_STALE || (why == REASON_UPSTREAM_UNSENT && x->upstream_reused)) &&
-		x->stale_replays == 0;
+		((why == REASON_UPSTREAM_STALE || (why == REASON_UPSTREAM_UNSENT && x->upstream_reused)) &&
+			x->stale_replays == 0) ||
+		falls_back(x, why);
 
 	if (x->state == EXCHANGE_CONNECTING)
 		x->queue_us += x->edge->loop->now_us - x->wait_us;
@@ -440,11 +450,13 @@ void attempt_failed(struct exchange *x, enum reason why)
 		modules_attempt_failed(x, why);
 	attempt_drop(x);
 	deadline_disarm(x->edge->loop, &x->deadline);
-	if (!stale) {
+	/* A backend is none the worse for having no HTTP/1 either. */
+	if (!stale && !x->waiter.http1) {
 		outcome_of_failure(x, why);
 		attempt_measure(x, false);
-		traffic_failed(x, why);
 	}
+	if (!stale)
+		traffic_failed(x, why);
 	if (x->first_reason == REASON_NONE)
 		x->first_reason = (uint16_t)why;
 	if (!retry_begin(x, why, stale))

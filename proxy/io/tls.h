@@ -68,6 +68,8 @@ struct transport *tls_connect(struct loop *l, const struct addr *to, const char 
 /* The same on a descriptor that is connected already; fd is taken. */
 struct transport *tls_connect_fd(struct loop *l, int fd, const struct addr *to, struct tls_client *c,
 	struct str name, enum reason *why);
+/* Has a connection that was just begun offer HTTP/1.1 alone, whatever the protocol of its context. */
+void tls_offer_http1(struct transport *t);
 
 /* -- both: tls.c -- */
 /* What OpenSSL says about why t died, for the log: "certificate has expired". Empty if nothing. Valid as long as t. */

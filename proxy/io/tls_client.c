@@ -279,13 +279,22 @@ struct transport *tls_connect_fd(struct loop *l, int fd, const struct addr *to, 
 	return start(l, fd, to, c, name, TRANSPORT_HANDSHAKE, why);
 }
 
+void tls_offer_http1(struct transport *t)
+{
+	struct tls_transport *tt = (struct tls_transport *)t;
+
+	/* It fails only for want of memory, which ends the process. */
+	MUST(SSL_set_alpn_protos(tt->ssl, alpn_http1, sizeof(alpn_http1) - 1) == 0);
+	tt->offers_http1 = true;
+}
+
 enum reason tls_client_check(struct tls_transport *tt)
 {
 	const unsigned char *alpn;
 	unsigned n;
 
 	SSL_get0_alpn_selected(tt->ssl, &alpn, &n);
-	if (tt->client->protocol == CONF_H2 && !(n == 2 && memcmp(alpn, "h2", 2) == 0))
+	if (tt->client->protocol == CONF_H2 && !tt->offers_http1 && !(n == 2 && memcmp(alpn, "h2", 2) == 0))
 		return REASON_UPSTREAM_ALPN;
 	return REASON_NONE;
 }

@@ -38,6 +38,7 @@ struct tls_transport {
 	bool fin_follows; /* shutdown when `out` has gone */
 	bool ticket_waits; /* server: `out` is a session ticket, which goes with what is written first */
 	bool peer_took_leave; /* the last word was the peer's close_notify */
+	bool offers_http1; /* client: and nothing else, by tls_offer_http1() */
 	bool readable_still; /* a write found the open connection dead: what the peer sent before can still be read */
 };
 

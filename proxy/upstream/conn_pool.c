@@ -77,19 +77,35 @@ static uint32_t expected_room(const struct conn_pool *p)
 	return set->limits.max_streams ? MIN(set->limits.max_streams, H2_USUAL_ROOM) : H2_USUAL_ROOM;
 }
 
+static bool may_open(const struct conn_pool *p)
+{
+	return p->settings.max_conns == 0 || p->conns + p->opening_n < p->settings.max_conns;
+}
+
+static enum reason open_one(struct conn_pool *p, struct conn_waiter *w, uint32_t carries)
+{
+	enum reason why = opening_begin(p, w, carries);
+
+	if (why == REASON_NONE)
+		counter_add(&conn_pool_tally(p)->connects, 1);
+	return why;
+}
+
 /* Enough connections are being made for those who wait, within the limit. Returns why one could not be begun. */
 static enum reason open_more(struct conn_pool *p)
 {
-	uint32_t max = p->settings.max_conns;
 	enum reason why = REASON_NONE;
 
-	while (p->coming < p->waiting_n && (max == 0 || p->conns + p->opening_n < max)) {
-		why = opening_begin(p, next_in_line(p), expected_room(p));
-		if (why != REASON_NONE)
-			return why;
-		counter_add(&conn_pool_tally(p)->connects, 1);
+	/* What is made for others is of no use to those who need one of their own. */
+	list_each (link, &p->waiting) {
+		struct conn_waiter *w = CONTAINER(link, struct conn_waiter, link);
+
+		if (w->http1 && !w->own && why == REASON_NONE && may_open(p))
+			why = open_one(p, w, 1);
 	}
-	return REASON_NONE;
+	while (why == REASON_NONE && p->coming < p->waiting_n && may_open(p))
+		why = open_one(p, next_in_line(p), expected_room(p));
+	return why;
 }
 
 /* Takes no new requests, and is counted on for none. */
@@ -166,9 +182,14 @@ void conn_pool_close(struct conn_pool *p)
 
 struct http_conn *conn_pool_take(struct conn_pool *p)
 {
-	struct list *link = list_first(&p->free);
+	list_each (link, &p->free) {
+		struct http_conn *c = CONTAINER(link, struct http_conn, link);
 
-	return link ? CONTAINER(link, struct http_conn, link) : NULL;
+		/* One that has ended in this tick is still here: its pool is told from the loop. */
+		if (c->capacity > 0 && !c->draining)
+			return c;
+	}
+	return NULL;
 }
 
 /* Puts c on the list where it belongs: the front of `free` when it has room. */
@@ -259,7 +280,7 @@ enum reason conn_pool_wait(struct conn_pool *p, struct conn_waiter *w)
 	list_push_back(&p->waiting, &w->link);
 	p->waiting_n++;
 	w->newest = p->made;
-	if (w->fresh)
+	if (w->fresh || w->http1)
 		make_room(p);
 	why = open_more(p);
 	if (why != REASON_NONE) {
@@ -274,6 +295,8 @@ enum reason conn_pool_wait(struct conn_pool *p, struct conn_waiter *w)
 /* Over HTTP/1 one that somebody else has used meanwhile may be closing again. */
 static bool suits(const struct conn_waiter *w, const struct http_conn *c)
 {
+	if (w->http1 && c->version == HTTP_2)
+		return false;
 	return !w->fresh || c->unused || (c->version == HTTP_2 && (int32_t)(c->number - w->newest) > 0);
 }
 
@@ -356,7 +379,8 @@ void conn_pool_opened(struct conn_pool *p, struct opening *o, struct transport *
 	p->conns++;
 	tell_now(p);
 	opening_made(o, c);
-	if (c->settled)
+	/* What one waiter needed says nothing of what others will get. */
+	if (c->settled && !w)
 		settle(p, c);
 	place(p, c);
 	if (w) {

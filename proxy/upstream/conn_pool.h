@@ -39,8 +39,9 @@ struct conn_settings {
 struct conn_waiter {
 	struct list link;
 	struct conn_pool *pool; /* NULL: not waiting */
-	struct opening
-		*own; /* is made in its name, with a PROXY header, and serves nobody else; NULL: none is */
+	struct opening *
+		own; /* is made in its name, with a PROXY header or over HTTP/1, and serves nobody else; NULL: none is */
+	bool http1; /* only HTTP/1, at a backend with TLS that may speak HTTP/2 as well: one is made for it alone, if none is there */
 	bool fresh; /* only a connection that is newer than the wait: the last one was stale, and its neighbours may be */
 	uint32_t newest; /* fresh: the last connection that had been made then */
 	struct deadline deadline;

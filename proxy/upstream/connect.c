@@ -12,6 +12,7 @@ struct opening {
 		conn; /* is made, but has still to be told how many requests it may carry; NULL: not made yet */
 	uint32_t carries; /* requests that are counted on it, beyond those that the connection has taken */
 	struct conn_waiter *waiter; /* in whose name it is made; NULL: nobody's */
+	bool http1; /* whatever the settings' protocol: the waiter needs it */
 	bool outdated; /* begun under other settings than those of now */
 	struct transport *transport;
 	struct deadline deadline;
@@ -60,6 +61,10 @@ static enum reason agreed(const struct opening *o, enum http_version *version)
 	const struct tls_info *tls = transport_tls(o->transport);
 	bool h2 = tls && str_eq(tls->alpn, STR("h2"));
 
+	if (o->http1) {
+		*version = HTTP_1_1;
+		return REASON_NONE;
+	}
 	switch ((enum conf_protocol)protocol) {
 	case CONF_H2C:
 		*version = HTTP_2;
@@ -172,10 +177,14 @@ enum reason opening_begin(struct conn_pool *p, struct conn_waiter *w, uint32_t c
 		return why;
 	}
 	o->pool = p;
-	if (p->settings.proxy_protocol) {
+	if (p->settings.proxy_protocol || w->http1) {
 		o->waiter = w;
 		w->own = o;
 	}
+	o->http1 = w->http1;
+	/* A reload may have taken TLS away meanwhile. */
+	if (w->http1 && p->settings.tls)
+		tls_offer_http1(o->transport);
 	o->transport->user = o;
 	o->transport->on_event = on_event;
 	list_push_back(&p->opening, &o->link);
@@ -194,14 +203,17 @@ void openings_outdate(struct conn_pool *p)
 
 void opening_close_beyond(struct conn_pool *p, uint32_t requests)
 {
-	struct list *newest;
+	struct list *newer;
 
-	while ((newest = list_last(&p->opening))) {
-		struct opening *o = CONTAINER(newest, struct opening, link);
+	for (struct list *link = p->opening.prev; link != &p->opening; link = newer) {
+		struct opening *o = CONTAINER(link, struct opening, link);
 
+		newer = link->prev;
 		if (p->coming - o->carries < requests)
 			return;
-		opening_end(o);
+		/* What is made in somebody's name is given up with him alone. */
+		if (!o->waiter || requests == 0)
+			opening_end(o);
 	}
 }
 

@@ -1,11 +1,13 @@
 """WebSocket in all four pairings: HTTP/1.1 upgrade and RFC 8441, on either side."""
 import asyncio
 
+import grpc
 import pytest
 
 from support import websocket
 from support.answers import pattern, raw, reply
 from support.config import http, https, site
+from support.grpc_server import Server, Stub
 from support.http1 import build
 from support.wire import PATIENCE, eventually
 from support.websocket import BINARY, CLOSE, PING, PONG, TEXT, OverHttp1, OverHttp2, encode, handshake_headers
@@ -181,6 +183,44 @@ def test_over_tls_with_the_websockets_library(edge, origin, pki, acme_cert):
     asyncio.run(talk(f"ws://acme.test:{proxy.port()}/ws", host=proxy.address()[0], port=proxy.port()))
     asyncio.run(talk(f"wss://acme.test:{proxy.port('https')}/ws", host=proxy.address("https")[0], port=proxy.port("https"),
         ssl=pki.client_context(), server_hostname="acme.test"))
+
+
+@pytest.mark.parametrize("protocol", ["auto", "h2"])
+def test_a_backend_whose_http2_has_no_websocket_is_asked_over_http1(edge, origin, pki, protocol):
+    """As of most servers: they speak HTTP/2, and WebSocket over HTTP/1.1 alone."""
+    shop = origin("shop", tls=pki.server_context(pki.server("shop.internal"), ("h2", "http/1.1")))
+    shop.on("/ws", websocket.echo())
+    proxy = edge(site(shop, service={"protocol": protocol, "tls": {"ca": pki.file, "server_name": "shop.internal"}}))
+    for w in (OverHttp1(proxy.connect(), "/ws"), OverHttp2(proxy.connect2(), "/ws"), OverHttp1(proxy.connect(), "/ws")):
+        w.send(TEXT, b"hello")
+        assert w.receive() == (TEXT, b"hello")
+        assert shop.last.version == "HTTP/1.1"
+        w.close()
+    assert proxy.get("/").status == 200 and shop.last.version == "HTTP/2"
+
+
+def test_a_backend_that_has_no_http1_either_is_not_blamed(edge, pki, started):
+    """gRPC servers take only HTTP/2: that strangers ask them for a WebSocket must not have them ejected."""
+    inner = pki.server("shop.internal")
+    servers = [Server(grpc.ssl_server_credentials([(inner.key_file.read_bytes(), inner.cert_file.read_bytes())])) for _ in "ab"]
+    started.extend(servers)
+    proxy = edge(site(*servers, service={"protocol": "auto", "tls": {"ca": pki.file, "server_name": "shop.internal"},
+        "outlier": {"consecutive_errors": 1, "max_ejected": "100%"}}))
+    for _ in range(4):
+        with proxy.connect() as c:
+            assert OverHttp1(c, "/ws").answer.status in (502, 504)
+    with Stub(proxy.address()) as s:
+        for _ in range(4):
+            assert s.unary(b"hello")[0] == b"hello"
+    assert proxy.events("ejected") == []
+
+
+def test_without_alpn_a_backend_that_lacks_it_is_named(edge, origin):
+    shop = origin("shop", protocol="h2c")
+    proxy = edge(site(shop, service={"protocol": "h2c"}))
+    assert OverHttp1(proxy.connect(), "/ws").answer.status == 502
+    assert proxy.logged(path="/ws")["reason"] == "upstream_no_websocket"
+    assert shop.count == 0
 
 
 def test_a_hundred_sockets_at_once(edge, origin):

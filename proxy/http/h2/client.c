@@ -113,7 +113,7 @@ bool h2_client_begin(struct h2_stream *s, const struct head *head, bool last)
 		return false;
 	}
 	if (head->body == BODY_TUNNEL && !c->peer_connect) {
-		h2_stream_kill(s, REASON_UPSTREAM_BAD_UPGRADE); /* RFC 8441 3: only after it was offered */
+		h2_stream_kill(s, REASON_UPSTREAM_NO_WEBSOCKET); /* RFC 8441 3: only after it was offered */
 		return false;
 	}
 	c->last_id = c->last_id ? c->last_id + 2 : 1;
@@ -124,7 +124,7 @@ bool h2_client_begin(struct h2_stream *s, const struct head *head, bool last)
 }
 
 /* Heads that waited for the peer's word on extended CONNECT. */
-static void settings_in(struct h2_conn *c)
+static void begin_kept(struct h2_conn *c)
 {
 	list_each_safe (link, &c->all) {
 		struct h2_stream *s = CONTAINER(link, struct h2_stream, link);
@@ -142,6 +142,13 @@ static void settings_in(struct h2_conn *c)
 		}
 		h2_unkeep(c, &k);
 	}
+}
+
+static void settings_in(struct h2_conn *c)
+{
+	/* When all is read that has come: some peers offer it in SETTINGS right behind the first. */
+	c->kept_due = true;
+	loop_defer(h2_loop(c), &c->ready_task, LOOP_READY);
 	if (!c->base.settled) {
 		c->base.settled = true;
 		owe_change(c);
@@ -170,6 +177,7 @@ static void goaway_in(struct h2_conn *c, uint32_t last_id)
 const struct h2_role h2_client_role = {
 	.head_in = head_in,
 	.settings_in = settings_in,
+	.begin_kept = begin_kept,
 	.goaway_in = goaway_in,
 	.is_idle = is_idle,
 	.fault = fault,

@@ -232,6 +232,10 @@ static void on_ready(struct task *t)
 
 	if (c->state != H2_CONN_CLOSED && (c->more || !chain_empty(&c->received)))
 		h2_conn_read(c);
+	if (c->kept_due && c->state != H2_CONN_CLOSED) {
+		c->kept_due = false;
+		c->role->begin_kept(c);
+	}
 	while ((link = list_pop_front(&c->ready)))
 		h2_stream_deliver(CONTAINER(link, struct h2_stream, ready_link));
 	if (c->changed && !c->told) {

@@ -124,6 +124,7 @@ struct h2_conn {
 	bool peer_settings; /* the peer's have come */
 	bool peer_connect; /* the peer takes extended CONNECT */
 	bool changed; /* client role: on_change is owed */
+	bool kept_due; /* client role: SETTINGS have come, begin_kept() is owed */
 	bool resting; /* the last open stream has ended: h2_conn_rests() is due */
 	bool told; /* on_closed is done */
 	bool more; /* reading stopped half-way and goes on after the flush */
@@ -169,6 +170,7 @@ struct h2_role {
 	/* A head is complete, and well-formed or `wrong`. s is NULL in the server role, where it opens a stream. */
 	void (*head_in)(struct h2_conn *c, struct h2_stream *s, struct h2_block *b);
 	void (*settings_in)(struct h2_conn *c); /* new ones are in force */
+	void (*begin_kept)(struct h2_conn *c); /* kept_due: heads that waited for them may go, or not */
 	void (*goaway_in)(struct h2_conn *c, uint32_t last_id);
 	/* A frame other than HEADERS on a stream that was never opened: does it belong to the future (idle)? */
 	bool (*is_idle)(const struct h2_conn *c, uint32_t id);

@@ -97,6 +97,7 @@ static void goaway_in(struct h2_conn *c, uint32_t last_id)
 const struct h2_role h2_server_role = {
 	.head_in = head_in,
 	.settings_in = nothing,
+	.begin_kept = nothing,
 	.goaway_in = goaway_in,
 	.is_idle = is_idle,
 	.fault = fault,

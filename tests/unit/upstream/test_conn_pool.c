@@ -298,6 +298,22 @@ static void connections_that_speak_otherwise_take_no_new_requests(void **state)
 	assert_int_equal(b->user[1].answers, 1);
 }
 
+static void a_connection_that_has_just_ended_is_given_to_nobody(void **state)
+{
+	struct bench *b = *state;
+	struct http_conn *c;
+
+	connect_user(b, 0);
+	finish_user(b, 0);
+	c = conn_pool_take(b->pool);
+	assert_non_null(c);
+	http_conn_close(c, REASON_NONE);
+	/* The pool has not been told yet. */
+	assert_int_equal(b->pool->conns, 1);
+	assert_null(conn_pool_take(b->pool));
+	UNTIL(b, b->pool->conns == 0);
+}
+
 static void a_backend_that_drains_keeps_no_connection_and_cuts_none(void **state)
 {
 	struct bench *b = *state;
@@ -351,6 +367,7 @@ int main(void)
 		TEST(who_leaves_makes_room_for_another_name),
 		TEST(a_connection_begun_under_other_settings_is_not_used),
 		TEST(connections_that_speak_otherwise_take_no_new_requests),
+		TEST(a_connection_that_has_just_ended_is_given_to_nobody),
 		TEST(a_backend_that_drains_keeps_no_connection_and_cuts_none),
 		TEST(a_connection_that_closes_idle_is_forgotten),
 	};

@@ -260,6 +260,47 @@ static void whoever_waits_for_a_fresh_one_does_not_stop_those_behind(void **stat
 	assert_null(b->user[1].stream);
 }
 
+static void who_needs_http_1_has_a_connection_of_his_own(void **state)
+{
+	struct bench *b = *state;
+
+	speak_h2(b);
+	b->user[1].waiter.http1 = true;
+	all_ask(b, 0, 1);
+	assert_int_equal(wait_for_one(&b->user[1]), REASON_NONE);
+	assert_int_equal(b->pool->opening_n, 2);
+	/* Others are not counted on it, and it is none of theirs. */
+	conn_waiter_cancel(&b->user[0].waiter);
+	UNTIL(b, b->user[1].stream);
+	assert_int_equal(b->user[1].conn->version, HTTP_1_1);
+	all_ask(b, 2, 20);
+	UNTIL(b, b->pool->conns == 2 && b->accepted_n >= 2);
+	assert_int_equal(b->pool->opening_n, 0);
+	/* Nobody else comes through it. */
+	assert_true(b->user[1].conn->draining);
+	assert_int_equal(connects(b), 2);
+}
+
+static void who_needs_http_1_is_not_given_a_stream(void **state)
+{
+	struct bench *b = *state;
+
+	speak_h2(b);
+	b->settings.max_conns = 1;
+	conn_pool_configure(b->pool, &b->settings);
+	all_ask(b, 0, 1);
+	UNTIL(b, b->user[0].stream && b->accepted_n == 1);
+	settings(b, 0, 100);
+	UNTIL(b, b->user[0].conn->settled);
+	b->user[1].waiter.http1 = true;
+	assert_int_equal(wait_for_one(&b->user[1]), REASON_NONE);
+	assert_int_equal(b->pool->opening_n, 0);
+	/* At the limit the connection that has room gives way, when its requests have ended. */
+	answer(b, 0);
+	UNTIL(b, b->user[1].stream);
+	assert_int_equal(b->user[1].conn->version, HTTP_1_1);
+}
+
 static void with_other_settings_nothing_is_expected_any_more(void **state)
 {
 	struct bench *b = *state;
@@ -289,6 +330,8 @@ int main(void)
 		TEST(one_that_closes_afterwards_is_replaced_for_those_who_wait),
 		TEST(those_who_need_a_fresh_connection_share_one),
 		TEST(whoever_waits_for_a_fresh_one_does_not_stop_those_behind),
+		TEST(who_needs_http_1_has_a_connection_of_his_own),
+		TEST(who_needs_http_1_is_not_given_a_stream),
 		TEST(with_other_settings_nothing_is_expected_any_more),
 	};
 

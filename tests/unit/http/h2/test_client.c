@@ -452,11 +452,26 @@ static void extended_connect_that_is_not_offered_fails(void **state)
 	open_stream(p);
 	send_connect(p, 1);
 	frame(p, H2_FRAME_SETTINGS, 0, 0, NULL, 0);
-	assert_heard(p, "1 reset UPSTREAM_BAD_UPGRADE\n");
+	assert_heard(p, "1 reset UPSTREAM_NO_WEBSOCKET\n");
 	open_stream(p);
 	send_connect(p, 2);
-	assert_heard(p, "2 reset UPSTREAM_BAD_UPGRADE\n");
+	assert_heard(p, "2 reset UPSTREAM_NO_WEBSOCKET\n");
 	assert_int_equal(p->conn->streams, 0);
+}
+
+static void extended_connect_may_be_offered_right_behind_the_first_settings(void **state)
+{
+	struct peer *p = *state;
+
+	dial(p);
+	open_stream(p);
+	send_connect(p, 1);
+	put_frame(p, H2_FRAME_SETTINGS, 0, 0, NULL, 0);
+	setting(p, H2_SET_ENABLE_CONNECT_PROTOCOL, 1);
+	assert_frames(p, "SETTINGS ack\nSETTINGS ack\nHEADERS 1 [:method=CONNECT] [:protocol=websocket] "
+			 "[:scheme=http] [:authority=a.test] [:path=/chat]\n");
+	headers(p, 1, true, ":status=403");
+	assert_heard(p, "1 403 last\n");
 }
 
 int main(void)
@@ -488,6 +503,7 @@ int main(void)
 		TEST(a_silent_server_is_given_up),
 		TEST(extended_connect_waits_for_the_peers_word),
 		TEST(extended_connect_that_is_not_offered_fails),
+		TEST(extended_connect_may_be_offered_right_behind_the_first_settings),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
