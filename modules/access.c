@@ -178,10 +178,22 @@ static void explain(const void *values, void *data, const struct head *request, 
 		text_put(out, STR("; or other credentials are enough"));
 }
 
+/* By the address, which is all that is known: under `any` other credentials may do. */
+static enum reason explain_refusal(
+	const void *values, void *data, const struct head *request, const struct addr *client)
+{
+	const struct access *a = values;
+
+	(void)request;
+	return a->satisfy == SATISFY_ALL && !allows_address(a, data, client) ? REASON_ACCESS_DENIED
+									     : REASON_NONE;
+}
+
 const struct module access_module = {
 	.config = {.abi = MODULE_ABI, .name = "access", .levels = MODULE_ANYWHERE, .object = &object},
 	.build = build,
 	.release = release,
 	.routed = routed,
 	.explain = explain,
+	.explain_refusal = explain_refusal,
 };

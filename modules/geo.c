@@ -469,6 +469,16 @@ static struct str pools(const void *values, uint32_t i)
 
 /* -- explain -- */
 
+static enum reason explain_refusal(
+	const void *values, void *data, const struct head *head, const struct addr *client)
+{
+	const struct geo *g = values;
+	struct geo_place place = look_up(g, data, client);
+
+	(void)head;
+	return is_denied(g, country_of(&place)) ? REASON_GEO_DENIED : REASON_NONE;
+}
+
 static struct str explain_pool(
 	const void *values, void *data, const struct head *head, const struct addr *client)
 {
@@ -476,7 +486,7 @@ static struct str explain_pool(
 	struct geo_place place = look_up(g, data, client);
 
 	(void)head;
-	return is_denied(g, country_of(&place)) ? STR_NONE : pool_of(g, country_of(&place));
+	return pool_of(g, country_of(&place));
 }
 
 static void explain_request(
@@ -530,5 +540,6 @@ const struct module geo_module = {
 	.explain = explain,
 	.explain_request = explain_request,
 	.pools = pools,
+	.explain_refusal = explain_refusal,
 	.explain_pool = explain_pool,
 };

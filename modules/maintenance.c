@@ -68,8 +68,17 @@ static void explain(const void *values, void *data, const struct head *request, 
 		may_pass(values, client) ? STR("the client may pass") : STR("the client is turned away"));
 }
 
+static enum reason explain_refusal(
+	const void *values, void *data, const struct head *request, const struct addr *client)
+{
+	(void)data;
+	(void)request;
+	return may_pass(values, client) ? REASON_NONE : REASON_MAINTENANCE;
+}
+
 const struct module maintenance_module = {
 	.config = {.abi = MODULE_ABI, .name = "maintenance", .levels = MODULE_ANYWHERE, .object = &object},
 	.routed = routed,
 	.explain = explain,
+	.explain_refusal = explain_refusal,
 };

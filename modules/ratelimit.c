@@ -501,21 +501,49 @@ static int response(struct module_call *c, struct head *head, bool own)
 	return MODULE_PASS;
 }
 
-/* How it stands with whoever asks, where that is counted here; a full bucket says nothing. */
-static void explain_left(const struct ratelimit *conf, const struct ratelimit_rule *r,
-	const struct ratelimit_table *table, const struct ratelimit_whom *whom, struct text *out)
+/* What the bucket of whoever asks lacks; 0 where it is not counted here, or by what only a call knows. */
+static uint64_t lacks_here(const struct ratelimit *conf, const struct ratelimit_rule *r,
+	const struct ratelimit_table *table, const struct ratelimit_whom *whom)
 {
-	struct ratelimit_rate rate = ratelimit_rate_of(r);
 	char buf[RATELIMIT_KEY_MAX];
 	struct timespec now;
-	uint64_t lacks;
 
 	if (r->fleet || ratelimit_key_needs_call(r))
-		return;
+		return 0;
 	clock_gettime(CLOCK_MONOTONIC, &now); /* as loops do */
-	lacks = ratelimit_table_lacks(table, ratelimit_key(whom, conf, r, buf),
+	return ratelimit_table_lacks(table, ratelimit_key(whom, conf, r, buf),
 		(uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec);
-	if (lacks + rate.each > rate.depth)
+}
+
+static bool has_none_left(const struct ratelimit_rule *r, uint64_t lacks)
+{
+	struct ratelimit_rate rate = ratelimit_rate_of(r);
+
+	return lacks + rate.each > rate.depth;
+}
+
+static enum reason explain_refusal(
+	const void *values, void *data, const struct head *request, const struct addr *client)
+{
+	const struct ratelimit *conf = values;
+	const struct ratelimit_data *d = data;
+	const struct ratelimit_whom whom = {request, client, NULL};
+
+	for (uint32_t i = 0; i < conf->rule_n; i++) {
+		const struct ratelimit_rule *r = &conf->rules[i];
+
+		if (!r->dry_run && has_none_left(r, lacks_here(conf, r, d->tables[i], &whom)))
+			return REASON_RATE_LIMITED;
+	}
+	return REASON_NONE;
+}
+
+/* A full bucket says nothing. */
+static void explain_left(const struct ratelimit_rule *r, uint64_t lacks, struct text *out)
+{
+	struct ratelimit_rate rate = ratelimit_rate_of(r);
+
+	if (has_none_left(r, lacks))
 		text_put(out, STR(", has none left"));
 	else if (lacks)
 		text_fmt(out, ", has %llu left", (unsigned long long)((rate.depth - lacks) / rate.each));
@@ -538,7 +566,7 @@ static void explain(const void *values, void *data, const struct head *request, 
 			text_fmt(out, " " STR_FMT, STR_ARG(r->by.v[b]));
 		text_put(out, r->by.n ? STR_NONE : STR(" nothing"));
 		text_put(out, r->fleet ? STR(", in Redis") : STR_NONE);
-		explain_left(conf, r, d->tables[i], &whom, out);
+		explain_left(r, lacks_here(conf, r, d->tables[i], &whom), out);
 		text_put(out, r->dry_run ? STR(" (dry run)") : STR_NONE);
 	}
 }
@@ -590,6 +618,7 @@ const struct module ratelimit_module = {
 	.response = response,
 	.cancel = cancel,
 	.explain = explain,
+	.explain_refusal = explain_refusal,
 	.counts = counts,
 	.depends = depends,
 };

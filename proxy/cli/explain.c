@@ -197,7 +197,7 @@ const struct cli_command explain_command = {
 		"are not looked up. Else the running weir is asked, which knows their addresses, their "
 		"health, and what weights are in effect.\n"
 		"\n"
-		"exit status: 0 something answers, 1 nothing does",
+		"exit status: 0 something answers, 1 nothing does, or a module turns it away",
 	.options = options,
 	.options_size = sizeof(struct explain_options),
 	.arguments = 1,

@@ -166,7 +166,10 @@ struct module {
 	/* The i-th pool that it may give to module_choose_pool(); empty: there are no more. One that is in no service which the module is
 	 * there for is a mistake of the configuration. */
 	struct str (*pools)(const void *values, uint32_t i);
-	/* `weir explain`: the one that it would choose for this request; empty: none. */
+	/* `weir explain`: the reason with which it would turn this request away; NONE: it would not, or cannot tell. */
+	enum reason (*explain_refusal)(
+		const void *values, void *data, const struct head *request, const struct addr *client);
+	/* ... the pool that it would choose for it; empty: none. */
 	struct str (*explain_pool)(
 		const void *values, void *data, const struct head *request, const struct addr *client);
 };

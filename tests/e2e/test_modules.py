@@ -222,6 +222,17 @@ def test_maintenance_turns_away_all_but_those_who_may_pass(edge, origin):
     assert proxy.get("/").status == 200
 
 
+@pytest.mark.parametrize("module, more, answer", [("maintenance", {}, (1, 503, "maintenance")), ("access", {}, (1, 403, "access_denied")),
+                                                  ("access", {"satisfy": "any"}, (0, None, None))])
+def test_explain_says_who_is_turned_away(edge, origin, module, more, answer):
+    proxy = edge(site(origin(), modules={module: {"allow": ["192.0.2.0/24"], **more}}))
+
+    def asked(address):
+        r = proxy.cli("explain", "http://acme.test/", "--ip", address, "--json")
+        return r.code, r.json().get("status"), r.json().get("reason")
+    assert asked("192.0.2.1") == (0, None, None) and asked("203.0.113.1") == answer
+
+
 @pytest.mark.parametrize("header", [proxy_protocol.v1, proxy_protocol.v2])
 @pytest.mark.parametrize("module, status", [("maintenance", 503), ("access", 403)])
 @pytest.mark.parametrize("source, to, passes", [("192.0.2.7", "203.0.113.1", True), ("192.0.3.7", "203.0.113.1", False),

@@ -174,6 +174,8 @@ def test_explain_says_what_a_client_has_left(edge, origin):
     assert passed(proxy, 2, headers={"X-Forwarded-For": "192.0.2.1"}) == 1
     assert says("192.0.2.1") == says("192.0.2.1") == "few: 4 in 1h, 4 at once, by address, has none left"
     assert says("192.0.2.2") == "few: 4 in 1h, 4 at once, by address"
+    refused = proxy.cli("explain", "http://acme.test/", "--ip", "192.0.2.1", "--json")
+    assert (refused.code, refused.json()["status"], refused.json()["reason"]) == (1, 429, "rate_limited")
 
 
 def test_whoever_has_used_up_a_small_limit_waits_no_longer_than_a_larger_one_wants(edge, origin):

@@ -30,6 +30,7 @@ struct met {
 	const char *level; /* whose configuration counts: "global", "tenant", "route" */
 	struct str says; /* what it would decide; empty: it does not tell */
 	struct str pool; /* that it would choose; empty: none */
+	enum reason refusal; /* with which it would turn the request away */
 };
 
 struct explanation {
@@ -48,6 +49,8 @@ struct explanation {
 	uint32_t rival_n;
 	struct met *met; /* in the order of their calls; in the request's arena */
 	uint32_t met_n;
+	enum reason
+		refusal; /* of the first module that turns it away: no backend is asked; NONE: none does */
 	struct split_result split; /* with a service only; pool NULL: any, by weight */
 	bool found; /* it is answered by a backend or a redirect */
 };

@@ -215,7 +215,7 @@ void explain_find(struct explanation *e)
 	hosts_fit(&e->routed.tenant->conf->hosts, authority_host(head->authority), &e->host);
 	find_rivals(e);
 	explain_modules(e);
-	if (!e->routed.route)
+	if (!e->routed.route || e->refusal != REASON_NONE)
 		return;
 	if (e->routed.route->service)
 		find_pool(e);

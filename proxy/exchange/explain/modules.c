@@ -45,6 +45,13 @@ static struct str ask_pool(struct explain_request *r, const struct module_place 
 		       : STR_NONE;
 }
 
+static enum reason ask_refusal(struct explain_request *r, const struct module_place *p)
+{
+	return p->module->explain_refusal
+		       ? p->module->explain_refusal(p->values, p->built->data, &r->head, &r->client)
+		       : REASON_NONE;
+}
+
 void explain_modules(struct explanation *e)
 {
 	struct explain_request *r = e->request;
@@ -58,6 +65,9 @@ void explain_modules(struct explanation *e)
 	for (uint32_t i = 0; i < chain->n; i++) {
 		const struct module_place *p = chain->v[i];
 
-		e->met[e->met_n++] = (struct met){p, level_of(p), ask(r, p), ask_pool(r, p)};
+		e->met[e->met_n++] =
+			(struct met){p, level_of(p), ask(r, p), ask_pool(r, p), ask_refusal(r, p)};
+		if (e->routed.route && e->refusal == REASON_NONE)
+			e->refusal = e->met[i].refusal;
 	}
 }

@@ -74,7 +74,9 @@ static const char *split_note(const struct explanation *e)
 /* Why nothing answers; only if e->found is false. */
 static enum reason failure(const struct explanation *e)
 {
-	return e->routed.why != REASON_NONE ? e->routed.why : REASON_NO_POOL;
+	if (e->routed.why != REASON_NONE)
+		return e->routed.why;
+	return e->refusal != REASON_NONE ? e->refusal : REASON_NO_POOL;
 }
 
 static const char *health_of(const struct backend *b)
@@ -215,8 +217,9 @@ void explain_text(const struct explanation *e, FILE *f)
 		print_route(f, e);
 		print_modules(f, e);
 	}
-	if (s) {
+	if (s)
 		fprintf(f, "service   " STR_FMT "\n", STR_ARG(s->slot->key));
+	if (s && e->refusal == REASON_NONE) {
 		fprintf(f, "split     %s", split_text(e));
 		if (e->split.why == SPLIT_STABLE)
 			fprintf(f, " (%.4f of 1)", e->split.point);
@@ -280,17 +283,20 @@ static json_t *json_pool(const struct explanation *e, const struct pool *p)
 static void json_service(const struct explanation *e, json_t *j)
 {
 	const struct service *s = service_of(e);
-	json_t *split = json_pack("{s:s, s:s}", "why",
-		e->split.issue_id ? "new_user" : split_why_name(e->split.why), "text", split_text(e));
-	json_t *pools = json_array();
+	json_t *split, *pools;
 
+	json_object_set_new(j, "service", json_str(s->slot->key));
+	if (e->refusal != REASON_NONE)
+		return;
+	pools = json_array();
+	split = json_pack("{s:s, s:s}", "why", e->split.issue_id ? "new_user" : split_why_name(e->split.why),
+		"text", split_text(e));
 	if (e->split.why == SPLIT_STABLE)
 		json_object_set_new(split, "point", json_real(e->split.point));
 	for (uint32_t i = 0; i < s->n; i++)
 		json_array_append_new(pools, json_pool(e, &s->pools[i]));
 	if (split_note(e))
 		json_object_set_new(split, "note", json_string(split_note(e)));
-	json_object_set_new(j, "service", json_str(s->slot->key));
 	json_object_set_new(j, "split", split);
 	json_object_set_new(j, "pool", e->split.pool ? json_str(e->split.pool->conf->name) : json_null());
 	json_object_set_new(j, "pools", pools);
