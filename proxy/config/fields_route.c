@@ -249,8 +249,8 @@ static const struct config_field route_fields[] = {
 	OBJECT("response_headers", struct conf_route, response_headers, response_headers_object,
 		"changes on the way to the client, of answers that come from a backend"),
 	DURATION("timeout", struct conf_route, timeout,
-		"for the whole request, retries included; if it is longer than `timeouts.response`, an "
-		"answer may take as long to begin; 0: none",
+		"for the whole request, retries included, and for the handshake of a WebSocket; if it is "
+		"longer than `timeouts.response`, an answer may take as long to begin; 0: none",
 		.dflt = 0),
 	BOOL("websocket", struct conf_route, websocket, "allow WebSocket", .dflt = true),
 	MODULES(struct conf_route, modules, MODULE_ROUTE),

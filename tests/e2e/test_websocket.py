@@ -4,7 +4,7 @@ import asyncio
 import pytest
 
 from support import websocket
-from support.answers import pattern, raw, reply
+from support.answers import hang, pattern, raw, reply
 from support.config import http, https, site
 from support.http1 import build
 from support.wire import PATIENCE, eventually
@@ -150,6 +150,19 @@ def test_a_route_may_forbid_it(pair):
     assert open_one().answer.status == 403
     assert proxy.logged(path="/ws")["reason"] == "websocket_off"
     assert shop.count == 0
+
+
+def test_a_routes_timeout_is_for_the_handshake_and_not_for_the_talk(pair):
+    shop, proxy, open_one = pair
+    shop.on("/ws", websocket.echo())
+    shop.on("/never", hang)
+    proxy.reload(site(shop, routes=[{"path": "/", "service": "shop", "timeout": "2s"}], service={"protocol": shop.protocol}))
+    w = open_one()
+    assert w.answer.status in (101, 200)
+    assert open_one("/never").answer.status == 504  # began later: the time of both is over
+    assert proxy.logged(path="/never")["reason"] == "deadline"
+    w.send(TEXT, b"still there?")
+    assert w.receive() == (TEXT, b"still there?")
 
 
 def test_idle_sockets_outlive_the_idle_timeout_of_http(edge, origin):
