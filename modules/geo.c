@@ -30,6 +30,7 @@ static bool is_country(struct str s)
 
 static const struct config_type type_country = {
 	.name = "country",
+	.plural = "countries",
 	.expects = "a country's two capital letters (ISO 3166), or ZZ for addresses that are not known",
 	.schema = "{\"type\": \"string\", \"pattern\": \"^[A-Z]{2}$\"}",
 	.valid = is_country,
@@ -459,7 +460,24 @@ static void counts(const void *values, void *data, struct module_counts *out)
 	}
 }
 
+static struct str pools(const void *values, uint32_t i)
+{
+	const struct geo *g = values;
+
+	return i < g->pool_n ? g->pools[i].pool : STR_NONE;
+}
+
 /* -- explain -- */
+
+static struct str explain_pool(
+	const void *values, void *data, const struct head *head, const struct addr *client)
+{
+	const struct geo *g = values;
+	struct geo_place place = look_up(g, data, client);
+
+	(void)head;
+	return is_denied(g, country_of(&place)) ? STR_NONE : pool_of(g, country_of(&place));
+}
 
 static void explain_request(
 	const void *values, void *data, struct arena *a, struct head *head, const struct addr *client)
@@ -511,4 +529,6 @@ const struct module geo_module = {
 	.counts = counts,
 	.explain = explain,
 	.explain_request = explain_request,
+	.pools = pools,
+	.explain_pool = explain_pool,
 };

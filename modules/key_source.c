@@ -99,10 +99,17 @@ void key_source_free(struct key_source *s)
 
 bool key_source_wait(struct key_source *s, struct key_wait *w)
 {
-	if (!s->fetching && s->loop->now_ms - s->asked_ms < (s->fetched ? PAUSE_MS : AGAIN_MS))
+	/* What was begun by itself costs tokens nothing: a key may have been replaced a second later. */
+	uint64_t now = s->loop->now_ms;
+	bool early =
+		s->fetched ? s->called_ms && now - s->called_ms < PAUSE_MS : now - s->asked_ms < AGAIN_MS;
+
+	if (!s->fetching && early)
 		return false;
-	if (!s->fetching)
+	if (!s->fetching) {
+		s->called_ms = now;
 		fetch(s);
+	}
 	list_push_back(&s->waiting, &w->link);
 	return true;
 }

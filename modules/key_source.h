@@ -15,6 +15,7 @@ struct key_source {
 	struct deadline refresh;
 	bool fetched; /* keys are there */
 	uint64_t asked_ms; /* on the loop's clock; when it was last begun */
+	uint64_t called_ms; /* likewise; when a token last made it begin; 0: none has */
 	struct jwks keys;
 	uint32_t takes; /* how often the keys were replaced */
 	struct list waiting; /* struct key_wait */

@@ -54,6 +54,7 @@ static int routed(struct module_call *c)
 	fields_add(c->arena, &head, FIELD_CONTENT_TYPE, STR("content-type"), m->content_type);
 	fields_add(c->arena, &head, FIELD_RETRY_AFTER, STR("retry-after"), seconds);
 	fields_add(c->arena, &head, FIELD_CACHE_CONTROL, STR("cache-control"), STR("no-store"));
+	fields_add(c->arena, &head, FIELD_OTHER, STR("x-weir-reason"), STR("maintenance"));
 	module_set_reason(c, REASON_MAINTENANCE);
 	return module_answer(c, 503, &head, m->body);
 }

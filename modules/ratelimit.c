@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include "modules.h"
 #include "ratelimit_fleet.h"
 
@@ -21,6 +22,7 @@ static bool is_by(struct str s)
 
 static const struct config_type type_by = {
 	.name = "what is counted",
+	.plural = "words for what is counted",
 	.expects = "tenant, address, route, country or header:NAME",
 	.schema = "{\"type\": \"string\", \"pattern\": "
 		  "\"^(tenant|address|route|country|header:[!#$%&'*+.^_`|~0-9A-Za-z-]+)$\"}",
@@ -344,11 +346,17 @@ static int refuse(struct module_call *c, struct counting *v, uint32_t i, uint64_
 	return REASON_RATE_LIMITED;
 }
 
+static struct ratelimit_whom whom_of(const struct module_call *c)
+{
+	return (struct ratelimit_whom){module_request(c), module_client(c), c};
+}
+
 /* Of the rules that are counted here, or of the others: PASS, or why not. */
 static int count_here(struct module_call *c, struct counting *v, bool fleet)
 {
 	const struct ratelimit *conf = c->values;
 	struct ratelimit_data *d = c->data;
+	const struct ratelimit_whom whom = whom_of(c);
 	uint64_t now = c->loop->now_us * 1000, wait;
 	char buf[RATELIMIT_KEY_MAX];
 	int verdict = MODULE_PASS;
@@ -360,7 +368,7 @@ static int count_here(struct module_call *c, struct counting *v, bool fleet)
 
 		if (r->fleet != fleet)
 			continue;
-		bucket = ratelimit_table_find(d->tables[i], ratelimit_key(c, conf, r, buf), now);
+		bucket = ratelimit_table_find(d->tables[i], ratelimit_key(&whom, conf, r, buf), now);
 		wait = rate_take(bucket, rate.each, rate.depth, now);
 		v->lacks[i] = rate_lacks(bucket, now);
 		if (wait)
@@ -423,6 +431,7 @@ static void on_answer(struct fleet_ask *a, const char *problem)
 static int ask(struct module_call *c, struct counting *v)
 {
 	const struct ratelimit *conf = c->values;
+	const struct ratelimit_whom whom = whom_of(c);
 	struct ratelimit_data *d = c->data;
 	char buf[RATELIMIT_KEY_MAX];
 	const char *problem;
@@ -434,7 +443,7 @@ static int ask(struct module_call *c, struct counting *v)
 	for (uint32_t i = 0; i < conf->rule_n; i++)
 		if (conf->rules[i].fleet)
 			fleet_ask_add(v->ask, c->arena, d->fleet, &conf->rules[i],
-				ratelimit_key(c, conf, &conf->rules[i], buf));
+				ratelimit_key(&whom, conf, &conf->rules[i], buf));
 	problem = fleet_ask_send(v->ask, d->fleet, c->worker);
 	return problem ? go_without(c, v, problem) : MODULE_HOLD;
 }
@@ -492,23 +501,44 @@ static int response(struct module_call *c, struct head *head, bool own)
 	return MODULE_PASS;
 }
 
+/* How it stands with whoever asks, where that is counted here; a full bucket says nothing. */
+static void explain_left(const struct ratelimit *conf, const struct ratelimit_rule *r,
+	const struct ratelimit_table *table, const struct ratelimit_whom *whom, struct text *out)
+{
+	struct ratelimit_rate rate = ratelimit_rate_of(r);
+	char buf[RATELIMIT_KEY_MAX];
+	struct timespec now;
+	uint64_t lacks;
+
+	if (r->fleet || ratelimit_key_needs_call(r))
+		return;
+	clock_gettime(CLOCK_MONOTONIC, &now); /* as loops do */
+	lacks = ratelimit_table_lacks(table, ratelimit_key(whom, conf, r, buf),
+		(uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec);
+	if (lacks + rate.each > rate.depth)
+		text_put(out, STR(", has none left"));
+	else if (lacks)
+		text_fmt(out, ", has %llu left", (unsigned long long)((rate.depth - lacks) / rate.each));
+}
+
 static void explain(const void *values, void *data, const struct head *request, const struct addr *client,
 	struct text *out)
 {
 	const struct ratelimit *conf = values;
+	const struct ratelimit_data *d = data;
+	const struct ratelimit_whom whom = {request, client, NULL};
 
-	(void)data;
-	(void)request;
-	(void)client;
 	for (uint32_t i = 0; i < conf->rule_n; i++) {
 		const struct ratelimit_rule *r = &conf->rules[i];
 
-		text_fmt(out, "%s" STR_FMT ": %u in %u ms, %u at once, by", i ? "; " : "", STR_ARG(r->name),
-			r->rate, r->per, ratelimit_burst_of(r));
+		text_fmt(out, "%s" STR_FMT ": %u in ", i ? "; " : "", STR_ARG(r->name), r->rate);
+		type_duration.write(r->per, out);
+		text_fmt(out, ", %u at once, by", ratelimit_burst_of(r));
 		for (uint32_t b = 0; b < r->by.n; b++)
 			text_fmt(out, " " STR_FMT, STR_ARG(r->by.v[b]));
 		text_put(out, r->by.n ? STR_NONE : STR(" nothing"));
 		text_put(out, r->fleet ? STR(", in Redis") : STR_NONE);
+		explain_left(conf, r, d->tables[i], &whom, out);
 		text_put(out, r->dry_run ? STR(" (dry run)") : STR_NONE);
 	}
 }

@@ -49,8 +49,18 @@ struct ratelimit_rate ratelimit_rate_of(const struct ratelimit_rule *r);
 uint32_t ratelimit_burst_of(const struct ratelimit_rule *r);
 /* A token's worth in Redis, in whole microseconds. */
 uint64_t ratelimit_each_us(const struct ratelimit_rule *r);
+
+/* Who is counted. */
+struct ratelimit_whom {
+	const struct head *request;
+	const struct addr *client;
+	const struct module_call *call; /* NULL: the request is only asked about */
+};
+
 /* Whom the rule counts this request for, as text in buf. */
-struct str ratelimit_key(const struct module_call *c, const struct ratelimit *conf,
+struct str ratelimit_key(const struct ratelimit_whom *w, const struct ratelimit *conf,
 	const struct ratelimit_rule *r, char buf[RATELIMIT_KEY_MAX]);
+/* It counts by what only a call knows. */
+bool ratelimit_key_needs_call(const struct ratelimit_rule *r);
 
 #endif

@@ -27,23 +27,31 @@ static struct str header(const struct head *request, struct str name)
 }
 
 /* One word of `by`; in buf, or borrowed. */
-static struct str part(const struct module_call *c, const struct ratelimit *conf,
+static struct str part(const struct ratelimit_whom *w, const struct ratelimit *conf,
 	const struct ratelimit_rule *r, struct str by, char buf[ADDR_TEXT_MAX])
 {
 	if (str_eq(by, STR("address")))
-		return address(module_client(c), r->ipv6_prefix, buf);
+		return address(w->client, r->ipv6_prefix, buf);
 	if (str_eq(by, STR("tenant")))
-		return module_tenant(c);
+		return module_tenant(w->call);
 	if (str_eq(by, STR("route")))
-		return module_route(c);
+		return module_route(w->call);
 	if (str_eq(by, STR("country")))
-		return header(module_request(c), conf->country_header);
-	return header(module_request(c), str_skip(by, sizeof("header:") - 1));
+		return header(w->request, conf->country_header);
+	return header(w->request, str_skip(by, sizeof("header:") - 1));
+}
+
+bool ratelimit_key_needs_call(const struct ratelimit_rule *r)
+{
+	for (uint32_t i = 0; i < r->by.n; i++)
+		if (str_eq(r->by.v[i], STR("tenant")) || str_eq(r->by.v[i], STR("route")))
+			return true;
+	return false;
 }
 
 /* In place of parts that are too long to be kept. Strangers write them, and must not find two that are the same. It ends with no line's
  * end, so it is no list of parts either. */
-static struct str digest_of(const struct module_call *c, const struct ratelimit *conf,
+static struct str digest_of(const struct ratelimit_whom *w, const struct ratelimit *conf,
 	const struct ratelimit_rule *r, char buf[RATELIMIT_KEY_MAX])
 {
 	struct text t = text_in(buf, RATELIMIT_KEY_MAX);
@@ -54,7 +62,7 @@ static struct str digest_of(const struct module_call *c, const struct ratelimit 
 
 	MUST(ctx && EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) == 1);
 	for (uint32_t i = 0; i < r->by.n; i++) {
-		struct str one = part(c, conf, r, r->by.v[i], ip);
+		struct str one = part(w, conf, r, r->by.v[i], ip);
 
 		MUST(EVP_DigestUpdate(ctx, one.p, one.n) == 1 && EVP_DigestUpdate(ctx, "\n", 1) == 1);
 	}
@@ -71,7 +79,7 @@ static struct str digest_of(const struct module_call *c, const struct ratelimit 
 	return text_str(&t);
 }
 
-struct str ratelimit_key(const struct module_call *c, const struct ratelimit *conf,
+struct str ratelimit_key(const struct ratelimit_whom *w, const struct ratelimit *conf,
 	const struct ratelimit_rule *r, char buf[RATELIMIT_KEY_MAX])
 {
 	struct text t = text_in(buf, RATELIMIT_KEY_MAX);
@@ -79,8 +87,8 @@ struct str ratelimit_key(const struct module_call *c, const struct ratelimit *co
 
 	/* No part has a line's end in it, so two lists of parts are never the same text. */
 	for (uint32_t i = 0; i < r->by.n; i++) {
-		text_put(&t, part(c, conf, r, r->by.v[i], ip));
+		text_put(&t, part(w, conf, r, r->by.v[i], ip));
 		text_char(&t, '\n');
 	}
-	return t.cut ? digest_of(c, conf, r, buf) : text_str(&t);
+	return t.cut ? digest_of(w, conf, r, buf) : text_str(&t);
 }

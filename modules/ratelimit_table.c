@@ -63,10 +63,31 @@ static int least_used(const struct ratelimit_line *l)
 	return least;
 }
 
+static uint64_t hash_of(const struct ratelimit_table *t, struct str key)
+{
+	return hash_bytes(key.p, key.n, t->seed) | 1;
+}
+
+static struct ratelimit_line *line_of(const struct ratelimit_table *t, uint64_t hash)
+{
+	return &t->lines[(hash >> 1) & t->mask];
+}
+
+uint64_t ratelimit_table_lacks(const struct ratelimit_table *t, struct str key, uint64_t now_ns)
+{
+	uint64_t hash = hash_of(t, key);
+	const struct ratelimit_line *l = line_of(t, hash);
+
+	for (int i = 0; i < WAYS; i++)
+		if (load(&l->key[i]) == hash)
+			return rate_lacks(&l->full_at[i], now_ns);
+	return 0;
+}
+
 _Atomic uint64_t *ratelimit_table_find(struct ratelimit_table *t, struct str key, uint64_t now_ns)
 {
-	uint64_t hash = hash_bytes(key.p, key.n, t->seed) | 1, was, owed;
-	struct ratelimit_line *l = &t->lines[(hash >> 1) & t->mask];
+	uint64_t hash = hash_of(t, key), was, owed;
+	struct ratelimit_line *l = line_of(t, hash);
 	int place;
 
 	for (;;) {

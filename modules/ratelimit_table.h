@@ -29,5 +29,7 @@ void ratelimit_table_unref(struct ratelimit_table *t);
 
 /* The bucket of that key, which may be somebody else's by the time it is given back to: then somebody has a token too many. */
 _Atomic uint64_t *ratelimit_table_find(struct ratelimit_table *t, struct str key, uint64_t now_ns);
+/* What it lacks, as rate_lacks() says; 0 also where there is none. Any thread's, and changes nothing. */
+uint64_t ratelimit_table_lacks(const struct ratelimit_table *t, struct str key, uint64_t now_ns);
 
 #endif

@@ -15,6 +15,15 @@ static const struct config_field fields[] = {
 	END,
 };
 
+/* RFC 9110 15.3.5, 15.3.6, 15.4.5. */
+static void check(struct parse *p, const struct node *v, void *obj)
+{
+	const struct respond *r = obj;
+
+	if (r->body.n && (r->status == 204 || r->status == 205 || r->status == 304))
+		parse_error(p, v, "an answer with status %u has no body", r->status);
+}
+
 static const struct config_object object = {
 	.id = OBJECT_MODULE,
 	.path = "modules.respond",
@@ -23,6 +32,7 @@ static const struct config_object object = {
 	       "[docs/modules/respond.md](modules/respond.md)",
 	.size = sizeof(struct respond),
 	.fields = fields,
+	.check = check,
 };
 
 static int routed(struct module_call *c)

@@ -150,6 +150,7 @@ static bool is_parameter(struct str s)
 
 static const struct config_type type_parameter = {
 	.name = "name of a parameter",
+	.plural = "names of parameters",
 	.expects =
 		"the name of a parameter, %-encoded as clients send it; a * at its end stands for any more",
 	.schema = "{\"type\": \"string\", \"minLength\": 1}",

@@ -25,7 +25,10 @@ static const char *const parent_names[] = {"follow", "continue", "ignore", NULL}
 
 static const struct config_field fields[] = {
 	STRING("endpoint", struct tracing, export.endpoint,
-		"where spans are sent: the whole URL, such as http://127.0.0.1:4318/v1/traces", REQUIRED),
+		"where spans are sent: a URL such as http://127.0.0.1:4318/v1/traces; one without a path "
+		"gets "
+		"/v1/traces",
+		REQUIRED),
 	PAIRS("headers", struct tracing, export.headers, export.header_n, type_header_value,
 		"that the collector wants, a token for example"),
 	STRING("service", struct tracing, export.service, "weir's name in traces: service.name",
@@ -54,13 +57,25 @@ static const struct config_field fields[] = {
 	END,
 };
 
+/* A collector's address alone is how it is often written (OTEL_EXPORTER_OTLP_ENDPOINT); at "/" none takes spans. */
+static struct str with_path(struct arena *a, struct str url)
+{
+	size_t host = str_find(url, ':') + sizeof("://") - 1, path = str_find(str_skip(url, host), '/');
+
+	if (host + path + 1 < url.n || str_find(url, '?') < url.n)
+		return url;
+	return arena_fmt(a, STR_FMT "/v1/traces", STR_ARG(str_head(url, host + path)));
+}
+
 static void check(struct parse *p, const struct node *v, void *obj)
 {
-	const struct tracing *t = obj;
+	struct trace_export *to = &((struct tracing *)obj)->export;
 
-	if (t->export.endpoint.n && !fetcher_url_is_valid(t->export.endpoint))
+	if (to->endpoint.n && !fetcher_url_is_valid(to->endpoint))
 		parse_error(p, v, "\"endpoint\" must be an http:// or https:// URL, not %s",
-			parse_quote(p, t->export.endpoint));
+			parse_quote(p, to->endpoint));
+	else if (to->endpoint.n)
+		to->endpoint = with_path(&p->conf->arena, to->endpoint);
 }
 
 static const struct config_object object = {
@@ -175,13 +190,18 @@ static uint32_t count_of(const struct fields *all, struct str name)
 }
 
 /* Two parents are none. */
+static bool parent_in(const struct fields *all, struct trace_context *parent)
+{
+	const struct field *f = fields_find_name(all, STR("traceparent"));
+
+	return f && count_of(all, STR("traceparent")) == 1 && trace_context_parse(parent, field_value(f));
+}
+
 static void read_parent(struct module_call *c, struct trace *t)
 {
 	const struct fields *all = &module_request(c)->fields;
-	const struct field *f = fields_find_name(all, STR("traceparent"));
 
-	t->has_parent = f && count_of(all, STR("traceparent")) == 1 &&
-			trace_context_parse(&t->parent, field_value(f));
+	t->has_parent = parent_in(all, &t->parent);
 	if (t->has_parent)
 		t->state = join_state(c, all);
 }
@@ -442,10 +462,20 @@ static void explain(const void *values, void *data, const struct head *request, 
 	struct text *out)
 {
 	const struct tracing *conf = values;
+	struct trace_context parent;
 
 	(void)data;
-	(void)request;
 	(void)client;
+	if (conf->parent != PARENT_IGNORE && parent_in(&request->fields, &parent)) {
+		bool told = conf->parent == PARENT_FOLLOW ? parent.sampled
+							  : trace_context_is_among(&parent, conf->sample);
+
+		text_fmt(out, "continues the client's trace, %s by %s", told ? "told" : "not told",
+			conf->parent == PARENT_FOLLOW ? "its sampled flag" : "sample");
+		if (told)
+			text_fmt(out, ", to " STR_FMT, STR_ARG(conf->export.endpoint));
+		return;
+	}
 	text_fmt(out, "tells %u.%02u%% of new traces to " STR_FMT, conf->sample / 100, conf->sample % 100,
 		STR_ARG(conf->export.endpoint));
 }

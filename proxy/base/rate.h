@@ -2,7 +2,8 @@
  * I.371). A zeroed word is a full bucket; one whose moment has passed says nothing, and may be forgotten.
  *
  * What a token is worth is time: the time in which it comes back. Times are in nanoseconds of one clock that all callers share, and
- * that never goes back; callers whose clocks are a tick apart are a tick's worth apart in what they grant, not more. */
+ * that never goes back; callers whose clocks are a tick apart are a tick's worth apart in what they grant, not more. When a bucket's cost
+ * or depth changes, what was taken before at other terms leaves it no emptier than empty. */
 #ifndef WEIR_BASE_RATE_H
 #define WEIR_BASE_RATE_H
 
@@ -10,12 +11,20 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* More than any two callers' clocks are apart: what is beyond it was taken at other terms. */
+#define RATE_CLOCKS_APART 1000000000ull
+
 /* Takes tokens worth `cost` from a bucket of `depth`, if they are there: 0, or how long until they will be. cost <= depth. */
 static inline uint64_t rate_take(_Atomic uint64_t *full_at, uint64_t cost, uint64_t depth, uint64_t now)
 {
 	uint64_t was = atomic_load_explicit(full_at, memory_order_relaxed), next;
 
 	do {
+		if (was > now + depth + RATE_CLOCKS_APART) {
+			atomic_compare_exchange_strong_explicit(
+				full_at, &was, now + depth, memory_order_relaxed, memory_order_relaxed);
+			return cost;
+		}
 		next = (was > now ? was : now) + cost;
 		if (next - now > depth)
 			return next - now - depth;

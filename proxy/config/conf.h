@@ -102,6 +102,7 @@ struct conf_limits {
 	uint32_t connections;
 	uint32_t header_bytes, header_count;
 	uint64_t body; /* 0: unlimited */
+	uint32_t body_rate; /* bytes a second; 0: any */
 	uint64_t memory; /* 0: none */
 	uint32_t loop_lag; /* ms; 0: none */
 };
@@ -298,7 +299,7 @@ struct conf_route {
 	uint32_t service_index; /* in the tenant's services */
 	struct {
 		bool on;
-		struct str to; /* absolute path or URL; may end with a query and a fragment */
+		struct template to; /* absolute path or URL; may end with a query and a fragment; see exchange/reply.c for what is appended */
 		uint16_t status; /* 301 302 303 307 308 */
 	} redirect;
 	bool strip_prefix;

@@ -235,6 +235,26 @@ bool object_misspells(struct parse *p, const struct config_object *o, const stru
 	return false;
 }
 
+/* "; known here: allow, deny", where they are so few that they help whoever has guessed. In scratch. */
+#define KEYS_TOLD 16
+
+static const char *keys_text(struct parse *p, const struct config_index *ix)
+{
+	size_t room = sizeof("; known here: ");
+	struct text t;
+
+	if (ix->n == 0 || ix->n > KEYS_TOLD)
+		return "";
+	for (uint32_t i = 0; i < ix->n; i++)
+		room += ix->rows[i].key.n + sizeof(", ");
+	t = text_in(arena_bytes(&p->scratch, room), room);
+	text_put(&t, STR("; known here: "));
+	for (uint32_t i = 0; i < ix->n; i++)
+		text_fmt(&t, "%s" STR_FMT, i ? ", " : "", STR_ARG(ix->rows[i].key));
+	text_char(&t, '\0');
+	return text_str(&t).p;
+}
+
 static void unknown_key(struct parse *p, struct object_pass *pass, const struct node *key)
 {
 	int row = index_nearest(pass->index, node_str(key));
@@ -246,7 +266,8 @@ static void unknown_key(struct parse *p, struct object_pass *pass, const struct 
 		return;
 	}
 	if (row < 0) {
-		parse_error(p, key, "unknown key %s %s", parse_quote(p, node_str(key)), scope_text(p, where));
+		parse_error(p, key, "unknown key %s %s%s", parse_quote(p, node_str(key)),
+			scope_text(p, where), keys_text(p, pass->index));
 		return;
 	}
 	pass->meant |= 1ull << row;

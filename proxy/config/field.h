@@ -15,6 +15,7 @@ struct config_field;
 /* What kind of value a key takes. Types are constants; a row points to one. */
 struct config_type {
 	const char *name; /* in the reference: "duration" */
+	const char *plural; /* likewise, of what lists are of; NULL: the name and an s */
 	const char *expects; /* in messages, behind "must be": "a duration such as 250ms, 5s, 2m or 1h" */
 	const char *schema; /* the JSON Schema of a value, as text; NULL: schema.c makes it from the row */
 	bool (*valid)(struct str s); /* of texts; NULL: any */

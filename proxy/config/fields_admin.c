@@ -103,6 +103,7 @@ static bool is_origin(struct str s)
 
 static const struct config_type type_origin = {
 	.name = "http:// or https:// URL without a path",
+	.plural = "http:// or https:// URLs without a path",
 	.expects = "a URL without a path, such as http://judge.internal:8080",
 	.schema = "{\"type\": \"string\", \"pattern\": \"^https?://[^/?#@]+$\"}",
 	.valid = is_origin,

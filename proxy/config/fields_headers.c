@@ -69,8 +69,11 @@ static bool parse_name(struct parse *p, const struct config_field *f, const stru
 	size_t size, uint32_t n, struct str *out)
 {
 	if (!type_header_name.valid(node_str(k))) {
-		parse_error(p, k, "a name in \"%s\" must be %s, not %s", f->key, type_header_name.expects,
-			parse_quote(p, node_str(k)));
+		bool host = str_case_eq(node_str(k), STR("host")) && f->choice == TEMPLATE_REQUEST;
+
+		parse_error(p, k, "a name in \"%s\" must be %s, not %s%s", f->key, type_header_name.expects,
+			parse_quote(p, node_str(k)),
+			host ? "; module rewrite changes what backends get: rewrite: {host: ...}" : "");
 		return false;
 	}
 	for (uint32_t i = 0; i < n; i++)

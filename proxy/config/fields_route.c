@@ -143,28 +143,33 @@ static const struct config_type type_matches = {
 
 /* -- redirect -- */
 
-/* Elsewhere "$(name)" is filled in. Here it is not, and so nobody means it. */
-static bool has_variable(struct str s)
+/* What leads away from here says so itself: no variable decides whether it is a path or a URL. */
+static bool is_target(struct str s)
 {
-	for (size_t i = 0; i + 1 < s.n; i++)
-		if (s.p[i] == '$' && s.p[i + 1] == '(')
-			return true;
+	static const struct str begins[] = {
+		STR("/"), STR("http://"), STR("https://"), STR("$(request.scheme)://")};
+
+	for (size_t i = 0; i < COUNT_OF(begins); i++)
+		if (str_starts(s, begins[i]))
+			return str_find(s, ' ') == s.n;
 	return false;
 }
 
-static bool is_target(struct str s)
+static void parse_target(struct parse *p, const struct config_field *f, const struct node *v, void *obj)
 {
-	return (str_starts(s, STR("/")) || str_starts(s, STR("http://")) || str_starts(s, STR("https://"))) &&
-	       type_header_value.valid(s) && str_find(s, ' ') == s.n && !has_variable(s);
+	const struct template *to = field_member(f, obj);
+	uint32_t before = p->report->errors;
+
+	type_template.parse(p, f, v, obj);
+	if (p->report->errors == before && !is_target(to->literal))
+		parse_bad(p, f, v, f->type->expects);
 }
 
 static const struct config_type type_target = {
-	.name = "path or URL",
-	.expects = "a path that begins with /, or an http:// or https:// URL, without $(variables)",
-	.schema = "{\"type\": \"string\", \"pattern\": \"^(/|https?://)\"}",
-	.valid = is_target,
-	.parse = type_text_parse,
-	.init = type_text_init,
+	.name = "path or URL, with $(variables)",
+	.expects = "a path that begins with /, or an http:// or https:// URL",
+	.schema = "{\"type\": \"string\", \"pattern\": \"^(/|https?://|[$][(]request[.]scheme[)]://)\"}",
+	.parse = parse_target,
 };
 
 static void parse_redirect_status(
@@ -190,9 +195,11 @@ static const struct config_type type_redirect_status = {
 
 static const struct config_field redirect_fields[] = {
 	CUSTOM("to", type_target, struct conf_route, redirect.to,
-		"where to; a prefix route appends the rest of the path, and every route the query unless "
-		"this has one",
-		REQUIRED),
+		"where to; a prefix route appends the rest of the path, unless `$(request.path)` is in it "
+		"already, and every route the query unless this has one. `$(1)` is what the route's `regex` "
+		"has "
+		"captured first",
+		REQUIRED, .choice = TEMPLATE_REQUEST | TEMPLATE_CAPTURES),
 	CUSTOM("status", type_redirect_status, struct conf_route, redirect.status, "of the answer",
 		.dflt = 308, .text = "308"),
 	END,
@@ -247,7 +254,9 @@ static const struct config_field route_fields[] = {
 	OBJECT("request_headers", struct conf_route, request_headers, request_headers_object,
 		"changes on the way to the backend"),
 	OBJECT("response_headers", struct conf_route, response_headers, response_headers_object,
-		"changes on the way to the client, of answers that come from a backend"),
+		"changes on the way to the client, of answers that come from a backend, and of the route's "
+		"own: "
+		"its redirect, or what module respond says; not of errors"),
 	DURATION("timeout", struct conf_route, timeout,
 		"for the whole request, retries included, and for the handshake of a WebSocket; if it is "
 		"longer than `timeouts.response`, an answer may take as long to begin; 0: none",
@@ -294,8 +303,14 @@ static void route_check(struct parse *p, const struct node *v, void *obj)
 		r->path = STR("/");
 	if (service && r->redirect.on)
 		parse_error(p, service, "a route has a \"service\" or a \"redirect\", not both");
+	if (r->path_kind != CONF_PATH_REGEX && template_has_captures(&r->redirect.to))
+		parse_error(p, v,
+			"$(0) to $(9) in a redirect are what the route's \"regex\" captures, and it has "
+			"none");
 	if (!service && !r->redirect.on && !module_answers(&r->modules))
-		parse_error(p, v, "a route needs a \"service\" or a \"redirect\"");
+		parse_error(p, v,
+			"a route needs a \"service\", a \"redirect\", or a module that answers, such as "
+			"respond");
 	if (r->strip_prefix && r->path_kind != CONF_PATH_PREFIX)
 		parse_error(p, node_get(v, STR("strip_prefix")),
 			"\"strip_prefix\" is for routes with a \"path\"");

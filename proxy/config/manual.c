@@ -82,7 +82,8 @@ void conf_manual(FILE *f)
 	describe_modules(&modules);
 	for (uint32_t i = 0; i < modules.n; i++)
 		put_object(f, modules.v[i]);
-	fputs(".SS Variables\nAs \\fB$(name)\\fR in values of headers, in what module rewrite writes, and in "
+	fputs(".SS Variables\nAs \\fB$(name)\\fR in values of headers, in redirects, in what module rewrite "
+	      "writes, and in "
 	      "error pages.\n",
 		f);
 	describe_variables(f, put_variable);

@@ -94,26 +94,45 @@ static const struct node *without_path(struct parse *p, const struct node *v)
 
 /* -- one level -- */
 
+#define NAMES_MAX 512 /* of all modules in a message: what does not fit is left out */
+
 static void unknown(struct parse *p, const struct node *key, unsigned level)
 {
 	struct suggestion s = {.word = node_str(key)};
+	char buf[NAMES_MAX];
+	struct text names = text_in(buf, sizeof(buf));
 
-	for (uint32_t i = 0; config_modules && config_modules[i]; i++)
+	for (uint32_t i = 0; config_modules && config_modules[i]; i++) {
 		suggest_try(&s, str_of(config_modules[i]->name));
+		text_fmt(&names, "%s%s", i ? ", " : "", config_modules[i]->name);
+	}
 	if (s.best.n)
 		parse_error(p, key, "there is no module %s; did you mean \"" STR_FMT "\"?",
 			parse_quote(p, node_str(key)), STR_ARG(s.best));
 	else if (level == MODULE_GLOBAL)
-		parse_error(p, key, "there is no module %s; one of your own is loaded with {path: FILE}",
-			parse_quote(p, node_str(key)));
+		parse_error(p, key,
+			"there is no module %s; there are " STR_FMT
+			", and one of your own is loaded with {path: FILE}",
+			parse_quote(p, node_str(key)), STR_ARG(text_str(&names)));
 	else
 		parse_error(p, key,
-			"there is no module %s; one of your own must be named with its path in the top "
+			"there is no module %s; there are " STR_FMT
+			", and one of your own must be named with its path in the top "
 			"level's "
 			"\"modules\", above \"tenants\"",
-			parse_quote(p, node_str(key)));
+			parse_quote(p, node_str(key)), STR_ARG(text_str(&names)));
 }
 
+static void misplaced(struct parse *p, const struct node *key, const struct config_module *m)
+{
+	parse_error(p, key, "module \"%s\" cannot stand here, but %s%s%s%s", m->name,
+		m->levels & MODULE_GLOBAL ? "at the top level" : "",
+		(m->levels & MODULE_GLOBAL) && (m->levels & ~(unsigned)MODULE_GLOBAL) ? ", " : "",
+		m->levels & MODULE_TENANT ? "in a tenant" : "",
+		m->levels & MODULE_ROUTE ? (m->levels & MODULE_TENANT ? ", in a route" : "in a route") : "");
+}
+
+/* *v: its own keys; NULL: it is loaded here for other levels. */
 static const struct config_module *find(
 	struct parse *p, const struct node *key, const struct node **v, unsigned level)
 {
@@ -130,16 +149,14 @@ static const struct config_module *find(
 	} else if (!m) {
 		unknown(p, key, level);
 	}
-	if (m && !(m->levels & level)) {
-		parse_error(p, key, "module \"%s\" cannot stand here, but %s%s%s%s", m->name,
-			m->levels & MODULE_GLOBAL ? "at the top level" : "",
-			(m->levels & MODULE_GLOBAL) && (m->levels & ~(unsigned)MODULE_GLOBAL) ? ", " : "",
-			m->levels & MODULE_TENANT ? "in a tenant" : "",
-			m->levels & MODULE_ROUTE ? (m->levels & MODULE_TENANT ? ", in a route" : "in a route")
-						 : "");
-		return NULL;
+	if (!m || m->levels & level)
+		return m;
+	if (path && (*v)->n == 0) {
+		*v = NULL;
+		return m;
 	}
-	return m;
+	misplaced(p, key, m);
+	return NULL;
 }
 
 static bool is_word(const struct node *v, const char *a, const char *b)
@@ -173,6 +190,10 @@ static void parse_one(
 	nothing.n = 0;
 	nothing.first = NULL;
 	all->v[all->n] = (struct conf_module){.module = m, .place = node_place(key)};
+	if (!v) {
+		all->n++;
+		return;
+	}
 	if (is_word(given, "on", "true"))
 		v = &nothing;
 	if (v->kind == NODE_MAP) {

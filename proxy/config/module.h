@@ -9,7 +9,7 @@
 #include "config/field.h"
 
 /* What the two sides of a shared object must agree on. Raised with every change of exchange/module.h or of what it includes. */
-#define MODULE_ABI 5
+#define MODULE_ABI 6
 
 /* Where a module may stand: bits. */
 enum conf_module_level { MODULE_GLOBAL = 1, MODULE_TENANT = 2, MODULE_ROUTE = 4 };

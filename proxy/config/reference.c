@@ -85,7 +85,8 @@ static void put_type(FILE *f, const struct config_field *field)
 	}
 	put_cell(f, str_of(t->name));
 	if (t == &type_strings)
-		fprintf(f, " %ss", field->element->name);
+		fprintf(f, " %s%s", field->element->plural ? field->element->plural : field->element->name,
+			field->element->plural ? "" : "s");
 	if (field->object) {
 		fputs(": ", f);
 		put_link(f, field->object);

@@ -270,6 +270,7 @@ static bool is_text(struct str s)
 
 const struct config_type type_text = {
 	.name = "text of any lines",
+	.plural = "texts of any lines",
 	.expects = "a text",
 	.schema = "{\"type\": [\"string\", \"number\", \"boolean\"]}",
 	.valid = is_text,

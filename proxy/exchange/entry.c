@@ -11,11 +11,20 @@ static struct str copy(struct arena *a, struct str s)
 	return s.n ? arena_str(a, s) : STR_NONE;
 }
 
+/* Of a body, within timeouts.client_body. */
+static uint32_t body_least(const struct conf *conf)
+{
+	uint64_t bytes = (uint64_t)conf->limits.body_rate * conf->timeouts.client_body / 1000;
+
+	return (uint32_t)MIN(bytes, UINT32_MAX);
+}
+
 static void set_limits(struct http_limits *limits, const struct conf_listener *l, const struct conf *conf)
 {
 	*limits = (struct http_limits){
 		.header_ms = conf->timeouts.client_header,
 		.body_ms = conf->timeouts.client_body,
+		.body_least = body_least(conf),
 		.idle_ms = conf->timeouts.client_idle,
 		.header_bytes = conf->limits.header_bytes,
 		.header_count = conf->limits.header_count,

@@ -313,6 +313,8 @@ enum reason forward_screen(struct exchange *x, struct fields *fs);
 bool forward_loops(const struct exchange *x);
 /* Makes x->request what the backend gets. Once per exchange. False: a module would not have it, and it has failed. */
 bool forward_request(struct exchange *x);
+/* Strict-Transport-Security as the listener has it, in place of any other: on every answer (RFC 6797 7.1). */
+void forward_hsts(struct exchange *x, struct fields *fs);
 /* The answer's head as the client gets it; bytes in x->arena. */
 void forward_response(struct exchange *x, struct head *to, const struct head *from);
 
@@ -334,8 +336,11 @@ void reply_grpc_status(struct exchange *x, struct fields *to, enum reason why);
 unsigned reply_accepts(const struct exchange *x, struct str type);
 /* An answer of weir's own for a failure: in the form that the client accepts, or a module's page. */
 void reply_error(struct exchange *x, enum reason why);
+/* location empty: where the route's redirect leads. */
 void reply_redirect(struct exchange *x, unsigned status, struct str location);
-/* A module's answer; fields may be NULL. */
+/* What the route answers with instead of a backend: its response_headers hold for it as for a backend's; fields may be NULL. */
+void reply_for_route(struct exchange *x, unsigned status, const struct fields *fields, struct str body);
+/* An answer of weir's or a module's own; fields may be NULL. */
 void reply_with(struct exchange *x, unsigned status, const struct fields *fields, struct str body);
 
 /* counts.c */

@@ -393,6 +393,16 @@ static void add_stick_cookie(struct exchange *x, struct fields *fs)
 			STR_ARG(text_str(&age)), x->tls_version ? "; Secure" : ""));
 }
 
+void forward_hsts(struct exchange *x, struct fields *fs)
+{
+	const struct conf_listener *l = &x->entry->conf;
+
+	if (l->hsts.n == 0 || !l->has_tls)
+		return;
+	fields_remove(fs, FIELD_STRICT_TRANSPORT_SECURITY);
+	fields_add(&x->arena, fs, FIELD_STRICT_TRANSPORT_SECURITY, STR("strict-transport-security"), l->hsts);
+}
+
 void forward_response(struct exchange *x, struct head *to, const struct head *from)
 {
 	struct arena *a = &x->arena;
@@ -407,11 +417,7 @@ void forward_response(struct exchange *x, struct head *to, const struct head *fr
 	/* RFC 9110 6.6.1: a recipient with a clock adds what the origin left out. */
 	if (!fields_find(fs, FIELD_DATE))
 		fields_add_line(a, fs, FIELD_DATE, edge_date_line(x->edge), sizeof("date") - 1);
-	if (x->entry->conf.hsts.n && x->entry->conf.has_tls) {
-		fields_remove(fs, FIELD_STRICT_TRANSPORT_SECURITY);
-		fields_add(a, fs, FIELD_STRICT_TRANSPORT_SECURITY, STR("strict-transport-security"),
-			x->entry->conf.hsts);
-	}
+	forward_hsts(x, fs);
 	if (x->sticky_id.n)
 		add_sticky_cookie(x, fs);
 	if (x->pool->tokens && x->stuck_to != x->backend)

@@ -232,7 +232,10 @@ void module_set_reason(const struct module_call *c, enum reason why)
 int module_answer(const struct module_call *c, unsigned status, const struct fields *fields, struct str body)
 {
 	attempt_drop(c->x);
-	reply_with(c->x, status, fields, body);
+	if (c->module->config.answers && c->x->route)
+		reply_for_route(c->x, status, fields, body);
+	else
+		reply_with(c->x, status, fields, body);
 	return MODULE_ANSWERED;
 }
 

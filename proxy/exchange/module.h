@@ -65,7 +65,8 @@ struct module_call {
 
 /* What build() is given. */
 struct module_build {
-	struct str place; /* "" for the top level, "acme", or "acme/3": the route's number, from 0 */
+	struct str
+		place; /* "" for the top level, "acme", or for a route "acme/its/path", with a hash if it asks for more */
 	void *previous; /* what is built for the same place of the running configuration; NULL: nothing */
 	void *home; /* home_init()'s; NULL without one, and where nothing runs (`weir check`) */
 	char err[512]; /* why it returns NULL; it ends up in the report, at the place of the module's name */
@@ -162,6 +163,12 @@ struct module {
 	/* Control's thread, each second: whom it asks about requests, or tells of them; false: nobody. An operator is told when he does not
 	 * answer any more, and when he does again. */
 	bool (*depends)(const void *values, void *data, struct module_dependency *out);
+	/* The i-th pool that it may give to module_choose_pool(); empty: there are no more. One that is in no service which the module is
+	 * there for is a mistake of the configuration. */
+	struct str (*pools)(const void *values, uint32_t i);
+	/* `weir explain`: the one that it would choose for this request; empty: none. */
+	struct str (*explain_pool)(
+		const void *values, void *data, const struct head *request, const struct addr *client);
 };
 
 /* -- reading -- */
@@ -230,7 +237,8 @@ void module_reply_header(const struct module_call *c, struct str name, struct st
 void module_choose_pool(const struct module_call *c, struct str pool);
 /* Why the request ends with an answer of the module's own: for the log, which has no reason otherwise. */
 void module_set_reason(const struct module_call *c, enum reason why);
-/* An answer of its own; fields may be NULL, and must have a content-type if there is a body. Returns MODULE_ANSWERED. */
+/* An answer of its own; fields may be NULL, and must have a content-type if there is a body. That of a module that `answers` for a route
+ * carries the route's response_headers. Returns MODULE_ANSWERED. */
 int module_answer(const struct module_call *c, unsigned status, const struct fields *fields, struct str body);
 /* From the loop, for a request that is held, once: with any verdict but HOLD. */
 void module_resume(struct exchange *x, int verdict);

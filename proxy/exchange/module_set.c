@@ -162,7 +162,65 @@ static struct module_data *build_data(
 	return d;
 }
 
-static void build_level(struct building *g, const struct conf_modules *level, struct str where)
+/* Whose modules they are: all tenants' (NULL, NULL), a tenant's (t, NULL), a route's. */
+struct level {
+	const struct conf_tenant *tenant;
+	const struct conf_route *route;
+};
+
+static bool service_has(const struct conf_service *s, struct str pool)
+{
+	for (uint32_t i = 0; i < s->pool_n; i++)
+		if (str_eq(s->pools[i].name, pool))
+			return true;
+	return false;
+}
+
+static bool tenant_has(const struct conf_tenant *t, struct str pool)
+{
+	for (uint32_t i = 0; i < t->service_n; i++)
+		if (service_has(&t->services[i], pool))
+			return true;
+	return false;
+}
+
+static bool level_has(const struct conf *conf, struct level at, struct str pool)
+{
+	if (at.route)
+		return at.route->service.n == 0 ||
+		       service_has(&at.tenant->services[at.route->service_index], pool);
+	if (at.tenant)
+		return tenant_has(at.tenant, pool);
+	for (uint32_t t = 0; t < conf->tenant_n; t++)
+		if (tenant_has(&conf->tenants[t], pool))
+			return true;
+	return false;
+}
+
+static struct str reach_of(struct arena *a, struct level at)
+{
+	if (at.route)
+		return arena_fmt(a, "service \"" STR_FMT "\"", STR_ARG(at.route->service));
+	if (at.tenant)
+		return arena_fmt(a, "tenant \"" STR_FMT "\"", STR_ARG(at.tenant->name));
+	return STR("any service");
+}
+
+/* At the top level it is a warning: tenants come and go in files of their own. */
+static void check_pools(
+	struct building *g, const struct module *m, const struct conf_module *given, struct level at)
+{
+	struct str pool;
+
+	for (uint32_t i = 0; m->pools && (pool = m->pools(given->values, i)).n; i++)
+		if (!level_has(g->conf, at, pool))
+			conf_report_add(g->report, g->conf, given->place, !at.tenant,
+				"module \"%s\": there is no pool \"" STR_FMT "\" in " STR_FMT, m->config.name,
+				STR_ARG(pool), STR_ARG(reach_of(&g->set->arena, at)));
+}
+
+static void build_level(
+	struct building *g, const struct conf_modules *level, struct level at, struct str where)
 {
 	for (uint32_t i = 0; i < level->n; i++) {
 		const struct module *m = module_of(level->v[i].module);
@@ -173,6 +231,9 @@ static void build_level(struct building *g, const struct conf_modules *level, st
 		if (!level->v[i].values)
 			continue;
 		name = arena_fmt(&g->set->arena, "%s@" STR_FMT, m->config.name, STR_ARG(where));
+		/* Routes that ask for the same: the first gets all requests. */
+		while (map_get(&g->set->by_name, name))
+			name = arena_fmt(&g->set->arena, STR_FMT "+", STR_ARG(name));
 		built = build_data(g, m, &level->v[i], name);
 		if (!built)
 			continue;
@@ -185,17 +246,62 @@ static void build_level(struct building *g, const struct conf_modules *level, st
 		if (place->number == MODULES_MAX)
 			conf_report_add(g->report, g->conf, level->v[i].place, false,
 				"more than %d different modules", MODULES_MAX);
+		if (!g->refresh)
+			check_pools(g, m, &level->v[i], at);
 		place_add(g->set, place);
 	}
 }
 
+/* -- routes have no names -- */
+
+#define PATH_TOLD_MAX 64 /* bytes: it becomes a label of metrics, too */
+
+static uint64_t mix(uint64_t hash, struct str s)
+{
+	return hash_bytes(s.p, s.n, hash);
+}
+
+static uint64_t mix_all(uint64_t hash, const struct conf_strs *all)
+{
+	for (uint32_t i = 0; i < all->n; i++)
+		hash = mix(hash, all->v[i]);
+	return mix(hash, STR("end"));
+}
+
+static uint64_t mix_matches(uint64_t hash, const struct conf_match *all, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		hash = mix(mix(hash, all[i].name), all[i].value);
+		hash = mix(hash, all[i].any ? STR("any") : all[i].regex ? STR("regex") : STR("is"));
+	}
+	return mix(hash, STR("end"));
+}
+
+/* What a route is told by from one configuration to the next, and from node to node, wherever it stands among the others: its path, and
+ * where that does not say all, a hash of what it asks for. */
+static struct str place_of_route(struct arena *a, const struct conf_tenant *t, const struct conf_route *r)
+{
+	struct str path = str_skip(r->path, str_starts(r->path, STR("/")));
+	char hex[16];
+	uint64_t hash;
+
+	if (r->path_kind == CONF_PATH_PREFIX && path.n <= PATH_TOLD_MAX &&
+		!(r->hosts.n || r->methods.n || r->header_n || r->query_n))
+		return arena_fmt(a, STR_FMT "/" STR_FMT, STR_ARG(t->name), STR_ARG(path));
+	hash = mix_all(mix_all(mix(r->path_kind, r->path), &r->hosts), &r->methods);
+	hash = mix_matches(mix_matches(hash, r->headers, r->header_n), r->query, r->query_n);
+	text_hex_16(hex, hash);
+	return arena_fmt(a, STR_FMT "/" STR_FMT "#%.16s", STR_ARG(t->name),
+		STR_ARG(str_head_utf8(path, PATH_TOLD_MAX)), hex);
+}
+
 static void build_tenant(struct building *g, const struct conf_tenant *t)
 {
-	build_level(g, &t->modules, t->name);
+	build_level(g, &t->modules, (struct level){t, NULL}, t->name);
 	for (uint32_t r = 0; r < t->route_n; r++)
 		if (t->routes[r].modules.n)
-			build_level(g, &t->routes[r].modules,
-				arena_fmt(&g->set->arena, STR_FMT "/%u", STR_ARG(t->name), r));
+			build_level(g, &t->routes[r].modules, (struct level){t, &t->routes[r]},
+				place_of_route(&g->set->arena, t, &t->routes[r]));
 }
 
 static struct module_set *build_set(struct building *g)
@@ -209,7 +315,7 @@ static struct module_set *build_set(struct building *g)
 	set->refs = 1;
 	arena_init(&set->arena, NULL);
 	number_modules(set, conf);
-	build_level(g, &conf->modules, STR_NONE);
+	build_level(g, &conf->modules, (struct level){NULL, NULL}, STR_NONE);
 	for (uint32_t t = 0; t < conf->tenant_n; t++)
 		build_tenant(g, &conf->tenants[t]);
 	if (set->n && (g->refresh || g->report->errors == errors))

@@ -35,7 +35,7 @@ struct module_set {
 	struct module_place **places;
 	uint32_t n, cap;
 	struct map by_values; /* the bytes of place->values -> struct module_place */
-	struct map by_name; /* "geo", "geo@acme/3" -> struct module_place */
+	struct map by_name; /* "geo", "geo@acme/its/path" -> struct module_place */
 };
 
 /* What modules have on control's thread, from the first configuration that names them to the end of the process. */

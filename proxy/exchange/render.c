@@ -202,6 +202,9 @@ static const char *allowed_in_url(const struct template_piece *p, bool in_query)
 {
 	bool path = p->variable == VARIABLE_CAPTURE || p->variable == VARIABLE_REQUEST_PATH;
 
+	/* An authority, with a port or an IPv6 address (RFC 3986 3.2): what makes one ends nothing elsewhere. */
+	if (p->variable == VARIABLE_REQUEST_HOST)
+		return "-._~:[]";
 	if (p->variable == VARIABLE_REQUEST_QUERY && in_query)
 		return "-._~%!$&'()*+,;=:@/?";
 	if (path)

@@ -1,7 +1,9 @@
 /* exchange/reply.c - answers of weir's own: errors that say why, and redirects. */
 #include "base/escape.h"
 #include "base/obj.h"
+#include "exchange/edit.h"
 #include "exchange/exchange.h"
+#include "exchange/render.h"
 #include "route/path.h"
 
 #define BODY_MAX 2048
@@ -143,6 +145,7 @@ static void answer(struct exchange *x, struct head *head, struct str body)
 	head->has_length = true;
 	head->length = body.n;
 	fields_add_line(&x->arena, &head->fields, FIELD_DATE, edge_date_line(x->edge), sizeof("date") - 1);
+	forward_hsts(x, &head->fields);
 	if (x->modules)
 		modules_response(x, head, true);
 	stream_send_head(client, head, no_body);
@@ -262,6 +265,37 @@ void reply_error(struct exchange *x, enum reason why)
 	answer(x, &head, text_str(&text));
 }
 
+static bool has_path(const struct template *t)
+{
+	for (uint32_t i = 0; i < t->n; i++)
+		if (t->v[i].variable == VARIABLE_REQUEST_PATH)
+			return true;
+	return false;
+}
+
+/* The route's `to` filled in. */
+static struct str render_target(struct exchange *x, struct str path)
+{
+	const struct template *to = &x->route->conf->redirect.to;
+	struct render r = {.into = RENDER_URL};
+	struct regex_room *room;
+
+	if (template_has_captures(to)) {
+		room = regex_room_new(RENDER_CAPTURES);
+		regex_capture(x->route->regex, room, path, r.captures);
+		regex_room_free(room);
+	}
+	return render(x, &r, to);
+}
+
+/* Without the slashes that it begins with, and what browsers take for them. */
+static struct str skip_slashes(struct str s)
+{
+	while (s.n && (s.p[0] == '/' || s.p[0] == '\\'))
+		s = str_skip(s, 1);
+	return s;
+}
+
 /* What of the path stands behind a prefix route's own, as it goes behind `base`. */
 static struct str carried_over(const struct conf_route *route, struct str path, struct str base)
 {
@@ -270,10 +304,8 @@ static struct str carried_over(const struct conf_route *route, struct str path, 
 	while (prefix.n && prefix.p[prefix.n - 1] == '/')
 		prefix.n--;
 	rest = str_skip(path, prefix.n);
-	/* All of them, and what browsers take for one: behind a "/" another would make a host of the client's choice out of what follows. */
 	if (base.n && base.p[base.n - 1] == '/')
-		while (rest.n && (rest.p[0] == '/' || rest.p[0] == '\\'))
-			rest = str_skip(rest, 1);
+		rest = skip_slashes(rest);
 	return str_eq(rest, STR("/")) ? STR_NONE : rest;
 }
 
@@ -283,38 +315,61 @@ static struct str redirect_target(struct exchange *x)
 {
 	const struct conf_route *route = x->route->conf;
 	struct str path = path_only(x->request.path), query = str_skip(x->request.path, path.n);
-	struct str to = route->redirect.to, base, rest = STR_NONE, own, fragment;
+	struct str to = render_target(x, path), base, rest = STR_NONE, own, fragment;
+	const char *root = "";
 
 	base = str_head(to, MIN(str_find(to, '?'), str_find(to, '#')));
 	own = str_skip(to, base.n);
 	fragment = str_skip(own, str_find(own, '#'));
 	own = str_head(own, str_find(own, '#'));
-	if (route->path_kind == CONF_PATH_PREFIX)
+	if (route->path_kind == CONF_PATH_PREFIX && !has_path(&route->redirect.to))
 		rest = carried_over(route, path, base);
 	if (own.n)
 		query = own;
-	return arena_fmt(&x->arena, STR_FMT STR_FMT STR_FMT STR_FMT, STR_ARG(base), STR_ARG(rest),
+	/* A path stays one, whatever was asked for: what stands behind "//" would be a host (RFC 3986 4.2). */
+	if (str_starts(base, STR("/")) && !str_starts(route->redirect.to.literal, STR("//"))) {
+		base = skip_slashes(base);
+		root = "/";
+	}
+	return arena_fmt(&x->arena, "%s" STR_FMT STR_FMT STR_FMT STR_FMT, root, STR_ARG(base), STR_ARG(rest),
 		STR_ARG(query), STR_ARG(fragment));
 }
 
-void reply_redirect(struct exchange *x, unsigned status, struct str location)
+static void begin_head(struct exchange *x, struct head *head, unsigned status, const struct fields *fields)
 {
-	struct head head = {.status = (uint16_t)status};
-
-	if (location.n == 0)
-		location = redirect_target(x);
-	fields_add(&x->arena, &head.fields, FIELD_LOCATION, STR("location"), location);
-	fields_add(&x->arena, &head.fields, FIELD_X_REQUEST_ID, STR("x-request-id"), x->id);
-	answer(x, &head, STR_NONE);
+	*head = (struct head){.status = (uint16_t)status};
+	for (uint32_t i = 0; fields && i < fields->n; i++)
+		fields_add(&x->arena, &head->fields, (enum field_id)fields->v[i].id,
+			field_name(&fields->v[i]), field_value(&fields->v[i]));
+	fields_add(&x->arena, &head->fields, FIELD_X_REQUEST_ID, STR("x-request-id"), x->id);
 }
 
 void reply_with(struct exchange *x, unsigned status, const struct fields *fields, struct str body)
 {
-	struct head head = {.status = (uint16_t)status};
+	struct head head;
 
-	for (uint32_t i = 0; fields && i < fields->n; i++)
-		fields_add(&x->arena, &head.fields, (enum field_id)fields->v[i].id, field_name(&fields->v[i]),
-			field_value(&fields->v[i]));
-	fields_add(&x->arena, &head.fields, FIELD_X_REQUEST_ID, STR("x-request-id"), x->id);
+	begin_head(x, &head, status, fields);
 	answer(x, &head, body);
+}
+
+void reply_for_route(struct exchange *x, unsigned status, const struct fields *fields, struct str body)
+{
+	struct head head;
+
+	begin_head(x, &head, status, fields);
+	headers_edit(x, &head, &x->route->conf->response_headers, true);
+	answer(x, &head, body);
+}
+
+void reply_redirect(struct exchange *x, unsigned status, struct str location)
+{
+	struct fields fields = {0};
+	bool of_route = location.n == 0;
+
+	fields_add(&x->arena, &fields, FIELD_LOCATION, STR("location"),
+		of_route ? redirect_target(x) : location);
+	if (of_route)
+		reply_for_route(x, status, &fields, STR_NONE);
+	else
+		reply_with(x, status, &fields, STR_NONE);
 }

@@ -17,6 +17,8 @@ struct http_limits {
 		header_ms; /* from the first byte of a head (or the start of the connection) to its end: absolute */
 	uint32_t
 		body_ms; /* between two reads of a body, and between two writes when the peer does not read */
+	uint32_t
+		body_least; /* server role: bytes of a request's body within body_ms, until all of it is there; 0: one */
 	uint32_t idle_ms; /* between requests */
 	uint32_t header_bytes; /* of one head, request line included; also of trailers */
 	uint32_t header_count;

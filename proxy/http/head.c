@@ -395,6 +395,7 @@ struct str status_phrase(unsigned status)
 	case 415: return STR("Unsupported Media Type");
 	case 416: return STR("Range Not Satisfiable");
 	case 417: return STR("Expectation Failed");
+	case 418: return STR("I'm a teapot"); /* RFC 2324 2.3.2 */
 	case 421: return STR("Misdirected Request");
 	case 422: return STR("Unprocessable Content");
 	case 423: return STR("Locked");

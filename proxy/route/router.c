@@ -168,7 +168,7 @@ static void route_build(struct arena *a, struct tenant *t, uint32_t index)
 	route->conf = conf;
 	route->tenant = t;
 	route->order = index;
-	route->service = conf->redirect.on ? NULL : &t->services[conf->service_index];
+	route->service = conf->service.n ? &t->services[conf->service_index] : NULL;
 	route->headers = match_build(a, conf->headers, conf->header_n);
 	route->query = match_build(a, conf->query, conf->query_n);
 	if (conf->path_kind == CONF_PATH_REGEX) {

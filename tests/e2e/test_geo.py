@@ -170,6 +170,36 @@ def test_explain_goes_the_way_of_a_client_of_that_country(edge, origin, places):
         assert "module    maintenance, of the tenant: the client is turned away\n" in told
 
 
+def test_explain_follows_the_choice_of_a_pool_by_country(edge, origin, places):
+    pools = {"blue": pool(origin("blue"), weight=100), "green": pool(origin("green"), weight=0)}
+    geo = {"database": str(places), "pools": {"DE": "green", "FR": "green"}, "deny": ["FR"]}
+    conf = site(services={"shop": {"pools": pools, "split": {"override": {"header": "X-Pool"}}}}, modules={"geo": geo})
+    proxy = edge(conf)
+
+    def split(ask, address, *more):
+        found = ask("explain", "http://acme.test/", "--json", "--ip", address, *more).json()
+        return found["split"]["why"], found["pool"], [p["name"] for p in found["pools"] if p["candidate"]]
+    for ask in (lambda *a: run(*a, "-c", proxy.file), proxy.cli):
+        assert split(ask, BERLIN) == ("module", "green", ["green"])
+        assert split(ask, PARIS) == split(ask, SIX) == ("turn", None, ["blue"])
+        assert split(ask, BERLIN, "-H", "X-Pool: blue") == ("override", "blue", ["blue"])
+    assert proxy.cli("pool", "acme/shop/green", "--state", "closed").code == 0
+    assert split(proxy.cli, BERLIN) == ("turn", None, ["blue"])
+
+
+@pytest.mark.parametrize("level, code, says", [
+    ("route", 1, 'there is no pool "gren" in service "shop"'), ("tenant", 1, 'there is no pool "gren" in tenant "acme"'),
+    ("top", 0, 'warning: module "geo": there is no pool "gren" in any service')])
+def test_a_pool_that_is_nowhere_is_a_mistake(tmp_path, places, level, code, says):
+    geo = {"modules": {"geo": {"database": str(places), "pools": {"DE": "blue", "SE": "gren"}}}}
+    conf = site("127.0.0.1:1", listeners=TRUSTING, routes=[{"path": "/", "service": "shop", **(geo if level == "route" else {})}],
+                tenant=geo if level == "tenant" else None, **(geo if level == "top" else {}))
+    file = tmp_path / "weir.yaml"
+    file.write_text(json.dumps(conf))
+    out = run("check", "-c", file)
+    assert out.code == code and says in out.out + out.err and '"blue"' not in out.out + out.err
+
+
 # -- databases that change --
 
 def told_country(proxy, blue, address=BERLIN):

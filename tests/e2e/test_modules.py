@@ -27,6 +27,42 @@ def test_a_fixed_answer_needs_no_service(edge):
     assert proxy.get("/else").status == 404
 
 
+def test_a_tenant_needs_no_service_at_all(edge):
+    """A vanity domain, a host that is gone: all that there is are answers of weir's own, and they end like any others."""
+    proxy = edge({"tenants": {"acme": {"hosts": ["acme.test"], "routes": [
+        {"path": "/", "modules": {"respond": {"body": "parked"}}}, {"path": "/go", "redirect": {"to": "/there"}}]}}})
+    worker = proxy.worker_pid()
+    for connect in proxy.connect, proxy.connect2:
+        with connect() as c:
+            assert [c.get(path).status for path in ("/", "/go", "/", "/")] == [200, 308, 200, 200]
+    assert "service" not in proxy.logged(8, tenant="acme") and proxy.worker_pid() == worker
+
+
+@pytest.mark.parametrize("status", [204, 205, 304])
+def test_a_status_without_a_body_has_none(tmp_path, status):
+    path = tmp_path / "weir.yaml"
+    path.write_text("listeners: {http: {address: '127.0.0.1:8080'}}\ntenants: {acme: {hosts: a.test, routes: ["
+                    f"{{path: /, modules: {{respond: {{status: {status}, body: x}}}}}}]}}}}\n")
+    r = run("check", "-c", path)
+    assert r.code == 1 and f"an answer with status {status} has no body" in r.err, r.err
+
+
+def test_a_fixed_answer_is_no_services(edge, origin):
+    proxy = edge(site(origin(), routes=[{"path": "/", "service": "shop"}, {"path": "/fixed", "modules": {"respond": {"body": "x"}}}]))
+    assert [proxy.get(path).status for path in ("/", "/fixed")] == [200, 200]
+    assert proxy.logged(path="/")["service"] == "shop"
+    assert "service" not in proxy.logged(path="/fixed")
+
+
+def test_a_fixed_answer_carries_the_headers_that_its_route_names(edge):
+    proxy = edge(tenant({"path": "/", "modules": {"respond": {"body": "{}", "content_type": "application/json"}},
+                         "response_headers": {"set": {"Cache-Control": "max-age=60", "X-For": "$(client.address)"}}}))
+    for connect in proxy.connect, proxy.connect2:
+        with connect() as c:
+            r = c.get("/")
+        assert (r.status, r.header("cache-control"), r.header("x-for")) == (200, "max-age=60", "127.0.0.1")
+
+
 def test_a_route_may_declare_itself_a_teapot(edge, origin):
     proxy = edge(site(origin(), routes=[{"path": "/", "service": "shop"}, {"path": "/", "methods": ["BREW", "WHEN"], "modules": {"respond": {"status": 418}}}]))
     r = proxy.request("BREW", "/coffee", {"Content-Type": "application/coffee-pot-command"}, b"start")
@@ -51,9 +87,20 @@ def test_the_module_of_the_documentation_works(edge, origin, tmp_path, source):
     assert proxy.get("/", headers={"X-Password": "sesame"}).status == 200
     assert proxy.get("/public").status == 200
     assert proxy.logged(status=403)["password"] == "wrong"
+    for word, says in (("sesame", "knows the word"), ("other", "does not know the word")):
+        assert f"module    password, of the top level: {says}\n" in proxy.cli("explain", "http://acme.test/", "-H", f"X-Password: {word}").out
     conf["modules"]["password"]["dry_run"] = True
     proxy.reload(conf)
     assert proxy.get("/").status == 200
+
+
+def test_a_module_for_routes_alone_is_loaded_at_the_top_level_and_configured_in_them(edge, origin, tmp_path, source):
+    so = build_module(tmp_path, source.replace("MODULE_ANYWHERE", "MODULE_ROUTE"))
+    routes = [{"path": "/", "service": "shop"}, {"path": "/secret", "service": "shop", "modules": {"password": {"word": "sesame"}}}]
+    proxy = edge(site(origin(), routes=routes, modules={"password": {"path": str(so)}}))
+    assert [proxy.get(p).status for p in ("/", "/secret")] == [200, 403]
+    assert proxy.get("/secret", headers={"X-Password": "sesame"}).status == 200
+    assert "cannot stand here, but in a route" in check(tmp_path, f"{{password: {{path: {so}, word: x}}}}").err
 
 
 def check(tmp_path, modules):

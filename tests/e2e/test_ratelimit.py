@@ -7,6 +7,7 @@ from support.config import http, site
 from support.edge import run
 from support.load import Load
 from support.prometheus import scrape
+from support.wire import eventually
 
 FEW = {"rate": 4, "per": "1h"}
 
@@ -143,6 +144,45 @@ def test_a_reload_keeps_what_was_used(edge, origin):
     assert passed(proxy, 6) == 1
     proxy.reload(limited(blue, per="61m", by=["address", "route"]))
     assert passed(proxy, 6) == 4
+
+
+@pytest.mark.parametrize("more", [{}, {"hosts": ["acme.test"]}, {"methods": ["GET"]}])
+def test_what_was_used_stays_with_its_route_wherever_that_stands(edge, origin, more):
+    blue = origin()
+
+    def conf(*paths):
+        rule = {"modules": {"ratelimit": {"rules": {"few": {**FEW, "by": ["address"]}}}}}
+        return site(blue, routes=[{"path": p, "service": "shop", **({**rule, **more} if p != "/new" else {})} for p in paths])
+    proxy = edge(conf("/a", "/b"))
+    assert passed(proxy, 5, "/a") == 4 and passed(proxy, 1, "/b") == 1
+    proxy.reload(conf("/new", "/b", "/a"))
+    assert passed(proxy, 1, "/a") == 0 and passed(proxy, 5, "/b") == 3
+    proxy.reload(conf("/c", "/a"))
+    assert passed(proxy, 1, "/a") == 0 and passed(proxy, 5, "/c") == 4
+    places = {labels["place"] for labels, _ in scrape(proxy).all("weir_module_events_total")}
+    assert {p.split("#")[0] for p in places} == {"acme/a", "acme/c"} and all(("#" in p) == bool(more) for p in places)
+
+
+def test_explain_says_what_a_client_has_left(edge, origin):
+    proxy = edge(limited(origin()))
+
+    def says(address, *more):
+        return proxy.cli("explain", "http://acme.test/", "--ip", address, *more, "--json").json()["modules"][0]["text"]
+    assert says("192.0.2.1") == "few: 4 in 1h, 4 at once, by address"
+    assert passed(proxy, 3, headers={"X-Forwarded-For": "192.0.2.1"}) == 3
+    assert says("192.0.2.1") == "few: 4 in 1h, 4 at once, by address, has 1 left"
+    assert passed(proxy, 2, headers={"X-Forwarded-For": "192.0.2.1"}) == 1
+    assert says("192.0.2.1") == says("192.0.2.1") == "few: 4 in 1h, 4 at once, by address, has none left"
+    assert says("192.0.2.2") == "few: 4 in 1h, 4 at once, by address"
+
+
+def test_whoever_has_used_up_a_small_limit_waits_no_longer_than_a_larger_one_wants(edge, origin):
+    blue = origin()
+    proxy = edge(limited(blue))
+    assert passed(proxy, 5) == 4
+    proxy.reload(limited(blue, rate=72000, burst=10))  # 50 ms each
+    assert int(proxy.get("/").header("retry-after") or 0) <= 1
+    eventually(lambda: passed(proxy, 1), "a token of the new rate")
 
 
 def test_reloads_under_load_disturb_nobody(edge, origin):

@@ -156,6 +156,15 @@ def test_a_reload_does_not_forgive_what_was_used(edge, origin, changed):
     assert before + after <= changed["burst"] + time.monotonic() - start + 1
 
 
+def test_a_tenant_that_has_used_up_a_small_limit_gets_a_larger_one_at_once(edge, origin):
+    blue = origin()
+    proxy = edge(limited(blue, requests_per_second=1, burst=200))
+    with proxy.connect() as c:
+        assert 429 in (c.get("/").status for _ in range(2000))
+    proxy.reload(limited(blue, requests_per_second=1000, burst=10))
+    eventually(lambda: proxy.get("/").status == 200, "a request to pass")  # at the old rate it would take 190 s
+
+
 def test_a_connection_that_stays_keeps_its_place_through_reloads(edge, origin):
     blue = origin()
     proxy = edge(limited(blue, connections=1))

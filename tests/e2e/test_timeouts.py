@@ -1,6 +1,7 @@
 """Every timeout of the contract, with small values: what happens, to whom, and what the log says.
 
 Deadlines are never early; how late is bounded loosely, for slow machines."""
+import select
 import time
 
 import pytest
@@ -62,7 +63,7 @@ def test_a_connection_that_says_nothing_is_closed(edge, shop):
 
 
 def test_client_body_is_between_two_reads(edge, shop):
-    proxy = edge(site(shop, timeouts={"client_body": "500ms"}))
+    proxy = edge(site(shop, timeouts={"client_body": "500ms"}, limits={"body_rate": 0}))
     with proxy.connect() as c:
         c.send(b"POST / HTTP/1.1\r\nHost: acme.test\r\nContent-Length: 100\r\n\r\n")
         for _ in range(4):  # slow, but alive: longer than the timeout in all
@@ -71,6 +72,22 @@ def test_client_body_is_between_two_reads(edge, shop):
         with Took(0.5):
             assert c.response().status == 408
         c.until_closed()
+    assert proxy.logged()["reason"] == "client_slow_body"
+    eventually(lambda: shop.open_connections() == 0, "the backend connection of the cut request to be closed")
+    assert not shop.last.complete
+
+
+def test_a_body_that_only_dribbles_is_given_up(edge, shop):
+    """A byte now and then is progress, but not at the rate that limits.body_rate asks for."""
+    proxy = edge(site(shop, timeouts={"client_body": "500ms"}))
+    with proxy.connect() as c:
+        c.send(b"POST / HTTP/1.1\r\nHost: acme.test\r\nContent-Length: 100000\r\n\r\n")
+
+        def answered():
+            c.try_send(b"x")
+            return select.select([c.sock], [], [], 0.02)[0]
+        eventually(answered, "an answer, or the end of the connection")
+        assert c.response().status == 408
     assert proxy.logged()["reason"] == "client_slow_body"
     eventually(lambda: shop.open_connections() == 0, "the backend connection of the cut request to be closed")
     assert not shop.last.complete

@@ -211,6 +211,17 @@ def test_hsts_is_sent_on_tls_and_replaces_the_backends_own(edge, shop, pki, acme
     assert "strict-transport-security" not in proxy.get("/").headers
 
 
+def test_hsts_is_on_answers_of_weirs_own_too(edge, shop, pki, acme_cert):
+    proxy = edge(site(shop, listeners={"http": http(), "https": https(acme_cert, hsts="max-age=60")}, routes=[
+        {"path": "/", "service": "shop"}, {"path": "/go", "redirect": {"to": "/there"}}, {"path": "/gone", "modules": {"respond": {"status": 410}}},
+        {"path": "/shut", "service": "shop", "modules": {"maintenance": {}}}]))
+    with proxy.connect("https", tls=pki.client_context(), sni="acme.test") as c:
+        for path, status in ("/go", 308), ("/gone", 410), ("/shut", 503):
+            r = c.get(path)
+            assert (r.status, r.headers.all("strict-transport-security")) == (status, ["max-age=60"]), path
+    assert "strict-transport-security" not in proxy.get("/go").headers
+
+
 # -- abuse --
 
 def test_plain_http_on_the_tls_port_gets_400_or_an_alert_and_is_closed(secure, shop):

@@ -336,6 +336,24 @@ def test_the_collector_is_spoken_to_over_https(edge, origin, pki, stranger):
     eventually(lambda: secure.origin.handshakes_failed, "its certificate is not accepted")
 
 
+@pytest.mark.parametrize("parent, flag, says", [
+    ("follow", "01", "continues the client's trace, told by its sampled flag, to http://"), ("follow", "00", "continues the client's trace, not told by its sampled flag"),
+    ("continue", "01", "continues the client's trace, not told by sample"), ("ignore", "01", "tells 0.00% of new traces to http://"),
+    ("follow", "xx", "tells 0.00% of new traces to http://")])
+def test_explain_says_whose_word_decides(edge, origin, collector, parent, flag, says):
+    proxy = edge(traced(origin(), collector=collector, sample="0%", parent=parent))
+    found = proxy.cli("explain", "http://acme.test/", "-H", f"traceparent: {PARENT[:-2]}{flag}", "--json").json()
+    assert found["modules"][0]["text"].startswith(says)
+
+
+@pytest.mark.parametrize("given, path", [("", "/v1/traces"), ("/", "/v1/traces"), ("/otlp", "/otlp"), ("/?key=1", "/?key=1")])
+def test_a_collector_without_a_path_gets_the_usual_one(edge, origin, collector, given, path):
+    proxy = edge(traced(origin(), collector=f"http://{collector.origin}{given}"))
+    proxy.get("/")
+    collector.origin.wait_count(1)
+    assert collector.origin.last.target == path
+
+
 @pytest.mark.parametrize("keys, says", [
     ({}, '"endpoint" is missing'),
     ({"endpoint": "localhost:4318"}, "must be an http:// or https:// URL"),

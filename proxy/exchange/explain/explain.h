@@ -29,6 +29,7 @@ struct met {
 	const struct module_place *place;
 	const char *level; /* whose configuration counts: "global", "tenant", "route" */
 	struct str says; /* what it would decide; empty: it does not tell */
+	struct str pool; /* that it would choose; empty: none */
 };
 
 struct explanation {

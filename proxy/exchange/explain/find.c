@@ -152,6 +152,19 @@ static bool pool_usable(const void *ctx, const struct pool *pool)
 	return e->live ? pool_census(pool).up > 0 : pool->n > 0;
 }
 
+/* The one that a module would choose, the last one's word, if it can take the request; NULL: none does. */
+static const struct pool *pool_of_modules(const struct explanation *e)
+{
+	const struct pool *pool;
+	struct str name = STR_NONE;
+
+	for (uint32_t i = 0; i < e->met_n; i++)
+		if (e->met[i].pool.n)
+			name = e->met[i].pool;
+	pool = name.n ? service_pool(e->routed.route->service, name) : NULL;
+	return pool && e->now[pool->slot->number].state <= POOL_PINNED && pool_usable(e, pool) ? pool : NULL;
+}
+
 static void find_pool(struct explanation *e)
 {
 	const struct service *service = e->routed.route->service;
@@ -166,11 +179,15 @@ static void find_pool(struct explanation *e)
 		.ctx = e,
 	};
 	struct split_state state = {0};
+	const struct pool *wanted = pool_of_modules(e);
 	bool new_user;
 	struct loop loop = {.rng = {1}}; /* a turn begins at random, and is not told */
 
 	e->split = split_pick(&state, &loop, &rq);
 	split_state_free(&state);
+	if (wanted && e->split.why != SPLIT_OVERRIDE)
+		e->split =
+			(struct split_result){.pool = wanted, .why = SPLIT_MODULE, .chosen = e->split.chosen};
 	new_user = e->split.issue_id && !e->split.id.n;
 	e->found = e->split.pool || new_user;
 	e->split.issue_id = new_user;

@@ -38,6 +38,13 @@ static struct str ask(struct explain_request *r, const struct module_place *p)
 	return text_str(&out);
 }
 
+static struct str ask_pool(struct explain_request *r, const struct module_place *p)
+{
+	return p->module->explain_pool
+		       ? p->module->explain_pool(p->values, p->built->data, &r->head, &r->client)
+		       : STR_NONE;
+}
+
 void explain_modules(struct explanation *e)
 {
 	struct explain_request *r = e->request;
@@ -51,6 +58,6 @@ void explain_modules(struct explanation *e)
 	for (uint32_t i = 0; i < chain->n; i++) {
 		const struct module_place *p = chain->v[i];
 
-		e->met[e->met_n++] = (struct met){p, level_of(p), ask(r, p)};
+		e->met[e->met_n++] = (struct met){p, level_of(p), ask(r, p), ask_pool(r, p)};
 	}
 }

@@ -142,7 +142,7 @@ static void print_route(FILE *f, const struct explanation *e)
 	}
 	if (r && r->conf->redirect.on)
 		fprintf(f, "redirect  %u to " STR_FMT "\n", r->conf->redirect.status,
-			STR_ARG(r->conf->redirect.to));
+			STR_ARG(r->conf->redirect.to.literal));
 }
 
 static void print_modules(FILE *f, const struct explanation *e)
@@ -255,7 +255,7 @@ static json_t *json_route(const struct explanation *e, const struct route *r)
 	if (r->conf->redirect.on)
 		json_object_set_new(j, "redirect",
 			json_pack("{s:i, s:o}", "status", r->conf->redirect.status, "to",
-				json_str(r->conf->redirect.to)));
+				json_str(r->conf->redirect.to.literal)));
 	return j;
 }
 

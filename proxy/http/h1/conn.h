@@ -90,6 +90,7 @@ struct h1_stream {
 	size_t credit; /* body bytes that may be delivered; while discarding, bytes that are still worth it */
 	size_t queued; /* body bytes in the connection's `out` */
 	size_t sent; /* body bytes that left and on_sent has not told of */
+	uint64_t arrived; /* body bytes that were delivered since the peer was given time for more */
 	struct h1_chunks chunks;
 	struct chain held; /* TX_CONSENT */
 	char websocket[WEBSOCKET_ACCEPT_LEN + 1]; /* the Sec-WebSocket-Accept to send, or to be received */

@@ -135,6 +135,7 @@ static void view_took(struct h1_conn *c, struct view *v, size_t size)
 static void deliver(struct h1_conn *c, struct h1_stream *s, struct chain *body, bool last)
 {
 	s->credit -= body->n;
+	s->arrived += body->n;
 	if (last) {
 		deadline_disarm(c->base.loop, &c->read_by);
 		h1_rx_set(s, RX_DONE);
@@ -274,13 +275,28 @@ static bool out_of_credit(struct h1_conn *c)
 	return false;
 }
 
+/* Does a request's body come too slowly to be given more time? Once an answer has begun, how long the body may pause is between the two
+ * ends. */
+static bool dribbles(const struct h1_conn *c, const struct h1_stream *s)
+{
+	return c->base.server && s->tx == TX_HEAD && deadline_armed(&c->read_by) &&
+	       s->arrived < c->base.limits->body_least;
+}
+
+static void give_time(struct h1_conn *c, struct h1_stream *s)
+{
+	if (h1_released(s) || dribbles(c, s))
+		return;
+	s->arrived = 0;
+	deadline_arm(c->base.loop, &c->read_by, c->base.limits->body_ms);
+}
+
 /* More of the body is waited for. A tunnel may be silent for as long as it likes; whether a reset came with what was read last is asked
  * ten times a second, not after each message: that would cost as much as reading it. */
-static void await_body(struct h1_conn *c, const struct h1_stream *s)
+static void await_body(struct h1_conn *c, struct h1_stream *s)
 {
 	if (s->rx != RX_TUNNEL) {
-		if (!h1_released(s))
-			deadline_arm(c->base.loop, &c->read_by, c->base.limits->body_ms);
+		give_time(c, s);
 	} else if (c->base.transport->suspect && !deadline_armed(&c->read_by)) {
 		deadline_arm(c->base.loop, &c->read_by, LOOP_TICK_MS);
 	}

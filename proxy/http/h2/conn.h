@@ -78,6 +78,7 @@ struct h2_stream {
 	bool settled; /* `pending` does not hold the block that the thread reads into */
 	bool owes_sent;
 	bool has_length; /* in: content-length was given */
+	bool unhurried; /* server role: a gRPC call, whose messages come when there are some */
 	uint8_t interim; /* 1xx heads so far */
 	uint8_t method; /* enum method, client role: decides whether the response has a body */
 	uint16_t owes_reset; /* enum reason that on_reset has to tell; REASON_NONE: nothing */
@@ -85,6 +86,7 @@ struct h2_stream {
 	int32_t recv_window;
 	uint32_t unreturned; /* delivered, not yet given back as WINDOW_UPDATE */
 	uint64_t length_left; /* of has_length */
+	uint64_t arrived; /* body bytes since the peer was given time for more */
 	size_t credit; /* body bytes that the owner still takes */
 	size_t framed; /* body bytes in the write that is under way */
 	size_t sent; /* gone, on_sent owed */

@@ -149,6 +149,7 @@ void h2_data_piece(struct h2_conn *c, struct block *b, const char *p, size_t n)
 	struct h2_stream *s = in->data_stream && body ? h2_conn_find(c, in->data_stream) : NULL;
 
 	if (s && !s->released && s->in == H2_HALF_BODY) {
+		s->arrived += body;
 		/* What the owner will take in this tick is referred to where it lies. What has to wait is copied, so that small
 		 * frames do not hold large blocks. */
 		if (b && s->received.n + body <= s->credit)

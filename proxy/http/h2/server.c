@@ -45,6 +45,13 @@ static void refuse(struct h2_conn *c, uint32_t id, enum h2_error code)
 	h2_conn_charge(c, H2_COST_RESET);
 }
 
+static bool is_grpc(const struct head *h)
+{
+	const struct field *type = fields_find(&h->fields, FIELD_CONTENT_TYPE);
+
+	return type && str_starts(field_value(type), STR("application/grpc"));
+}
+
 static void head_in(struct h2_conn *c, struct h2_stream *s, struct h2_block *b)
 {
 	const struct http_limits *lim = c->base.limits;
@@ -64,6 +71,7 @@ static void head_in(struct h2_conn *c, struct h2_stream *s, struct h2_block *b)
 	s->tunnel = b->head.body == BODY_TUNNEL;
 	s->has_length = b->head.has_length && !b->end_stream;
 	s->length_left = b->head.length;
+	s->unhurried = !b->end_stream && is_grpc(&b->head);
 	h2_stream_set_in(s, b->end_stream ? H2_HALF_DONE : H2_HALF_BODY);
 	c->base.owner_ops->on_stream(&c->base, &s->base);
 	s->base.owner_ops->on_head(&s->base, &b->head, b->end_stream);

@@ -64,10 +64,22 @@ static bool waits_for_window(const struct h2_stream *s)
 	return !chain_empty(&s->pending) && s->send_window <= 0;
 }
 
+/* Does a request's body come too slowly to be given more time? */
+static bool dribbles(const struct h2_stream *s)
+{
+	return s->c->base.server && !s->unhurried && deadline_armed(&s->stall) &&
+	       s->arrived < s->c->base.limits->body_least;
+}
+
 void h2_stream_expect(struct h2_stream *s)
 {
-	if (wants_body(s) || waits_for_window(s))
+	if (!wants_body(s) && !waits_for_window(s))
+		/* The time that the owner takes is not the peer's. */
+		deadline_disarm(h2_loop(s->c), &s->stall);
+	else if (waits_for_window(s) || !dribbles(s)) {
+		s->arrived = 0;
 		deadline_arm(h2_loop(s->c), &s->stall, s->c->base.limits->body_ms);
+	}
 }
 
 void h2_stream_received(struct h2_stream *s)

@@ -44,6 +44,32 @@ static void an_overdraft_is_paid_before_more_is_granted(void **state)
 	assert_true(rate_overdraw(&word, 1, DEPTH, 2 + 40 * EACH));
 }
 
+static void a_bucket_that_was_emptied_at_other_terms_is_no_emptier_than_empty(void **state)
+{
+	const uint64_t slow = 60 * 1000000000ull, now = 5000000;
+	_Atomic uint64_t word = 0;
+
+	(void)state;
+	for (int i = 0; i < 10; i++)
+		assert_int_equal(rate_take(&word, slow, 10 * slow, now), 0);
+	assert_int_equal(rate_take(&word, EACH, DEPTH, now), EACH);
+	assert_int_equal(rate_lacks(&word, now), DEPTH);
+	assert_int_equal(rate_take(&word, EACH, DEPTH, now + EACH), 0);
+}
+
+/* Else one whose clock is behind would give away what the other's clock has not brought back yet. */
+static void a_caller_whose_clock_is_behind_gives_nothing_away(void **state)
+{
+	const uint64_t behind = 5000000, ahead = behind + 5 * EACH;
+	_Atomic uint64_t word = 0;
+
+	(void)state;
+	while (rate_take(&word, EACH, DEPTH, ahead) == 0)
+		;
+	assert_int_equal(rate_take(&word, EACH, DEPTH, behind), EACH + ahead - behind);
+	assert_int_equal(rate_take(&word, EACH, DEPTH, ahead), EACH);
+}
+
 static _Atomic uint64_t shared;
 static _Atomic unsigned granted;
 
@@ -73,6 +99,8 @@ int main(void)
 		cmocka_unit_test(a_full_bucket_gives_its_depth_and_then_its_rate),
 		cmocka_unit_test(what_is_given_back_can_be_taken_again),
 		cmocka_unit_test(an_overdraft_is_paid_before_more_is_granted),
+		cmocka_unit_test(a_bucket_that_was_emptied_at_other_terms_is_no_emptier_than_empty),
+		cmocka_unit_test(a_caller_whose_clock_is_behind_gives_nothing_away),
 		cmocka_unit_test(threads_together_get_no_more_than_one_would),
 	};
 

@@ -2,12 +2,20 @@
 #include "base/obj.h"
 #include "conf_text.h"
 
+#define TOP_KEYS \
+	"; known here: workers, user, state_dir, zone, cookie_secret, log, admin, listeners, timeouts, " \
+	"limits, resolver, tenants, include, modules"
+
 static void unknown_keys_get_the_nearest_one_suggested(void **state)
 {
 	(void)state;
 	says(LISTEN "tenats: {}\n",
 		"c.yaml:2:1: unknown key \"tenats\" at the top level; did you mean \"tenants\"?\n");
-	says(LISTEN "zebra: {}\n", "c.yaml:2:1: unknown key \"zebra\" at the top level\n");
+	says(LISTEN "zebra: {}\n", "c.yaml:2:1: unknown key \"zebra\" at the top level" TOP_KEYS "\n");
+	says(ROUTES("      - {service: shop, redirect: {code: 301, to: /}}\n"),
+		"c.yaml:7:19: a route has a \"service\" or a \"redirect\", not both\n"
+		"c.yaml:7:36: unknown key \"code\" in redirect of route of tenant \"acme\"; known here: to, "
+		"status\n");
 	says(LISTEN "timeouts: {conect: 5s}\n",
 		"c.yaml:2:12: unknown key \"conect\" in timeouts; did you mean \"connect\"?\n");
 	says(SERVICE("pools: {\n green: {wieght: 1}}"),
@@ -42,7 +50,10 @@ static void a_misspelt_key_is_one_mistake_and_not_missing_as_well(void **state)
 	/* Another key that is unknown does not stand for it. */
 	says(SERVICE("pools: {a: {weight: 1, backends: []},\n b: {zebra: 1, backends: []}}"),
 		"c.yaml:4:2: pool \"b\" needs a \"weight\": with several pools, each says its share\n"
-		"c.yaml:4:6: unknown key \"zebra\" in pool \"b\"\n");
+		"c.yaml:4:6: unknown key \"zebra\" in pool \"b\"; known here: weight, state, hosts, spill, "
+		"backends, balance, stick, health, outlier, panic_threshold, retries, breaker, protocol, "
+		"tls, "
+		"proxy_protocol\n");
 }
 
 static void a_service_that_nobody_can_reach_is_worth_a_warning(void **state)
@@ -365,16 +376,23 @@ static void routes_lead_somewhere(void **state)
 	(void)state;
 	says(ROUTES("      - {path: /, service: shp}\n"),
 		"c.yaml:7:28: tenant \"acme\" has no service \"shp\"; did you mean \"shop\"?\n");
-	says(ROUTES("      - {path: /}\n"), "c.yaml:7:9: a route needs a \"service\" or a \"redirect\"\n");
+	says(ROUTES("      - {path: /}\n"), "c.yaml:7:9: a route needs a \"service\", a \"redirect\", or a "
+					    "module that answers, such as respond\n");
 	says(ROUTES("      - {service: shop, redirect: {to: /}}\n"),
 		"c.yaml:7:19: a route has a \"service\" or a \"redirect\", not both\n");
-	says(ROUTES("      - {redirect: {to: there}}\n"), "c.yaml:7:25: \"to\" must be a path that begins "
-							  "with /, or an http:// or https:// URL, without "
-							  "$(variables), not \"there\"\n");
-	says(ROUTES("      - {redirect: {to: \"https://$(request.host)\"}}\n"),
-		"c.yaml:7:25: \"to\" must be a path that begins with /, or an http:// or https:// URL, "
-		"without "
-		"$(variables), not \"https://$(request.host)\"\n");
+	says(ROUTES("      - {redirect: {to: there}}\n"),
+		"c.yaml:7:25: \"to\" must be a path that begins with /, or an http:// or https:// URL, not "
+		"\"there\"\n");
+	says(ROUTES("      - {redirect: {to: $(header.x)}}\n"),
+		"c.yaml:7:25: \"to\" must be a path that begins with /, or an http:// or https:// URL, not "
+		"\"$(header.x)\"\n");
+	says(ROUTES("      - {redirect: {to: /$(request.pth)}}\n"),
+		"c.yaml:7:25: \"/$(request.pth)\" in \"to\": there is no variable $(request.pth); did you "
+		"mean "
+		"$(request.path)?\n");
+	says(ROUTES("      - {path: /a, redirect: {to: /$(1)}}\n"),
+		"c.yaml:7:9: $(0) to $(9) in a redirect are what the route's \"regex\" captures, and it has "
+		"none\n");
 	says(ROUTES("      - {redirect: {status: 200}}\n"),
 		"c.yaml:7:20: \"to\" is missing in redirect of route of tenant \"acme\"\n"
 		"c.yaml:7:29: \"status\" must be 301, 302, 303, 307 or 308, not "
@@ -419,7 +437,10 @@ static void headers_that_weir_writes_are_left_alone(void **state)
 #define OWN "a header name, and none that weir writes itself (Host, Content-Length, Connection and the like)"
 	(void)state;
 	says(ROUTES("      - {service: shop, request_headers: {set: {Host: x}}}\n"),
-		"c.yaml:7:49: a name in \"set\" must be " OWN ", not \"Host\"\n");
+		"c.yaml:7:49: a name in \"set\" must be " OWN ", not \"Host\"; module rewrite changes what "
+		"backends get: rewrite: {host: ...}\n");
+	says(ROUTES("      - {service: shop, response_headers: {set: {Host: x}}}\n"),
+		"c.yaml:7:50: a name in \"set\" must be " OWN ", not \"Host\"\n");
 	says(ROUTES("      - {service: shop, request_headers: {remove: [transfer-encoding]}}\n"),
 		"c.yaml:7:52: an element of \"remove\" must be " OWN ", not \"transfer-encoding\"\n");
 	says(ROUTES("      - {service: shop, request_headers: {set: {X-A: \"b\\r\\nc: d\"}}}\n"),
@@ -438,7 +459,7 @@ static void references_to_the_environment_need_an_answer(void **state)
 		"default\n");
 	/* Keys are not expanded. */
 	says(LISTEN "\"${WEIR_T_UNSET}\": 1\n",
-		"c.yaml:2:1: unknown key \"${WEIR_T_UNSET}\" at the top level\n");
+		"c.yaml:2:1: unknown key \"${WEIR_T_UNSET}\" at the top level" TOP_KEYS "\n");
 }
 
 static void broken_syntax_hides_no_error_before_it(void **state)

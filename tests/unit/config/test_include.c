@@ -85,7 +85,7 @@ static void mistakes_are_told_with_the_file_that_they_are_in(void **state)
 	put("bad.yaml", LISTEN "include: bad/*.yaml\n");
 	load_says("bad.yaml",
 		"bad/one.yaml:2:22: unknown key \"hots\" in tenant \"x\"; did you mean \"hosts\"?\n"
-		"bad/one.yaml:3:1: unknown key \"workers\" at the top level\n"
+		"bad/one.yaml:3:1: unknown key \"workers\" at the top level; known here: tenants\n"
 		"bad/two.yaml:2:3: tenant \"x\" is there already (bad/one.yaml:2:3)\n"
 		"bad/two.yaml:3:14: host \"x.test\" belongs to tenant \"x\" already (bad/one.yaml:2:14)\n");
 }

@@ -489,7 +489,8 @@ static void mistakes_in_modules_are_explained(void **state)
 				     "\"acme\"; did you mean \"request\"?\n");
 	says("fake: [1]", "m.yaml:3:81: module \"fake\" takes a mapping of its keys, on, or off\n");
 	says("fake: on, fake: off", "m.yaml:3:85: \"fake\" is written twice in \"modules\"\n");
-	says("zzz: {path: /x.so}", "m.yaml:3:75: there is no module \"zzz\"; one of your own must be named "
+	says("zzz: {path: /x.so}", "m.yaml:3:75: there is no module \"zzz\"; there are fake, second, and one "
+				   "of your own must be named "
 				   "with its path in the top "
 				   "level's \"modules\", above \"tenants\"\n");
 }

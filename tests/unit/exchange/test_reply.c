@@ -90,11 +90,11 @@ static void a_redirect_carries_the_rest_of_the_path_and_the_query(void **state)
 	case_once(&c, h2, &tls);
 }
 
-/* Where GET `path` is sent by a route of /old to `to`. */
-static void leads(const char *to, const char *path, const char *location)
+/* Where a client that asked for the path is sent. */
+static void expect_redirect(const char *match, const char *to, const char *path, const char *location)
 {
-	char client[128], route[128], answer[128];
-	struct test_case c = {.name = to,
+	char route[256], client[160], answer[256];
+	const struct test_case c = {.name = path,
 		.tenant = "",
 		.path = "/api",
 		.client = client,
@@ -103,29 +103,78 @@ static void leads(const char *to, const char *path, const char *location)
 		.answer = answer,
 		.asked = ""};
 
+	snprintf(route, sizeof(route), "}, {%s, redirect: {to: '%s', status: 301}", match, to);
 	snprintf(client, sizeof(client), "GET %s end", path);
-	snprintf(route, sizeof(route), "}, {path: /old, redirect: {to: \"%s\"}", to);
-	snprintf(answer, sizeof(answer), "308 [location: %s]\nend\n", location);
+	snprintf(answer, sizeof(answer), "301 [location: %s]\nend\n", location);
 	case_once(&c, h1, &tls);
+	case_once(&c, h2, &tls);
 }
 
 static void a_redirects_own_query_and_fragment_stay_behind_the_path(void **state)
 {
 	(void)state;
-	leads("/new?a=1", "/old/x?q=1", "/new/x?a=1");
-	leads("/new#top", "/old/x?q=1", "/new/x?q=1#top");
-	leads("/new?a=1#top", "/old", "/new?a=1#top");
-	leads("/new#top?", "/old/x?q", "/new/x?q#top?");
-	leads("https://b.test", "/old/x?q=1", "https://b.test/x?q=1");
+	expect_redirect("path: /old", "/new?a=1", "/old/x?q=1", "/new/x?a=1");
+	expect_redirect("path: /old", "/new#top", "/old/x?q=1", "/new/x?q=1#top");
+	expect_redirect("path: /old", "/new?a=1#top", "/old", "/new?a=1#top");
+	expect_redirect("path: /old", "/new#top?", "/old/x?q", "/new/x?q#top?");
+	expect_redirect("path: /old", "https://b.test", "/old/x?q=1", "https://b.test/x?q=1");
 }
 
-static void a_redirect_to_the_root_names_no_host_of_the_clients_choice(void **state)
+static void where_a_redirect_leads_may_be_made_of_the_request(void **state)
+{
+	static const char *const rows[][4] = {
+		{"path: /", "https://www.acme.test", "/a/b?c=d", "https://www.acme.test/a/b?c=d"},
+		{"path: /", "https://$(request.host)", "/a?c", "https://shop.test/a?c"},
+		{"path: /", "$(request.scheme)://$(request.host)/new", "/a", "http://shop.test/new/a"},
+		/* What is there already is not appended once more. */
+		{"path: /", "https://www.acme.test$(request.path)", "/a/b?c", "https://www.acme.test/a/b?c"},
+		{"path: /", "https://x.test$(request.path)?$(request.query)", "/a?c=d&e",
+			"https://x.test/a?c=d&e"},
+		{"path: /p", "/item/$(query.id:-none)", "/p?id=a%2Fb&x", "/item/a%2Fb?id=a%2Fb&x"},
+		{"path: /p", "/item/$(query.id:-none)?", "/p", "/item/none?"},
+		{"regex: '/blog/([0-9]+)/(.*)'", "/posts/$(2)?year=$(1)", "/blog/2024/a/b",
+			"/posts/a/b?year=2024"},
+		{"regex: '/(x|y)/(z)?'", "/$(1)-$(2:-none)", "/x/", "/x-none"},
+		{"exact: /e", "/f/$(header.x-none)", "/e", "/f/"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT_OF(rows); i++)
+		expect_redirect(rows[i][0], rows[i][1], rows[i][2], rows[i][3]);
+}
+
+static void a_path_in_a_redirect_never_becomes_a_host(void **state)
 {
 	(void)state;
-	leads("/", "/old//b.test/x", "/b.test/x");
-	leads("/", "/old///b.test", "/b.test");
-	leads("/", "/old/", "/");
-	leads("/new/", "/old//x", "/new/x");
+	expect_redirect("path: /old", "/", "/old//evil.test/x", "/evil.test/x");
+	expect_redirect("path: /old", "/", "/old///evil.test", "/evil.test");
+	expect_redirect("path: /old", "/", "/old/", "/");
+	expect_redirect("path: /old", "/new/", "/old//x", "/new/x");
+	expect_redirect("path: /old", "/$(request.path)", "/old", "/old");
+	expect_redirect("regex: '/go(.*)'", "/$(1)", "/go//evil.test", "/evil.test");
+	expect_redirect("path: /old", "/$(query.to)", "/old?to=/evil.test", "/%2Fevil.test?to=/evil.test");
+	/* Whoever writes it himself means it. */
+	expect_redirect("path: /old", "//cdn.test", "/old/x", "//cdn.test/x");
+}
+
+static void what_a_route_says_of_headers_holds_for_its_redirect_too(void **state)
+{
+	static const struct test_case c = {.name = "redirect's headers",
+		.tenant = "",
+		.path = "/api",
+		.client = "GET /old end; wait end; GET /none end",
+		.origin = "200 end",
+		.show = ",location,x-a,x-b,cache-control,",
+		.route = "}, {path: /old, redirect: {to: /new}, response_headers: {set: {Cache-Control: "
+			 "no-cache, "
+			 "X-A: '$(status) $(request.path)'}, add: {X-B: b}}",
+		.answer = "308 [location: /new] [cache-control: no-cache] [x-a: 308 /old] [x-b: b]\nend\n"
+			  "404 no_route\nend\n",
+		.asked = ""};
+
+	(void)state;
+	case_once(&c, h1, &tls);
+	case_once(&c, h2, &tls);
 }
 
 int main(void)
@@ -136,7 +185,9 @@ int main(void)
 		cmocka_unit_test(an_answer_to_head_has_a_length_and_no_body),
 		cmocka_unit_test(a_redirect_carries_the_rest_of_the_path_and_the_query),
 		cmocka_unit_test(a_redirects_own_query_and_fragment_stay_behind_the_path),
-		cmocka_unit_test(a_redirect_to_the_root_names_no_host_of_the_clients_choice),
+		cmocka_unit_test(where_a_redirect_leads_may_be_made_of_the_request),
+		cmocka_unit_test(a_path_in_a_redirect_never_becomes_a_host),
+		cmocka_unit_test(what_a_route_says_of_headers_holds_for_its_redirect_too),
 	};
 
 	return RUN_SUITE(tests);

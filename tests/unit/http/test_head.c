@@ -190,6 +190,7 @@ static void known_codes_have_a_phrase(void **state)
 {
 	(void)state;
 	assert_true(str_eq(status_phrase(502), STR("Bad Gateway")));
+	assert_true(str_eq(status_phrase(418), STR("I'm a teapot")));
 	assert_int_equal(status_phrase(299).n, 0);
 }
 

@@ -13,7 +13,7 @@ static void run_with(struct test_case *c, const char *keys, const char *answer, 
 	c->top = top;
 	c->answer = answer;
 	c->asked = asked;
-	c->show = ",retry-after,content-type,";
+	c->show = c->show ? c->show : ",retry-after,content-type,";
 	c->origin = "200 end";
 	case_once(c, h1, &tls);
 	case_once(c, h2, &tls);
@@ -77,19 +77,23 @@ static void the_time_is_told_in_whole_seconds_and_never_as_none(void **state)
 
 static void a_body_of_its_own_goes_with_its_type_and_without_it_for_head(void **state)
 {
-	struct test_case get = {.client = "GET / end"}, head = {.client = "HEAD / end"};
+	static const char show[] = ",x-weir-reason,retry-after,content-type,";
+	struct test_case get = {.client = "GET / end", .show = show},
+			 head = {.client = "HEAD / end", .show = show};
 
 	(void)state;
 	run_with(&get, "retry_after: 9s, body: '<p>noon'",
 		"503 length=7 [content-type: text/html; charset=utf-8] [retry-after: 9] [cache-control: "
-		"no-store]\nbody <p>noon\nend\n",
+		"no-store] [x-weir-reason: maintenance]\nbody <p>noon\nend\n",
 		"");
 	run_with(&get, "retry_after: 9s, body: noon, content_type: text/plain",
-		"503 length=4 [content-type: text/plain] [retry-after: 9] [cache-control: no-store]\nbody "
+		"503 length=4 [content-type: text/plain] [retry-after: 9] [cache-control: no-store] "
+		"[x-weir-reason: maintenance]\nbody "
 		"noon\nend\n",
 		"");
 	run_with(&head, "retry_after: 9s, body: noon, content_type: text/plain",
-		"503 length=4 [content-type: text/plain] [retry-after: 9] [cache-control: no-store]\nend\n",
+		"503 length=4 [content-type: text/plain] [retry-after: 9] [cache-control: no-store] "
+		"[x-weir-reason: maintenance]\nend\n",
 		"");
 }
 

@@ -37,6 +37,21 @@ static void each_key_has_a_bucket_of_its_own(void **state)
 	ratelimit_table_unref(t);
 }
 
+static void to_be_looked_at_changes_nothing(void **state)
+{
+	struct ratelimit_table *t = ratelimit_table_new("x", 4);
+	char buf[32];
+
+	(void)state;
+	assert_int_equal(ratelimit_table_lacks(t, key_of(1, buf), 1), 0);
+	assert_int_equal(take_from(t, 1, 1, 3), 3);
+	for (unsigned i = 0; i < 100; i++)
+		assert_int_equal(ratelimit_table_lacks(t, key_of(i, buf), 1), i == 1 ? 3 * EACH : 0);
+	assert_int_equal(ratelimit_table_lacks(t, key_of(1, buf), 1 + 2 * EACH), EACH);
+	assert_int_equal(take_from(t, 1, 1, 50), 7);
+	ratelimit_table_unref(t);
+}
+
 static void a_bucket_that_is_full_again_gives_its_place_away(void **state)
 {
 	struct ratelimit_table *t = ratelimit_table_new("x", 4);
@@ -105,6 +120,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_key_has_a_bucket_of_its_own),
+		cmocka_unit_test(to_be_looked_at_changes_nothing),
 		cmocka_unit_test(a_bucket_that_is_full_again_gives_its_place_away),
 		cmocka_unit_test(a_flood_of_keys_pushes_out_those_who_have_used_least),
 		cmocka_unit_test(who_takes_over_a_place_does_not_pay_for_it),

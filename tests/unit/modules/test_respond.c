@@ -61,6 +61,24 @@ static void the_next_request_on_the_connection_is_answered_too(void **state)
 	run_with("status: 404", "GET /a end; wait end; GET /b end", "404\nend\n404\nend\n");
 }
 
+static void what_the_route_says_of_headers_holds_for_it(void **state)
+{
+	static const struct test_case c = {.name = "headers",
+		.route = ", response_headers: {set: {Cache-Control: max-age=60, Content-Type: text/csv}, "
+			 "remove: [X-None]}, "
+			 "modules: {respond: {body: 'a,b'}}",
+		.show = ",content-type,cache-control,",
+		.client = "GET / end",
+		.origin = "200 end",
+		.answer =
+			"200 length=3 [cache-control: max-age=60] [content-type: text/csv]\nbody a,b\nend\n",
+		.asked = ""};
+
+	(void)state;
+	case_once(&c, h1, &tls);
+	case_once(&c, h2, &tls);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -68,6 +86,7 @@ int main(void)
 		cmocka_unit_test(head_is_told_what_get_would_get),
 		cmocka_unit_test(a_body_that_nobody_asked_for_is_taken_and_forgotten),
 		cmocka_unit_test(the_next_request_on_the_connection_is_answered_too),
+		cmocka_unit_test(what_the_route_says_of_headers_holds_for_it),
 	};
 
 	return RUN_SUITE(tests);

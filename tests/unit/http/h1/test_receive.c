@@ -114,6 +114,56 @@ static void a_slow_body_is_reset_with_a_reason(void **state)
 	assert_out(o, "HTTP/1.1 408 Request Timeout\r\nContent-Length: 4\r\nConnection: close\r\n\r\nslow");
 }
 
+static void a_body_that_only_dribbles_is_slow(void **state)
+{
+	struct owner *o = *state;
+
+	o->lim.body_least = 100;
+	serve(o);
+	feed(o, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
+	for (unsigned i = 0; i < 29; i++) {
+		pass(o, 100);
+		feed(o, "1\r\nx\r\n");
+	}
+	assert_heard(o, "POST a / stream\nxxxxxxxxxxxxxxxxxxxxxxxxxxxxx");
+	pass(o, 200);
+	assert_heard(o, "reset client_slow_body\n");
+}
+
+static void a_body_that_keeps_its_pace_is_given_time_again_and_again(void **state)
+{
+	struct owner *o = *state;
+
+	o->lim.body_least = 4;
+	serve(o);
+	feed(o, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n");
+	pass(o, 2900);
+	feed(o, "0123");
+	pass(o, 1500);
+	feed(o, "4");
+	pass(o, 1400);
+	feed(o, "567");
+	pass(o, 2900);
+	/* The rest may be less. */
+	feed(o, "89");
+	assert_heard(o, "POST a / length=10\n0123456789<end>\n");
+}
+
+static void once_an_answer_has_begun_the_body_has_its_own_pace(void **state)
+{
+	struct owner *o = *state;
+
+	o->lim.body_least = 100;
+	serve(o);
+	feed(o, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
+	answer(o, 200, "first", false);
+	for (unsigned i = 0; i < 4; i++) {
+		pass(o, 2000);
+		feed(o, "1\r\nx\r\n");
+	}
+	assert_heard(o, "POST a / stream\nxxxx");
+}
+
 static void a_body_is_not_slow_while_we_hold_it_up(void **state)
 {
 	struct owner *o = *state;
@@ -248,6 +298,9 @@ int main(void)
 		TEST(a_bad_chunk_resets_the_stream_which_may_still_be_answered),
 		TEST(a_body_that_is_cut_is_told_from_a_complete_one),
 		TEST(a_slow_body_is_reset_with_a_reason),
+		TEST(a_body_that_only_dribbles_is_slow),
+		TEST(a_body_that_keeps_its_pace_is_given_time_again_and_again),
+		TEST(once_an_answer_has_begun_the_body_has_its_own_pace),
 		TEST(a_body_is_not_slow_while_we_hold_it_up),
 		TEST(a_short_rest_of_the_body_is_drained_and_the_connection_kept),
 		TEST(a_long_rest_of_the_body_closes_the_connection),

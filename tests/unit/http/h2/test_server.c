@@ -475,6 +475,71 @@ static void a_body_that_stalls_is_reset(void **state)
 	assert_heard(p, "1 POST a.test /\n1 body some bytes\n1 reset CLIENT_SLOW_BODY\n");
 }
 
+static void a_body_that_only_dribbles_is_reset(void **state)
+{
+	struct peer *p = *state;
+
+	p->lim.body_least = 100;
+	serve(p);
+	headers(p, 1, false, POST);
+	pass(p, 1500);
+	data(p, 1, false, "some");
+	pass(p, 1400);
+	data(p, 1, false, "bytes");
+	assert_frames(p, "");
+	pass(p, 200);
+	assert_frames(p, "RST_STREAM 1 CANCEL\n");
+	assert_heard(p, "1 POST a.test /\n1 body some\n1 body bytes\n1 reset CLIENT_SLOW_BODY\n");
+}
+
+static void a_body_that_keeps_its_pace_is_given_time_again_and_again(void **state)
+{
+	struct peer *p = *state;
+
+	p->lim.body_least = 4;
+	serve(p);
+	headers(p, 1, false, POST);
+	for (unsigned i = 0; i < 3; i++) {
+		pass(p, 2900);
+		data(p, 1, false, "four");
+	}
+	pass(p, 2900);
+	data(p, 1, true, "");
+	assert_frames(p, "");
+}
+
+static void a_body_is_not_slow_while_its_owner_takes_none(void **state)
+{
+	struct peer *p = *state;
+
+	p->lim.body_least = 100;
+	p->grant = 4;
+	serve(p);
+	headers(p, 1, false, POST);
+	pass(p, 2900);
+	data(p, 1, false, "four");
+	pass(p, 60000);
+	stream_credit(p->s[1], 4);
+	pass(p, 2900);
+	assert_frames(p, "");
+	pass(p, 200);
+	assert_frames(p, "RST_STREAM 1 CANCEL\n");
+}
+
+static void a_grpc_call_sends_messages_when_it_has_some(void **state)
+{
+	struct peer *p = *state;
+
+	p->lim.body_least = 100;
+	serve(p);
+	headers(p, 1, false, POST " content-type=application/grpc+proto");
+	for (unsigned i = 0; i < 4; i++) {
+		pass(p, 2000);
+		data(p, 1, false, "call");
+	}
+	assert_frames(p, "");
+}
+
 static void a_client_that_does_not_read_is_cut_off(void **state)
 {
 	struct peer *p = *state;
@@ -588,6 +653,10 @@ int main(void)
 		TEST(the_preface_has_to_come_in_time),
 		TEST(a_header_block_has_to_come_in_time),
 		TEST(a_body_that_stalls_is_reset),
+		TEST(a_body_that_only_dribbles_is_reset),
+		TEST(a_body_that_keeps_its_pace_is_given_time_again_and_again),
+		TEST(a_body_is_not_slow_while_its_owner_takes_none),
+		TEST(a_grpc_call_sends_messages_when_it_has_some),
 		TEST(a_client_that_does_not_read_is_cut_off),
 		TEST(settings_have_to_be_acknowledged),
 		TEST(extended_connect_is_a_tunnel),
