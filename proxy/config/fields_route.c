@@ -257,7 +257,8 @@ static const struct config_field route_fields[] = {
 		"changes on the way to the client, of answers that come from a backend, and of the route's "
 		"own: "
 		"its redirect, or what module respond says; not of errors"),
-	DURATION("timeout", struct conf_route, timeout, "for the whole request, retries included; 0: none",
+	DURATION("timeout", struct conf_route, timeout,
+		"for the whole request, retries included, and for the handshake of a WebSocket; 0: none",
 		.dflt = 0),
 	DURATION("response_timeout", struct conf_route, response_timeout,
 		"for an answer to begin, in place of `timeouts.response`; 0: that one", .dflt = 0),

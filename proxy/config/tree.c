@@ -107,13 +107,29 @@ static yaml_mark_t reader_mark(const struct tree *t)
 	return m;
 }
 
-/* Is there a tab among what the line (from 0) is indented with? libyaml says of one only that no token can start with it. */
-static bool is_indented_by_tab(const struct tree *t, size_t line)
+/* The text from there on; line is from 0. */
+static struct str from_line(const struct tree *t, size_t line)
 {
 	struct str rest = t->text;
 
 	for (; line > 0 && rest.n; line--)
 		rest = str_skip(rest, str_find(rest, '\n') + 1);
+	return rest;
+}
+
+/* Is it the "{" of a "${"? Within [ ] and { } that ends a scalar, and begins a mapping. */
+static bool is_bare_reference(const struct tree *t, yaml_mark_t at)
+{
+	struct str rest = from_line(t, at.line);
+
+	return at.column > 0 && str_starts(str_skip(rest, at.column - 1), STR("${"));
+}
+
+/* Is there a tab among what the line (from 0) is indented with? libyaml says of one only that no token can start with it. */
+static bool is_indented_by_tab(const struct tree *t, size_t line)
+{
+	struct str rest = from_line(t, line);
+
 	while (rest.n && rest.p[0] == ' ')
 		rest = str_skip(rest, 1);
 	return rest.n && rest.p[0] == '\t';
@@ -131,6 +147,9 @@ static void broken(struct tree *t)
 	else if (y->error == YAML_SCANNER_ERROR && is_indented_by_tab(t, y->problem_mark.line))
 		problem(t, y->problem_mark,
 			"not valid YAML: a line is indented with spaces, and here is a tab");
+	else if (y->error == YAML_PARSER_ERROR && is_bare_reference(t, y->problem_mark))
+		problem(t, y->problem_mark,
+			"not valid YAML: within [ ] and { }, \"${NAME}\" stands in quotes");
 	else if (y->context && y->context_mark.line != y->problem_mark.line)
 		problem(t, y->problem_mark, "not valid YAML: %s, %s that began on line %zu", y->problem,
 			y->context, y->context_mark.line + 1);

@@ -77,12 +77,12 @@ GETTER(pool) { return text_value(exchange_pool(s->x)); }
 GETTER(split) { return text_value(exchange_pool(s->x).n ? str_of(split_why_name((enum split_why)s->x->pool_why)) : STR_NONE); }
 GETTER(backend) { return text_value(exchange_backend(s->x)); }
 GETTER(route) { return text_value(exchange_route_path(s->x)); }
-GETTER(method) { return text_value(s->x->request.method); }
+GETTER(method) { return text_value(exchange_method(s->x)); }
 GETTER(scheme) { return text_value(s->x->tls_version ? STR("https") : STR("http")); }
 GETTER(host) { return text_value(s->x->host); }
 GETTER(path) { return text_value(s->x->path); }
 GETTER(protocol) { return text_value(version_text(s->x->request.version)); }
-GETTER(status) { return number_value(s->x->status); }
+GETTER(status) { return number_value(exchange_status(s->x)); }
 GETTER(reason) { return text_value(reason_name((enum reason)s->x->reason, s->reason)); }
 GETTER(side) { return text_value(reason_side((enum reason)s->x->reason)); }
 GETTER(retried) { return text_value(s->x->attempts > 1 ? reason_name((enum reason)s->x->first_reason, s->first_reason) : STR_NONE); }
@@ -250,13 +250,13 @@ static void write_combined(struct source *s, struct text *t)
 	text_put(t, STR(" - - ["));
 	text_put(t, str_of(s->moment->common));
 	text_put(t, STR("] \""));
-	text_combined(t, x->request.method, TEXT_MAX);
+	text_combined(t, exchange_method(x), TEXT_MAX);
 	text_char(t, ' ');
 	text_combined(t, x->path, TEXT_MAX);
 	text_char(t, ' ');
 	text_put(t, version_text(x->request.version));
 	text_put(t, STR("\" "));
-	text_u64(t, x->status);
+	text_u64(t, exchange_status(x));
 	text_char(t, ' ');
 	text_u64(t, x->bytes_out);
 	text_char(t, ' ');

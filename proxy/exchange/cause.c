@@ -93,7 +93,7 @@ static void put_texts(struct writer *w, struct cause *c, const struct exchange *
 	c->pool = put(w, exchange_pool(x));
 	c->backend = put(w, exchange_backend(x));
 	c->route = put(w, exchange_route_path(x));
-	c->method = put(w, x->request.method);
+	c->method = put(w, exchange_method(x));
 	c->host = put(w, x->host);
 	c->path = put(w, x->path);
 	put_fields(w, c, x->modules ? x->modules->log : NULL);
@@ -103,7 +103,7 @@ static void put_facts(struct cause *c, struct exchange *x)
 {
 	uint64_t now_us = x->edge->loop->now_us;
 
-	c->status = x->status;
+	c->status = (uint16_t)exchange_status(x);
 	c->reason = x->reason;
 	c->phase = x->reason ? x->phase : EXCHANGE_RELAYING;
 	c->version = x->request.version;

@@ -426,10 +426,12 @@ static void upstream_on_head(struct stream *s, const struct head *head, bool las
 		return;
 	}
 	attempt_measure(x, head->status < 500);
-	/* A backend that declines the tunnel answers like any other. */
+	/* A backend that declines the tunnel answers like any other; of one that is open the request was the handshake. */
 	if (head->body != BODY_TUNNEL) {
 		x->tunnel = false;
 		tunnel_end(x);
+	} else {
+		deadline_disarm(x->edge->loop, &x->total);
 	}
 	x->first_byte_us = x->edge->loop->now_us;
 	forward_response(x, &answer, head);

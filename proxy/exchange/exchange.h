@@ -198,6 +198,9 @@ struct str exchange_service(const struct exchange *x);
 struct str exchange_pool(const struct exchange *x);
 struct str exchange_backend(const struct exchange *x);
 struct str exchange_route_path(const struct exchange *x);
+/* As the client spoke, whatever the canonical form is: an HTTP/1 client asks for a WebSocket by GET, and is answered 101. */
+struct str exchange_method(const struct exchange *x);
+unsigned exchange_status(const struct exchange *x);
 /* Of the configuration that it began under. */
 uint64_t exchange_generation(const struct exchange *x);
 

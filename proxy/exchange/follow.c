@@ -33,6 +33,21 @@ struct str exchange_route_path(const struct exchange *x)
 	return x->kept ? x->kept->route : x->route ? x->route->conf->path : STR_NONE;
 }
 
+static bool is_upgrade(const struct exchange *x)
+{
+	return x->request.body == BODY_TUNNEL && x->request.version < HTTP_2;
+}
+
+struct str exchange_method(const struct exchange *x)
+{
+	return is_upgrade(x) ? STR("GET") : x->request.method;
+}
+
+unsigned exchange_status(const struct exchange *x)
+{
+	return is_upgrade(x) && x->tunnel && x->status / 100 == 2 ? 101 : x->status;
+}
+
 uint64_t exchange_generation(const struct exchange *x)
 {
 	return x->kept ? x->kept->generation : x->use->snapshot->generation;

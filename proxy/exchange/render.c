@@ -138,7 +138,7 @@ static struct str of_request(struct exchange *x, const struct template_piece *p)
 	case VARIABLE_REQUEST_ID:
 		return x->id;
 	case VARIABLE_REQUEST_METHOD:
-		return x->request.method;
+		return exchange_method(x);
 	case VARIABLE_REQUEST_SCHEME:
 		return x->request.scheme;
 	case VARIABLE_REQUEST_HOST:

@@ -5,7 +5,7 @@ import grpc
 import pytest
 
 from support import websocket
-from support.answers import pattern, raw, reply
+from support.answers import hang, pattern, raw, reply
 from support.config import http, https, site
 from support.grpc_server import Server, Stub
 from support.http1 import build
@@ -55,7 +55,7 @@ def test_the_closing_handshake_ends_both_sides(pair):
     w.finish_sending()
     assert w.receive() is None
     record = proxy.logged(path="/ws")
-    assert record["status"] in (101, 200)
+    assert (record["method"], record["status"]) == (("CONNECT", 200) if isinstance(w, OverHttp2) else ("GET", 101))
 
 
 def test_what_the_backend_says_first_is_not_lost(pair):
@@ -137,6 +137,8 @@ def test_an_upgrade_answered_200_makes_no_tunnel(edge, origin):
     with proxy.connect() as c:
         r = c.get("/ws", handshake_headers())
         assert (r.status, r.body) == (200, b"a page")
+        record = proxy.logged(path="/ws")
+        assert (record["method"], record["status"]) == ("GET", 200)
         assert c.get("/next").status == 200
     with proxy.connect2() as c:
         w = OverHttp2(c, "/ws")
@@ -152,6 +154,19 @@ def test_a_route_may_forbid_it(pair):
     assert open_one().answer.status == 403
     assert proxy.logged(path="/ws")["reason"] == "websocket_off"
     assert shop.count == 0
+
+
+def test_a_routes_timeout_is_for_the_handshake_and_not_for_the_talk(pair):
+    shop, proxy, open_one = pair
+    shop.on("/ws", websocket.echo())
+    shop.on("/never", hang)
+    proxy.reload(site(shop, routes=[{"path": "/", "service": "shop", "timeout": "2s"}], service={"protocol": shop.protocol}))
+    w = open_one()
+    assert w.answer.status in (101, 200)
+    assert open_one("/never").answer.status == 504  # began later: the time of both is over
+    assert proxy.logged(path="/never")["reason"] == "deadline"
+    w.send(TEXT, b"still there?")
+    assert w.receive() == (TEXT, b"still there?")
 
 
 def test_idle_sockets_outlive_the_idle_timeout_of_http(edge, origin):

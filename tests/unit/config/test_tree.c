@@ -187,6 +187,10 @@ static void broken_syntax_says_where_and_what(void **state)
 		"a: b: c\n", "t.yaml:1:5: not valid YAML: mapping values are not allowed in this context\n");
 	complains("a:\n\t- b\n",
 		"t.yaml:2:1: not valid YAML: a line is indented with spaces, and here is a tab\n");
+	complains("b: 1\na: [${X}]\n",
+		"t.yaml:2:6: not valid YAML: within [ ] and { }, \"${NAME}\" stands in quotes\n");
+	complains("a: {b: ${X:-y}}\n",
+		"t.yaml:1:9: not valid YAML: within [ ] and { }, \"${NAME}\" stands in quotes\n");
 	complains("a: b\nc: \xff\n", "t.yaml:2:4: not valid YAML: invalid leading UTF-8 octet\n");
 	complains("a: \x01\n", "t.yaml:1:4: not valid YAML: control characters are not allowed\n");
 }
