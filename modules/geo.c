@@ -73,9 +73,11 @@ static const struct config_type type_pools = {
 
 static const struct config_field fields[] = {
 	INPUT("database", struct geo, database,
-		"a database of addresses (MMDB): countries, or cities; watched, and replaced when it changes",
-		REQUIRED),
-	INPUT("asn_database", struct geo, asn_database, "another one, of networks; none: no ASN"),
+		"a database of addresses (MMDB): countries, or cities; watched, and replaced when it "
+		"changes. "
+		"Required, here or at a wider level"),
+	INPUT("asn_database", struct geo, asn_database,
+		"another one, of networks; none: no ASN. Comes with `database`, if that is a wider level's"),
 	STRING("language", struct geo, language, "of the cities' names", .text = "en"),
 	STRINGS("allow", struct geo, allow, type_country,
 		"only these countries are let in; ZZ: addresses that are not known"),
@@ -96,6 +98,19 @@ static const struct config_object object = {
 	.fields = fields,
 	.short_key = "database",
 };
+
+static const char *inherit(void *values, const void *wider)
+{
+	struct geo *g = values;
+	const struct geo *from = wider;
+
+	if (g->database.n == 0 && from) {
+		g->database = from->database;
+		if (g->asn_database.n == 0)
+			g->asn_database = from->asn_database;
+	}
+	return g->database.n ? NULL : "database";
+}
 
 /* -- what is counted: requests by country -- */
 
@@ -526,7 +541,8 @@ const struct module geo_module = {
 		.name = "geo",
 		.levels = MODULE_ANYWHERE,
 		.object = &object,
-		.variables = variables},
+		.variables = variables,
+		.inherit = inherit},
 	.build = build,
 	.release = release,
 	.watches = watches,

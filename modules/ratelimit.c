@@ -126,7 +126,8 @@ static const struct config_object redis_object = {
 
 static const struct config_field fields[] = {
 	MAP_OF("rules", struct ratelimit, rules, rule_n, rule_object,
-		"the limits, by name; a request must be within all of them", REQUIRED),
+		"the limits, by name; a request must be within all of them. Required, but where there is "
+		"`redis` for narrower levels"),
 	STRING("country_header", struct ratelimit, country_header,
 		"the request's header that says the country: the one that module geo sets, for a client "
 		"could say "
@@ -136,7 +137,7 @@ static const struct config_field fields[] = {
 		"tell clients the limits and what is left of them: RateLimit-Policy and RateLimit",
 		.dflt = true),
 	OBJECT("redis", struct ratelimit, redis, redis_object,
-		"the server that counts rules with `fleet`; null: none",
+		"the server that counts rules with `fleet`; null: that of a wider level",
 		.present = offsetof(struct ratelimit, redis.on), NULLABLE),
 	END,
 };
@@ -163,10 +164,6 @@ static void check_fleet(struct parse *p, const struct node *v, const struct rate
 	for (uint32_t i = 0; i < conf->rule_n; i++) {
 		const struct ratelimit_rule *r = &conf->rules[i];
 
-		if (r->fleet && !conf->redis.on)
-			parse_error(p, v,
-				"rule %s has \"fleet\", which needs \"redis\": the server that counts it",
-				parse_quote(p, r->name));
 		if (r->fleet && r->rate && ratelimit_each_us(r) < FLEET_EACH_MIN_US)
 			parse_error(p, v, "rule %s has \"fleet\": at most 100000 requests a second",
 				parse_quote(p, r->name));
@@ -177,6 +174,8 @@ static void check(struct parse *p, const struct node *v, void *obj)
 {
 	const struct ratelimit *conf = obj;
 
+	if (conf->rule_n == 0 && !conf->redis.on)
+		parse_error(p, v, "\"rules\" is missing in ratelimit");
 	if (conf->rule_n > RATELIMIT_RULES_MAX)
 		parse_error(
 			p, v, "ratelimit has %u rules; it may have %d", conf->rule_n, RATELIMIT_RULES_MAX);
@@ -194,6 +193,19 @@ static const struct config_object object = {
 	.fields = fields,
 	.check = check,
 };
+
+static const char *inherit(void *values, const void *wider)
+{
+	struct ratelimit *conf = values;
+	const struct ratelimit *from = wider;
+	bool fleet = false;
+
+	for (uint32_t i = 0; i < conf->rule_n; i++)
+		fleet = fleet || conf->rules[i].fleet;
+	if (!conf->redis.on && from)
+		conf->redis = from->redis;
+	return fleet && !conf->redis.on ? "redis" : NULL;
+}
 
 uint32_t ratelimit_burst_of(const struct ratelimit_rule *r)
 {
@@ -609,7 +621,11 @@ static bool depends(const void *values, void *data, struct module_dependency *ou
 }
 
 const struct module ratelimit_module = {
-	.config = {.abi = MODULE_ABI, .name = "ratelimit", .levels = MODULE_ANYWHERE, .object = &object},
+	.config = {.abi = MODULE_ABI,
+		.name = "ratelimit",
+		.levels = MODULE_ANYWHERE,
+		.object = &object,
+		.inherit = inherit},
 	.build = build,
 	.release = release,
 	.worker_init = worker_begin,

@@ -27,8 +27,7 @@ static const struct config_field fields[] = {
 	STRING("endpoint", struct tracing, export.endpoint,
 		"where spans are sent: a URL such as http://127.0.0.1:4318/v1/traces; one without a path "
 		"gets "
-		"/v1/traces",
-		REQUIRED),
+		"/v1/traces. Required, here or at a wider level, whose `headers` and `tls` come with it"),
 	PAIRS("headers", struct tracing, export.headers, export.header_n, type_header_value,
 		"that the collector wants, a token for example"),
 	STRING("service", struct tracing, export.service, "weir's name in traces: service.name",
@@ -87,6 +86,20 @@ static const struct config_object object = {
 	.fields = fields,
 	.check = check,
 };
+
+static const char *inherit(void *values, const void *wider)
+{
+	struct trace_export *to = &((struct tracing *)values)->export;
+	const struct trace_export *from = wider ? &((const struct tracing *)wider)->export : NULL;
+
+	if (to->endpoint.n == 0 && from) {
+		to->endpoint = from->endpoint;
+		to->headers = from->headers;
+		to->header_n = from->header_n;
+		to->tls = from->tls;
+	}
+	return to->endpoint.n ? NULL : "endpoint";
+}
 
 /* -- control's side -- */
 
@@ -481,7 +494,11 @@ static void explain(const void *values, void *data, const struct head *request, 
 }
 
 const struct module tracing_module = {
-	.config = {.abi = MODULE_ABI, .name = "tracing", .levels = MODULE_ANYWHERE, .object = &object},
+	.config = {.abi = MODULE_ABI,
+		.name = "tracing",
+		.levels = MODULE_ANYWHERE,
+		.object = &object,
+		.inherit = inherit},
 	.build = build,
 	.release = release,
 	.home_init = home_begin,

@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/obj.h"
 #include "config/fields.h"
+#include "config/module.h"
 #include "config/report.h"
 #include "config/tree.h"
 
@@ -241,6 +242,7 @@ static struct conf *finish(struct parse *p)
 		memcpy(c->tenants, p->tenants, c->tenant_n * sizeof(*c->tenants));
 	for (struct map_entry *e = map_next(&c->hosts, NULL); e; e = map_next(&c->hosts, e))
 		e->value = &c->tenants[((const struct host_claim *)e->value)->tenant];
+	modules_inherit(p);
 	parse_inert_report(p);
 	report_sort(p->report);
 	free(p->tenants);

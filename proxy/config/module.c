@@ -164,13 +164,15 @@ static bool is_word(const struct node *v, const char *a, const char *b)
 	return v->kind == NODE_SCALAR && (str_eq(node_str(v), str_of(a)) || str_eq(node_str(v), str_of(b)));
 }
 
-static void *parse_values(struct parse *p, const struct config_object *o, const struct node *v)
+static void parse_values(struct parse *p, const struct node *v, struct conf_module *of)
 {
-	void *values = arena_alloc(&p->conf->arena, o->size);
+	const struct config_object *o = of->module->object;
+	uint32_t before = p->report->errors;
 
-	object_init(p, o, values);
-	object_parse(p, o, STR_NONE, v, values);
-	return values;
+	of->values = arena_alloc(&p->conf->arena, o->size);
+	object_init(p, o, of->values);
+	object_parse(p, o, STR_NONE, v, of->values);
+	of->wrong = p->report->errors > before;
 }
 
 static void parse_one(
@@ -197,7 +199,7 @@ static void parse_one(
 	if (is_word(given, "on", "true"))
 		v = &nothing;
 	if (v->kind == NODE_MAP) {
-		all->v[all->n++].values = parse_values(p, m->object, v);
+		parse_values(p, v, &all->v[all->n++]);
 	} else if (is_word(given, "off", "false")) {
 		all->n++;
 	} else if (m->object->short_key && v->kind == NODE_SCALAR && !node_is_null(v)) {
@@ -209,7 +211,7 @@ static void parse_one(
 		pair[1].next = NULL;
 		nothing.n = 1;
 		nothing.first = pair;
-		all->v[all->n++].values = parse_values(p, m->object, &nothing);
+		parse_values(p, &nothing, &all->v[all->n++]);
 	} else {
 		parse_error(p, v, "module \"%s\" takes a mapping of its keys, on, or off", m->name);
 	}
@@ -234,3 +236,46 @@ const struct config_type type_modules = {
 	.expects = "a mapping of module names to their configurations",
 	.parse = parse_modules,
 };
+
+/* -- what is inherited -- */
+
+static const void *values_in(const struct conf_modules *all, const struct config_module *m)
+{
+	const struct conf_module *found = all ? conf_modules_find(all, m) : NULL;
+
+	return found ? found->values : NULL;
+}
+
+/* near and far: the levels around this one; NULL: none. */
+static void inherit(struct parse *p, const struct conf_modules *all, const struct conf_modules *near,
+	const struct conf_modules *far)
+{
+	for (uint32_t i = 0; i < all->n; i++) {
+		const struct conf_module *of = &all->v[i];
+		const void *wider;
+		const char *missing;
+
+		if (!of->values || !of->module->inherit)
+			continue;
+		wider = values_in(near, of->module);
+		missing = of->module->inherit(of->values, wider ? wider : values_in(far, of->module));
+		if (missing && !of->wrong)
+			conf_report_add(p->report, p->conf, of->place, false,
+				"module \"%s\" needs \"%s\", here or at a wider level", of->module->name,
+				missing);
+	}
+}
+
+void modules_inherit(struct parse *p)
+{
+	const struct conf *c = p->conf;
+
+	inherit(p, &c->modules, NULL, NULL);
+	for (uint32_t i = 0; i < c->tenant_n; i++) {
+		const struct conf_tenant *t = &c->tenants[i];
+
+		inherit(p, &t->modules, &c->modules, NULL);
+		for (uint32_t r = 0; r < t->route_n; r++)
+			inherit(p, &t->routes[r].modules, &t->modules, &c->modules);
+	}
+}

@@ -141,6 +141,33 @@ def test_countries_are_let_in_and_turned_away(edge, origin, places):
     proxy.logged(n=1, status=403, reason="geo_denied", geo_country="SE")
 
 
+def test_a_tenant_and_a_route_take_the_databases_of_the_level_around_them(edge, origin, places, networks):
+    blue = origin("blue")
+    routes = [{"path": "/", "service": "shop"}, {"path": "/home", "service": "shop", "modules": {"geo": {"allow": ["DE"]}}}]
+    proxy = edge(site(blue, listeners=TRUSTING, modules={"geo": {"database": str(places), "asn_database": str(networks)}},
+                      tenant={"modules": {"geo": {"deny": ["FR"]}}}, routes=routes))
+
+    def status(path, address):
+        return proxy.get(path, headers=from_(address)).status
+    assert [status("/", a) for a in (BERLIN, PARIS, SIX)] == [200, 403, 200]
+    assert [status("/home", a) for a in (BERLIN, PARIS, SIX)] == [200, 403, 403]
+    assert geo_headers(blue.requests[-1])["x-geo-asn"] == "64496"
+
+
+def test_a_route_takes_the_database_of_the_top_level_over_a_tenant_that_has_geo_off(edge, origin, places):
+    routes = [{"path": "/", "service": "shop"}, {"path": "/home", "service": "shop", "modules": {"geo": {"allow": ["DE"]}}}]
+    proxy = edge(site(origin("blue"), listeners=TRUSTING, tenant={"modules": {"geo": "off"}}, routes=routes, modules={"geo": str(places)}))
+    assert [proxy.get(path, headers=from_(PARIS)).status for path in ("/", "/home")] == [200, 403]
+
+
+@pytest.mark.parametrize("top", [{}, {"modules": {"geo": "off"}}])
+def test_without_a_database_anywhere_geo_is_a_mistake(tmp_path, top):
+    file = tmp_path / "weir.yaml"
+    file.write_text(json.dumps(site("127.0.0.1:1", listeners=TRUSTING, tenant={"modules": {"geo": {"deny": ["FR"]}}}, **top)))
+    out = run("check", "-c", file)
+    assert out.code == 1 and 'module "geo" needs "database", here or at a wider level' in out.err
+
+
 def test_routes_and_pools_are_chosen_by_country(edge, origin, places):
     blue, green, french = origin("blue"), origin("green"), origin("french")
     services = {"shop": {"pools": {"blue": pool(blue, weight=100), "green": pool(green, weight=0)}}, "french": {"pools": {"blue": pool(french)}}}

@@ -254,6 +254,15 @@ def test_another_redis_after_a_reload_counts_anew(edge, origin, redis):
     eventually(lambda: first.cli("CLIENT", "LIST").count("\n") == 0, "nobody is connected to the first")
 
 
+def test_a_tenants_rules_are_counted_in_the_redis_of_the_top_level(edge, origin, redis):
+    server = redis()
+    conf = site(origin(), modules={"ratelimit": {"redis": {"address": str(server.address), "timeout": "10s", "on_failure": "deny"}}},
+                tenant={"modules": {"ratelimit": {"rules": {"few": {**DAY, "fleet": True}}}}})
+    proxy = node(edge, conf, server)
+    assert statuses(proxy, 7) == [200] * 6 + [429]
+    assert server.cli("DBSIZE").strip() == "1"
+
+
 def test_explain_says_where_it_is_counted(edge, origin, redis):
     server = redis()
     proxy = node(edge, shared(origin(), server.address), server)
@@ -261,7 +270,7 @@ def test_explain_says_where_it_is_counted(edge, origin, redis):
 
 
 @pytest.mark.parametrize("redis_keys, rule, says", [
-    (None, {"rate": 1, "fleet": True}, 'needs "redis"'),
+    (None, {"rate": 1, "fleet": True}, 'module "ratelimit" needs "redis", here or at a wider level'),
     ({"address": "nowhere"}, {"rate": 1}, "must be HOST:PORT or unix:/PATH"),
     ({"address": "a:1", "username": "x"}, {"rate": 1}, 'needs a "password"'),
     ({"address": "a:1", "on_failure": "maybe"}, {"rate": 1}, "local, allow, deny"),

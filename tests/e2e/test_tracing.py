@@ -354,8 +354,16 @@ def test_a_collector_without_a_path_gets_the_usual_one(edge, origin, collector, 
     assert collector.origin.last.target == path
 
 
+def test_a_route_may_tell_more_of_its_traces_to_the_collector_of_all(edge, origin, collector):
+    routes = [{"path": "/", "service": "shop"}, {"path": "/all", "service": "shop", "modules": {"tracing": {"sample": "100%", "interval": "100ms"}}}]
+    proxy = edge(traced(origin(), collector=f"http://{collector.origin}/v1/traces", sample="0%", headers={"X-Token": "abc"}, routes=routes))
+    assert [proxy.get(path).status for path in ("/", "/all")] == [200, 200]
+    collector.origin.wait_count(1)
+    assert collector.origin.last.header("x-token") == "abc"
+
+
 @pytest.mark.parametrize("keys, says", [
-    ({}, '"endpoint" is missing'),
+    ({}, 'module "tracing" needs "endpoint", here or at a wider level'),
     ({"endpoint": "localhost:4318"}, "must be an http:// or https:// URL"),
     ({"endpoint": "http://a/", "sample": "101%"}, '"sample" must be'),
     ({"endpoint": "http://a/", "headers": {"Host": "x"}}, "none that weir writes itself"),

@@ -203,13 +203,23 @@ static void worker_end(void *state, void *data)
 	seen.workers--;
 }
 
+/* An empty name is that of the level around. */
+static const char *inherit(void *values, const void *wider)
+{
+	struct fake_conf *f = values;
+
+	if (f->name.n == 0 && wider)
+		f->name = ((const struct fake_conf *)wider)->name;
+	return f->name.n ? NULL : "name";
+}
+
 #define HOOKS \
 	.build = build, .release = release, .worker_init = worker_begin, .worker_free = worker_end, \
 	.request = on_request, .routed = on_routed, .response = on_response, .cancel = on_cancel, \
 	.log = on_log
 
 static const struct module fake_module = {
-	.config = {MODULE_ABI, "fake", MODULE_ANYWHERE, true, &fake_object}, HOOKS};
+	.config = {MODULE_ABI, "fake", MODULE_ANYWHERE, true, &fake_object, NULL, inherit}, HOOKS};
 static const struct module second_module = {
 	.config = {MODULE_ABI, "second", MODULE_ROUTE, false, &second_object}, HOOKS};
 
@@ -233,6 +243,23 @@ static const struct test_case table[] = {
 		.origin = "200 end",
 		.answer = "200 [x-theirs: second]\nend\n",
 		.asked = "GET / [x-request: fake] [x-routed: second]\nend\n"},
+	{.name = "a tenant takes from the top level, a route from its tenant, what a module lets them "
+		 "inherit",
+		.top = "modules: {fake: {name: top, request: fail}}\n",
+		.tenant = "    modules: {fake: {name: '', request: pass}}\n",
+		.route = ", modules: {fake: {name: '', routed: pass}}",
+		.client = "GET / end",
+		.origin = "200 end",
+		.answer = "200 [x-theirs: top]\nend\n",
+		.asked = "GET / [x-request: top] [x-routed: top]\nend\n"},
+	{.name = "what the tenant switches off is inherited from further around",
+		.top = "modules: {fake: {name: top}}\n",
+		.tenant = "    modules: {fake: off}\n",
+		.route = ", modules: {fake: {name: '', routed: pass}}",
+		.client = "GET / end",
+		.origin = "200 end",
+		.answer = "200 [x-theirs: top]\nend\n",
+		.asked = "GET / [x-routed: top]\nend\n"},
 	{.name = "a level can switch a module off",
 		.top = "modules: {fake: {routed: fail}}\n",
 		.route = ", modules: {fake: off}",
