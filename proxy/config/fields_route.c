@@ -198,7 +198,7 @@ static const struct config_field redirect_fields[] = {
 		"where to; a prefix route appends the rest of the path, unless `$(request.path)` is in it "
 		"already, and every route the query unless this has one. `$(1)` is what the route's `regex` "
 		"has "
-		"captured first",
+		"captured first; directly behind a host it begins the path",
 		REQUIRED, .choice = TEMPLATE_REQUEST | TEMPLATE_CAPTURES),
 	CUSTOM("status", type_redirect_status, struct conf_route, redirect.status, "of the answer",
 		.dflt = 308, .text = "308"),

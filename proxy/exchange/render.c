@@ -197,17 +197,20 @@ static struct str value_of(struct exchange *x, const struct render *r, const str
 
 /* -- writing them -- */
 
+static bool is_path(const struct template_piece *p)
+{
+	return p->variable == VARIABLE_CAPTURE || p->variable == VARIABLE_REQUEST_PATH;
+}
+
 /* Besides what is unreserved (RFC 3986 2.3): bytes that a value may bring into a URL without ending the part that it stands in. */
 static const char *allowed_in_url(const struct template_piece *p, bool in_query)
 {
-	bool path = p->variable == VARIABLE_CAPTURE || p->variable == VARIABLE_REQUEST_PATH;
-
 	/* An authority, with a port or an IPv6 address (RFC 3986 3.2): what makes one ends nothing elsewhere. */
 	if (p->variable == VARIABLE_REQUEST_HOST)
 		return "-._~:[]";
 	if (p->variable == VARIABLE_REQUEST_QUERY && in_query)
 		return "-._~%!$&'()*+,;=:@/?";
-	if (path)
+	if (is_path(p))
 		return in_query ? "-._~%!$'()*,:@/" : "-._~%!$&'()*+,;=:@/";
 	return variable_rows[p->variable].url ? "-._~%" : "-._~";
 }
@@ -228,6 +231,34 @@ static void put_encoded(struct text *t, struct str s, const char *allowed)
 		text_char(t, hex[c >> 4]);
 		text_char(t, hex[c & 15]);
 	}
+}
+
+/* Is that a scheme and a host, to whose name or port whatever follows would belong? */
+static bool ends_in_host(struct str url)
+{
+	size_t colon = str_find(url, ':');
+	struct str host = str_skip(url, colon + sizeof("://") - 1);
+	char last = host.n ? str_lower_char(host.p[host.n - 1]) : 0;
+
+	return str_starts(str_skip(url, colon), STR("://")) && str_find(url, '/') > colon &&
+	       str_find(host, '/') == host.n && str_find(host, '?') == host.n &&
+	       str_find(host, '#') == host.n &&
+	       ((last >= 'a' && last <= 'z') || (last >= '0' && last <= '9') || last == ']');
+}
+
+/* Does the piece end the part of the URL that it stands in? */
+static bool is_last_of_part(const struct template *t, uint32_t i)
+{
+	struct str next = i + 1 < t->n && t->v[i + 1].variable == VARIABLE_TEXT ? t->v[i + 1].text : STR_NONE;
+
+	return i + 1 == t->n || (next.n && strchr("/?#", next.p[0]));
+}
+
+/* Would this path go on with the host's name: "https://b.test" with ".evil.test", or "@evil.test"? */
+static bool wants_slash(const struct text *so_far, const struct template *t, uint32_t i, struct str path)
+{
+	return is_path(&t->v[i]) && path.n && path.p[0] != '/' && is_last_of_part(t, i) &&
+	       ends_in_host(text_str(so_far));
 }
 
 static void put_clean(struct text *t, struct str s, bool lines)
@@ -278,12 +309,14 @@ struct str render(struct exchange *x, const struct render *r, const struct templ
 		values[i] = p->variable == VARIABLE_TEXT ? p->text : value_of(x, r, p);
 		if (values[i].n == 0)
 			values[i] = p->text;
-		room += values[i].n * factor;
+		room += values[i].n * factor + sizeof("/");
 	}
 	out = text_in(arena_bytes(&x->arena, room), room);
 	for (uint32_t i = 0; i < t->n; i++) {
 		const struct template_piece *p = &t->v[i];
 
+		if (r->into == RENDER_URL && wants_slash(&out, t, i, values[i]))
+			text_char(&out, '/');
 		if (p->variable == VARIABLE_TEXT || values[i].p == p->text.p)
 			text_put(&out, values[i]);
 		else

@@ -14,7 +14,7 @@ struct exchange;
 enum render_into {
 	RENDER_HEADER, /* control bytes become spaces, and there is none at either end (RFC 9110 5.5) */
 	RENDER_URL, /* what would end the segment, the query or the parameter is %-encoded (RFC 3986 2.1); captures and paths may bring
-		       further segments, $(request.query) further parameters */
+		       further segments, but end no host's name, and $(request.query) further parameters */
 	RENDER_HTML, /* & < > " ' as entities */
 	RENDER_JSON, /* as within quotes (RFC 8259 7) */
 	RENDER_PLAIN, /* control bytes become spaces, but for tabs and lines' ends */

@@ -155,6 +155,21 @@ static void a_path_in_a_redirect_never_becomes_a_host(void **state)
 	expect_redirect("path: /old", "/$(query.to)", "/old?to=/evil.test", "/%2Fevil.test?to=/evil.test");
 	/* Whoever writes it himself means it. */
 	expect_redirect("path: /old", "//cdn.test", "/old/x", "//cdn.test/x");
+	/* Nor does it go on with the name of one. */
+	expect_redirect(
+		"regex: '/go(.*)'", "https://b.test$(1)", "/go@evil.test", "https://b.test/@evil.test");
+	expect_redirect(
+		"regex: '/go(.*)'", "https://b.test$(1)", "/go.evil.test/x", "https://b.test/.evil.test/x");
+	expect_redirect("regex: '/go(.*)'", "https://b.test:443$(1)?a", "/go0@evil.test",
+		"https://b.test:443/0@evil.test?a");
+	expect_redirect("regex: '/go(.*)'", "$(request.scheme)://$(request.host)$(1)", "/go.evil.test",
+		"http://shop.test/.evil.test");
+	expect_redirect("regex: '/go(.*)'", "https://b.test$(1)", "/go/x", "https://b.test/x");
+	expect_redirect("regex: '/go(.*)'", "https://b.test$(1)", "/go", "https://b.test");
+	expect_redirect("regex: '/go/([a-z]+)'", "https://$(1).b.test/x$(1)", "/go/shop",
+		"https://shop.b.test/xshop");
+	expect_redirect("regex: '/go/([a-z]+)'", "https://www.$(1)", "/go/shop", "https://www.shop");
+	expect_redirect("regex: '/go/([a-z]+)'", "https://app-$(1)/", "/go/shop", "https://app-shop/");
 }
 
 static void what_a_route_says_of_headers_holds_for_its_redirect_too(void **state)
