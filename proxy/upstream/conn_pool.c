@@ -270,6 +270,31 @@ static void on_waited_enough(struct deadline *d)
 	conn_pool_open_again(p);
 }
 
+static bool has_leaving(const struct list *conns)
+{
+	list_each (link, conns) {
+		const struct http_conn *c = CONTAINER(link, struct http_conn, link);
+
+		if (c->version == HTTP_2 && c->draining)
+			return true;
+	}
+	return false;
+}
+
+/* At the limit, who needs HTTP/1 has nothing of one of HTTP/2 that has room again: it gives way, unless one does already. */
+static void give_way(struct conn_pool *p)
+{
+	list_each (link, &p->waiting) {
+		const struct conn_waiter *w = CONTAINER(link, struct conn_waiter, link);
+
+		if (!w->http1 || w->own)
+			continue;
+		if (!has_leaving(&p->free) && !has_leaving(&p->full))
+			make_room(p);
+		return;
+	}
+}
+
 enum reason conn_pool_wait(struct conn_pool *p, struct conn_waiter *w)
 {
 	enum reason why;
@@ -423,6 +448,8 @@ static void on_change(struct http_conn *c)
 		settle(p, c);
 	place(p, c);
 	serve(p);
+	if (p->waiting_n > 0)
+		give_way(p);
 	/* It may take fewer than were counted on it. */
 	if (p->waiting_n > 0)
 		open_for_the_rest(p, REASON_UPSTREAM_CONNECT);

@@ -301,6 +301,24 @@ static void who_needs_http_1_is_not_given_a_stream(void **state)
 	assert_int_equal(b->user[1].conn->version, HTTP_1_1);
 }
 
+static void who_needs_http_1_gets_the_place_of_one_that_was_busy_when_he_came(void **state)
+{
+	struct bench *b = *state;
+
+	b->settings.max_conns = 1;
+	speak_h2(b);
+	all_ask(b, 0, 1);
+	UNTIL(b, b->user[0].stream && b->accepted_n == 1);
+	settings(b, 0, 1);
+	UNTIL(b, b->pool->room == 1);
+	b->user[1].waiter.http1 = true;
+	assert_int_equal(wait_for_one(&b->user[1]), REASON_NONE);
+	assert_false(b->user[0].conn->draining);
+	answer(b, 0);
+	UNTIL(b, b->user[1].stream);
+	assert_int_equal(b->user[1].conn->version, HTTP_1_1);
+}
+
 static void with_other_settings_nothing_is_expected_any_more(void **state)
 {
 	struct bench *b = *state;
@@ -332,6 +350,7 @@ int main(void)
 		TEST(whoever_waits_for_a_fresh_one_does_not_stop_those_behind),
 		TEST(who_needs_http_1_has_a_connection_of_his_own),
 		TEST(who_needs_http_1_is_not_given_a_stream),
+		TEST(who_needs_http_1_gets_the_place_of_one_that_was_busy_when_he_came),
 		TEST(with_other_settings_nothing_is_expected_any_more),
 	};
 
