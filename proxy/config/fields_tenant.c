@@ -299,7 +299,7 @@ static void check_routes(struct parse *p, const struct node *e, const struct con
 	const struct conf_route *twin;
 	struct twins twins;
 
-	twins_init(&twins, &p->scratch, t->routes, t->route_n);
+	twins_init(&twins, &p->scratch);
 	for (uint32_t i = 0; i < t->route_n; i++, e = e->next) {
 		while (e->kind != NODE_MAP)
 			e = e->next;

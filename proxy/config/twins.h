@@ -9,13 +9,12 @@
 #include "config/conf.h"
 
 struct twins {
-	struct map by_path; /* path -> the last route that was added with it */
-	const struct conf_route *routes; /* the tenant's, borrowed */
-	const struct conf_route **before; /* by index: the one that was added before it with the same path */
+	struct map by_place; /* path and host -> struct twin of the last route that was added there */
+	struct arena *arena; /* borrowed, for all that is kept */
 };
 
-/* before lies in a, which must outlive t. Free it with twins_free(). */
-void twins_init(struct twins *t, struct arena *a, const struct conf_route *routes, uint32_t n);
+/* a must outlive t. Free it with twins_free(). */
+void twins_init(struct twins *t, struct arena *a);
 void twins_free(struct twins *t);
 /* Adds one of the routes, once; its hosts must be in lower case. The one of those added before that is its twin: the same path, methods and
  * conditions, in whatever order they are written, for a host of both. NULL: it has none. */

@@ -361,6 +361,8 @@ static void no_two_routes_are_for_the_same_requests(void **state)
 		twin);
 	says(TWINS("query: {a: {regex: x}}", "query: {a: {regex: x}}"), twin);
 	says(TWINS("path: /a, hosts: A.test", "path: /a, hosts: a.test"), twin);
+	says(TWINS("path: /a, hosts: [a.test, a.test]", "path: /a"), "");
+	says(TWINS("path: /a, hosts: a.test", "path: /a, hosts: a.test, methods: GET"), "");
 	says(TWINS("path: /a", "exact: /a"), "");
 	says(TWINS("exact: /a", "exact: /a/"), "");
 	says(TWINS("path: /a", "path: /a, methods: GET"), "");
