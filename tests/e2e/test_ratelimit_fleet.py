@@ -286,6 +286,7 @@ def test_who_leaves_in_the_moment_of_the_answer_hurts_nobody(edge, origin, redis
     eventually(lambda: server.calls("evalsha") > before, "Redis to answer")
     go_on(worker)
     assert proxy.logged(path="/left")["status"] == 499
+    assert blue.count == 1
     assert proxy.get("/").status == 200 and proxy.worker_pid() == worker
 
 
