@@ -67,9 +67,10 @@ bool tenancy_enter(struct exchange *x)
 
 void tenancy_leave(struct exchange *x)
 {
+	/* Also of one that tenancy_follow() has taken out of its tenant's limits: what it owes then comes with a tick all the same. */
+	deadline_disarm(x->edge->loop, &x->pace);
 	if (!x->quota)
 		return;
-	deadline_disarm(x->edge->loop, &x->pace);
 	if (x->bought)
 		quota_return_bytes(x->quota, limits_of(x)->bandwidth, x->bought);
 	quota_give_back(&x->quota->requests);

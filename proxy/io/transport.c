@@ -52,5 +52,5 @@ bool transport_was_reset(struct transport *t)
 
 const struct tls_info *transport_tls(const struct transport *t)
 {
-	return t->ops->tls ? t->ops->tls(t) : NULL;
+	return t && t->ops->tls ? t->ops->tls(t) : NULL;
 }

@@ -107,7 +107,8 @@ void transport_abort(struct transport **tp);
  * more from the peer, or must know that it is there, therefore asks before it waits: costs a call to the kernel if there was
  * such an event, else nothing. True: it is dead. What it has sent before is lost. */
 bool transport_was_reset(struct transport *t);
-/* NULL for plain transports, and before the handshake is done. */
+/* NULL for plain transports, and before the handshake is done. Also for t == NULL: a connection that has just been lost has none any
+ * more, while its streams are still to hear of it. */
 const struct tls_info *transport_tls(const struct transport *t);
 
 /* -- plain.c -- */

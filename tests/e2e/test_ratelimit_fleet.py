@@ -6,6 +6,8 @@ import pytest
 
 from support.config import site
 from support.edge import run
+from support.http1 import build
+from support.processes import go_on, halt
 from support.prometheus import scrape
 from support.redis import Redis
 from support.wire import PATIENCE, eventually, listen
@@ -261,6 +263,31 @@ def test_a_tenants_rules_are_counted_in_the_redis_of_the_top_level(edge, origin,
     proxy = node(edge, conf, server)
     assert statuses(proxy, 7) == [200] * 6 + [429]
     assert server.cli("DBSIZE").strip() == "1"
+
+
+@pytest.mark.parametrize("protocol", ["http1", "h2"])
+def test_who_leaves_in_the_moment_of_the_answer_hurts_nobody(edge, origin, redis, protocol):
+    blue, server = origin(), redis()
+    limit = shared(blue, server.address)["modules"]
+    proxy = edge(site(blue, tenant={"modules": limit}), workers=1)
+    server.wait_clients(1)
+    assert proxy.get("/").status == 200
+    worker, before = proxy.worker_pid(), server.calls("evalsha")
+    server.pause()
+    client = proxy.connect() if protocol == "http1" else proxy.connect2()
+    if protocol == "http1":
+        client.send(build("GET", "/left"))
+    else:
+        client.start(path="/left")
+    assert proxy.get("/", host="nobody.test").status == 404  # by then the worker has asked
+    halt(worker)
+    client.reset() if protocol == "http1" else client.close()
+    server.resume()
+    eventually(lambda: server.calls("evalsha") > before, "Redis to answer")
+    go_on(worker)
+    assert proxy.logged(path="/left")["status"] == 499
+    assert blue.count == 1
+    assert proxy.get("/").status == 200 and proxy.worker_pid() == worker
 
 
 def test_explain_says_where_it_is_counted(edge, origin, redis):

@@ -106,6 +106,25 @@ def test_answers_come_no_faster_than_the_bandwidth(edge, origin):
     assert len(proxy.get("/").body) == 1_500_000
 
 
+def test_who_leaves_just_after_the_bandwidth_has_hurts_nobody(edge, origin):
+    blue = origin()
+    blue.on("/big", big(10_000_000))
+    proxy = edge(limited(blue, bandwidth=10_000), workers=1)
+    worker = proxy.worker_pid()
+    readers = [proxy.connect() for _ in range(8)]
+    for reader in readers:
+        reader.send(build("GET", "/big"))
+    blue.wait_count(len(readers))
+    proxy.reload(site(blue))
+    for reader in readers:
+        reader.reset()
+    proxy.logged(n=len(readers), path="/big")
+    for _ in range(20):  # as many ticks would have met what they left behind
+        assert proxy.get("/").status == 200
+        time.sleep(0.02)
+    assert proxy.worker_pid() == worker
+
+
 def test_small_answers_share_the_bandwidth(edge, origin):
     blue = origin()
     blue.always(reply(200, b"x" * 10_000))
