@@ -252,7 +252,8 @@ static void begin(struct module_call *c)
 	struct head *head = module_request(c);
 	struct trace *t = *c->slot = arena_new(c->arena, struct trace);
 
-	t->method = head->method;
+	/* As the client spoke: its canonical form is HTTP/2's. */
+	t->method = head->body == BODY_TUNNEL && head->version < HTTP_2 ? STR("GET") : head->method;
 	t->host = head->authority;
 	t->path = head->path;
 	if (conf->parent != PARENT_IGNORE)

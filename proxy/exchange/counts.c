@@ -30,8 +30,9 @@ void count_end(struct exchange *x)
 	struct worker_tally *w = &x->edge->tally;
 	struct tally *t = tally_for(x);
 	uint64_t us = x->edge->loop->now_us - x->start_us;
+	unsigned status = exchange_status(x);
 
-	counters_add(t->codes, x->status < TALLY_CODES ? x->status : 0, 1);
+	counters_add(t->codes, status < TALLY_CODES ? status : 0, 1);
 	/* A WebSocket's life says nothing of how quickly requests are answered. */
 	if (!x->tunnel) {
 		counters_add(t->duration, histogram_bucket(us), 1);

@@ -84,7 +84,7 @@ bool module_is_tls(const struct module_call *c)
 
 unsigned module_status(const struct module_call *c)
 {
-	return c->x->status;
+	return exchange_status(c->x);
 }
 
 enum reason module_reason(const struct module_call *c)

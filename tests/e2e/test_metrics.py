@@ -7,11 +7,12 @@ import urllib.request
 
 import pytest
 
-from support import answers
+from support import answers, websocket
 from support.answers import in_turn, reply
 from support.config import https, pool, site
 from support.load import Load
 from support.prometheus import Metrics, promtool, scrape
+from support.websocket import OverHttp1, OverHttp2
 from support.wire import PATIENCE, eventually
 from support.http2 import Client as Client2
 
@@ -49,6 +50,16 @@ def test_every_request_is_counted_once_under_its_pool_and_status_over_both_proto
     assert m.value("weir_requests_by_protocol_total", protocol="HTTP/2") == 30
     assert m.sum("weir_connections_accepted_total") == 31
     assert m.value("weir_requests_in_flight", **BLUE) == 0
+
+
+@pytest.mark.parametrize("kind, code", [(OverHttp1, 101), (OverHttp2, 200)])
+def test_a_websocket_is_counted_under_the_status_that_its_client_got(edge, origin, kind, code):
+    shop = origin()
+    shop.on("/ws", websocket.echo())
+    proxy = edge(site(shop))
+    w = kind(proxy.connect() if kind is OverHttp1 else proxy.connect2(), "/ws")
+    w.close()
+    assert ended(proxy, 1).value("weir_requests_total", **BLUE, code=code) == 1
 
 
 def test_a_reload_resets_nothing_and_a_pool_that_comes_new_begins_at_none(edge, origin):

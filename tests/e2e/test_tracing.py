@@ -5,12 +5,14 @@ import time
 
 import pytest
 
+from support import websocket
 from support.answers import close_at_once, hang, in_turn, raw, reply, Gate
 from support.collector import TAKEN, Collector
 from support.config import https, site
 from support.edge import run
 from support.http1 import build
 from support.prometheus import scrape
+from support.websocket import OverHttp1, OverHttp2
 from support.wire import eventually
 
 SERVER, CLIENT, INTERNAL = 2, 3, 1
@@ -39,6 +41,16 @@ def context(request):
 
 def counted(proxy, what, event):
     return scrape(proxy).value("weir_module_events_total", module="tracing", place="", what=what, event=event)
+
+
+@pytest.mark.parametrize("kind, method, status", [(OverHttp1, "GET", 101), (OverHttp2, "CONNECT", 200)])
+def test_a_websocket_is_told_of_as_its_client_spoke(edge, origin, collector, kind, method, status):
+    blue = origin("blue")
+    blue.on("/ws", websocket.echo())
+    proxy = edge(traced(blue, collector=collector))
+    kind(proxy.connect() if kind is OverHttp1 else proxy.connect2(), "/ws").close()
+    [server] = collector.wait()
+    assert (server.name, server["http.request.method"], server["http.response.status_code"]) == (f"{method} /", method, status)
 
 
 def test_a_request_becomes_a_trace_whose_parts_fit_together(edge, origin, collector):
