@@ -146,9 +146,10 @@ void conn_pool_set_draining(struct conn_pool *p, bool on)
 		drain_all(p);
 }
 
+/* An answer that is whole outlives its connection until the client has taken it: its stream is still to be counted out. */
 static void end_if_empty(struct conn_pool *p)
 {
-	if (!p->retired || p->conns > 0 || p->opening_n > 0 || p->waiting_n > 0)
+	if (!p->retired || p->conns > 0 || p->opening_n > 0 || p->waiting_n > 0 || p->streams > 0)
 		return;
 	p->magic = 0;
 	free(p->error);
@@ -222,6 +223,7 @@ void conn_pool_done(struct conn_pool *p)
 {
 	p->streams--;
 	tell_now(p);
+	end_if_empty(p);
 }
 
 /* Ends the wait, whatever has come of it. */

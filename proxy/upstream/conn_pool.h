@@ -53,7 +53,7 @@ struct conn_waiter {
 
 struct conn_pool {
 	uint32_t magic;
-	bool retired; /* no snapshot names the backend any more: frees itself with its last connection */
+	bool retired; /* no snapshot names the backend any more: frees itself with its last connection and request */
 	bool draining; /* the backend shall get nothing new: connections end with the requests that they have */
 	struct loop *loop;
 	const struct backend *
@@ -105,7 +105,7 @@ struct stream *conn_pool_open(
 	struct conn_pool *p, struct http_conn *c, const struct stream_owner_ops *ops, void *owner);
 /* The tally to count in. Once it is retired, only for who holds a snapshot that names the backend. */
 struct backend_tally *conn_pool_tally(struct conn_pool *p);
-/* To be called once for every stream that was opened, before it is released. */
+/* To be called once for every stream that was opened, before it is released. It may be the end of a retired pool. */
 void conn_pool_done(struct conn_pool *p);
 /* Waits: w's callbacks and addresses are set. REASON_NONE, or why it cannot even wait. */
 enum reason conn_pool_wait(struct conn_pool *p, struct conn_waiter *w);

@@ -8,6 +8,7 @@ import pytest
 from support.answers import Gate, Stepwise, pattern, reply
 from support.config import http, pool, site
 from support.edge import SANITIZED
+from support.frames import INITIAL_WINDOW_SIZE
 from support.http1 import build
 from support.prometheus import scrape
 from support.websocket import TEXT, OverHttp1, OverHttp2, echo
@@ -172,3 +173,18 @@ def test_modules_go_on_with_what_they_have_begun(edge, blue):
     record = proxy.logged(path="/page")
     assert (record["generation"], record["ratelimit_dry_run"]) == (1, "everybody0")
     eventually(lambda: alive(proxy) == 1, "the old configurations to go")
+
+
+def test_an_answer_outlives_its_backend_and_its_connection(edge, origin):
+    blue, green = origin("blue", protocol="h2c"), origin("green", protocol="h2c")
+    blue.always(reply(200, pattern(PART)))
+    proxy = edge(site(blue, service={"protocol": "h2c"}), workers=1)
+    worker = proxy.worker_pid()
+    with proxy.connect2(settings={INITIAL_WINDOW_SIZE: 0}) as c:
+        sid = c.start()
+        assert c.response_head(sid).status == 200
+        proxy.reload(site(green, service={"protocol": "h2c"}))
+        eventually(lambda: blue.open_connections() == 0, "the backend's connection to end")
+        c.credit(sid, PART)
+        assert c.response(sid).body == pattern(PART)
+    assert proxy.get("/").status == 200 and proxy.worker_pid() == worker
