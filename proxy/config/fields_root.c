@@ -66,9 +66,11 @@ static const struct config_field limits_fields[] = {
 		.min = 1, .max = 10000),
 	SIZE("body", struct conf_limits, body, "of a request's body; 0: any", .dflt = 104857600),
 	SIZE("body_rate", struct conf_limits, body_rate,
-		"bytes a second that a request's body comes with at least, taken over "
-		"`timeouts.client_body`, until "
-		"its answer begins; else 408. gRPC calls may be slower; 0: any",
+		"bytes a second that each request's body comes with at least, however many share a "
+		"connection, "
+		"taken over `timeouts.client_body`, until its answer begins; else 408. gRPC calls may be "
+		"slower; "
+		"0: any",
 		.dflt = 240, .max = 1048576),
 	SIZE("memory", struct conf_limits, memory,
 		"that buffers may take before new work is answered 503; 0: no limit", .dflt = 0),
